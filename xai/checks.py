@@ -1,0 +1,125 @@
+"""Argument checks: every message names the argument, what was given, what is allowed and the cure.
+
+Nothing here computes with a model. A check raises `TypeError` for a wrong kind of thing and `ValueError`
+for a wrong value; `XAIWarning` is for what is legal but probably not what was meant.
+"""
+
+import warnings
+
+import numpy as np
+
+
+class XAIWarning(UserWarning):
+    """An explanation that was computed as asked but is probably not what was meant."""
+
+
+def warn(message):
+    """Issue an `XAIWarning` that points at the caller of the public function."""
+    warnings.warn(message, XAIWarning, stacklevel=4)
+
+
+def as_inputs(inputs, shape, input_range=None):
+    """Return `inputs` as a float array after checking it against the model's input shape.
+
+    `shape` is the model's input shape with its batch axis, `None` where any size will do, or `None` when the
+    model does not tell. float64 stays float64; everything else becomes float32. Raises `TypeError` for integer,
+    boolean or object arrays, `ValueError` for a wrong shape, an empty batch, NaN or infinity.
+    """
+    array = np.asarray(inputs)
+    if array.dtype.kind in "uib":
+        raise TypeError(
+            f"inputs: got {array.dtype} values; a method needs floats in the model's own units. "
+            f"Cure: inputs.astype('float32'), scaled as in training (often / 255)."
+        )
+    if array.dtype.kind != "f":
+        raise TypeError(f"inputs: got dtype {array.dtype}; pass one float array of shape (N, ..., channels).")
+    _check_shape(array, shape)
+    if not np.isfinite(array).all():
+        raise ValueError("inputs: holds NaN or infinity; every value must be finite. Cure: look at the data first.")
+    if input_range is not None:
+        low, high = input_range
+        slack = 1e-3 * (high - low)
+        if array.min() < low - slack or array.max() > high + slack:
+            warn(
+                f"inputs: values from {array.min():.3g} to {array.max():.3g}, but this model was trained on "
+                f"[{low:g}, {high:g}]. Cure: scale as in training, or set model.input_range."
+            )
+    return array if array.dtype == np.float64 else array.astype(np.float32)
+
+
+def _check_shape(array, shape):
+    rank = len(shape) if shape is not None else None
+    wanted = "(N, " + ", ".join("any" if n is None else str(n) for n in shape[1:]) + ")" if shape else "(N, ...)"
+
+    def fits(candidate):
+        return len(candidate) == rank and all(
+            w is None or w == g for w, g in zip(shape[1:], candidate[1:], strict=True)
+        )
+
+    if rank is None:
+        if array.ndim < 2 or len(array) == 0:
+            raise ValueError(f"inputs: got shape {array.shape}; pass a non-empty batch, shape {wanted}.")
+        return
+    if array.ndim == rank and len(array) == 0:
+        raise ValueError(f"inputs: got an empty batch of shape {array.shape}; pass at least one example, {wanted}.")
+    if fits(array.shape):
+        return
+    cure = f"the model takes {wanted}"
+    if array.ndim == rank - 1 and fits((1, *array.shape)):
+        cure = f"the batch axis is missing: pass inputs[None], shape {(1, *array.shape)}"
+    elif array.ndim == rank - 1 and fits((*array.shape, 1)):
+        cure = f"the channel axis is missing: pass inputs[..., None], shape {(*array.shape, 1)}"
+    elif array.ndim == rank and fits(np.moveaxis(np.empty(array.shape, bool), 1, -1).shape):
+        cure = f"channels come last here: pass numpy.moveaxis(inputs, 1, -1); the model takes {wanted}"
+    raise ValueError(f"inputs: got shape {array.shape}; {cure}.")
+
+
+def as_targets(targets, count, classes):
+    """Return `targets` as `count` integers in [0, classes), or None when the prediction is to be explained."""
+    if targets is None:
+        return None
+    array = np.asarray(targets)
+    allowed = f"a class index from 0 to {classes - 1}, one per example ({count}) or one for all, or None"
+    if array.dtype.kind not in "iu":
+        raise TypeError(
+            f"targets: got {array.dtype} values; allowed is {allowed}. Cure: integers, not scores or one-hot."
+        )
+    if array.ndim == 0:
+        array = np.full(count, array)
+    if array.shape != (count,):
+        raise ValueError(f"targets: got shape {array.shape} for {count} inputs; allowed is {allowed}.")
+    if array.size and (array.min() < 0 or array.max() >= classes):
+        raise ValueError(f"targets: got indices from {array.min()} to {array.max()}; allowed is {allowed}.")
+    return array.astype(np.int32)
+
+
+def as_count(name, value, low=1, high=None):
+    """Return `value` as an int of at least `low` and at most `high`."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name}: got {value!r}; pass an integer of at least {low}.")
+    if value < low or (high is not None and value > high):
+        raise ValueError(
+            f"{name}: got {value}; pass an integer of at least {low}"
+            + (f" and at most {high}." if high is not None else ".")
+        )
+    return int(value)
+
+
+def as_number(name, value, low=-np.inf, high=np.inf, open_ends=False):
+    """Return `value` as a float in [low, high], or strictly between them with `open_ends`."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name}: got {value!r}; pass a number.")
+    inside = low < value < high if open_ends else low <= value <= high
+    if not inside or not np.isfinite(value):
+        edge = "strictly between" if open_ends else "from"
+        raise ValueError(
+            f"{name}: got {value}; pass a finite number {edge} {low:g} {'and' if open_ends else 'to'} {high:g}."
+        )
+    return float(value)
+
+
+def one_of(name, value, allowed):
+    """Return `value` if it is one of the `allowed` words."""
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"{name}: got {value!r}; allowed: {', '.join(map(repr, allowed))}.")
+    return value

@@ -1,0 +1,138 @@
+"""The checked question and its answers in batches: scores, gradients, maps of a layer.
+
+Methods are formulas over a `Query`; how a model is seen and differentiated stands in `xai.views`.
+"""
+
+import os
+
+import numpy as np
+import tensorflow as tf
+from tqdm.auto import tqdm
+
+from xai import checks
+from xai.views import anatomy, as_float, find_layer, input_dtype, program, recipe_of
+
+BATCH_SIZE = 32
+_CLASSES = tf.TensorSpec((None,), tf.int32)
+
+
+def progress(iterable, total, label):
+    """A bar with the time left for long work, on the terminal or notebook; off when XAI_PROGRESS is 0."""
+    return tqdm(iterable, total=total, desc=label, delay=1, leave=False, disable=os.environ.get("XAI_PROGRESS") == "0")
+
+
+class Query:
+    """A checked question: which model, which inputs, the score of which class.
+
+    Built by every method from its arguments, so that all bad input is refused in one place and before any
+    forward pass. `targets` are the predicted classes unless given.
+    """
+
+    def __init__(self, model, inputs, targets=None, *, score="logit", batch_size=BATCH_SIZE):
+        self.recipe = recipe_of(model)
+        self.score = checks.one_of("score", score, ("logit", "probability"))
+        self.batch_size = checks.as_count("batch_size", batch_size)
+        base = self.recipe.base
+        self.inputs = checks.as_inputs(inputs, self.recipe.shape, getattr(base, "input_range", None))
+        self.inputs = self.inputs.astype(input_dtype(base), copy=False)
+        self.anatomy = anatomy(self.recipe)
+        if self.anatomy.kind == "unit" and score == "probability":
+            raise ValueError("score: an inner unit has no probability; use score='logit'.")
+        self._targets = checks.as_targets(targets, len(self.inputs), self.anatomy.classes)
+
+    @property
+    def targets(self):
+        """The class of each input: as given, or the predicted one."""
+        if self._targets is None:
+            self._targets = self.all_scores("logit").argmax(axis=-1).astype(np.int32)
+        return self._targets
+
+    def batched(self, function, *arrays):
+        """Run `function` on chunks of `batch_size` along the first axis and join what it returns."""
+        count, joined = len(arrays[0]), None
+        for start in range(0, count, self.batch_size):
+            part = slice(start, start + self.batch_size)
+            values = function(*(array[part] for array in arrays))
+            values = [np.asarray(value) for value in (values if isinstance(values, (tuple, list)) else [values])]
+            joined = joined or [np.empty((count, *value.shape[1:]), value.dtype) for value in values]
+            for whole, value in zip(joined, values, strict=True):
+                whole[part] = value
+        return joined if len(joined) > 1 else joined[0]
+
+    def all_scores(self, score=None):
+        """The logits or probabilities of all classes, (N, classes)."""
+        score = score or self.score
+        run = program(self.recipe, score, lambda run: run.logits if score == "logit" else run.probabilities)
+        return self.batched(run, self.inputs)
+
+    def scores(self, inputs=None, items=None):
+        """S_c of each input for its target, (N,); of other `inputs` for the targets of `items`."""
+        inputs, targets = self._points(inputs, items)
+        run = program(self.recipe, ("score", self.score), lambda run, c: run.score(c, self.score), _CLASSES)
+        return self.batched(run, inputs, targets)
+
+    def gradient(self, inputs=None, items=None):
+        """dS_c/dx at each input, in the shape of the inputs; at other `inputs` for the targets of `items`."""
+        inputs, targets = self._points(inputs, items)
+        return self.batched(self._gradient_program(), inputs, targets)
+
+    def _gradient_program(self):
+        def build(run, classes):
+            return run.differentiate(run.score(classes, self.score), run.inputs)
+
+        return program(self.recipe, ("gradient", self.score), build, _CLASSES)
+
+    def _points(self, inputs, items):
+        if inputs is None:
+            return self.inputs, self.targets
+        return inputs, self.targets if items is None else self.targets[items]
+
+    def gradients(self, samples, point, items=None, label="samples"):
+        """Yield (item, sample, dS_c/dx at point(item, sample)) for every pair, one chunk in memory at a time."""
+        items = range(len(self.inputs)) if items is None else items
+        pairs = [(item, sample) for sample in samples for item in items]
+        for start in progress(range(0, len(pairs), self.batch_size), None, label):
+            part = pairs[start : start + self.batch_size]
+            points = np.stack([point(item, sample) for item, sample in part]).astype(self.inputs.dtype, copy=False)
+            gradients = self.gradient(points, [item for item, _ in part])
+            for (item, sample), gradient in zip(part, gradients, strict=True):
+                yield item, sample, gradient
+
+    def layer(self, layer=None):
+        """The spatial layer of that name, or the default one; raises `ValueError` with the list of them."""
+        return find_layer(self.recipe, layer, spatial=True).layer
+
+    def maps(self, layer, combine, inner="output"):
+        """combine(A, dS_c/dA, targets) for each chunk of inputs, joined: one map per input on the layer's grid.
+
+        A is what comes out of `layer`, or what goes into it for inner="input".
+        """
+
+        def build(run, classes):
+            tensor = getattr(run.call_of(run.layer), inner)
+            return as_float(tensor), run.differentiate(run.score(classes, self.score), tensor)
+
+        run = program(self.recipe, ("maps", self.score, inner), build, _CLASSES, layer=layer)
+
+        def chunk(inputs, targets):
+            activation, gradient = run(inputs, targets)
+            return combine(activation.numpy(), gradient.numpy(), targets)
+
+        return self.batched(chunk, self.inputs, self.targets)
+
+
+def scores(model, inputs, targets=None, *, score="probability", batch_size=BATCH_SIZE):
+    """S_c of each input for its target class (the predicted one for None): float32 of shape (N,).
+
+    Raises `TypeError`, `ValueError` as every method does.
+    """
+    query = Query(model, inputs, targets, score=score, batch_size=batch_size)
+    return query.scores().astype(np.float32)
+
+
+def resize(maps, shape):
+    """Linear interpolation of maps (N, h, w) or (N, t) to the spatial `shape`, pixel centres at half-integers."""
+    maps = np.asarray(maps, np.float32)
+    grid = maps.reshape(len(maps), maps.shape[1], -1, 1)
+    size = (shape[0], shape[1] if len(shape) == 2 else 1)
+    return tf.image.resize(grid, size, method="bilinear").numpy().reshape(len(maps), *shape)

@@ -1,0 +1,91 @@
+"""The catalogue: every method with what tests, metrics, figures and the README need to know of it.
+
+Adding a method is one function in its family and one row here.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from xai import cam, checks, gradients
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row of the catalogue."""
+
+    function: Callable
+    title: str
+    family: str  # the room it lives in: "gradients", "cam", ...
+    output: str  # "inputs": the shape of the inputs; "map": (N, H, W) or (N, T)
+    signed: bool  # whether negative values mean evidence against
+    relevance: str  # how sign and channels enter a ranking: "magnitude" or "positive"
+    additive: bool  # whether its sum is a difference of scores (completeness)
+    needs: str  # what a model must have: "", "ReLU", "GAP + Dense", "layer with positions"
+    formula: str
+    reference: str  # key in report/references.bib
+
+    @property
+    def name(self):
+        return self.function.__name__
+
+
+_ROWS = (
+    Method(
+        gradients.saliency, "Saliency", "gradients", "inputs", True, "magnitude", False, "",
+        "dS_c/dx", "simonyan2014deep",
+    ),
+    Method(
+        gradients.gradient_x_input, "Gradient x input", "gradients", "inputs", True, "positive", False, "",
+        "x * dS_c/dx", "shrikumar2017learning",
+    ),
+    Method(
+        gradients.smooth_grad, "SmoothGrad", "gradients", "inputs", True, "magnitude", False, "",
+        "mean_k dS_c/dx (x + e_k)", "smilkov2017smoothgrad",
+    ),
+    Method(
+        gradients.var_grad, "VarGrad", "gradients", "inputs", False, "magnitude", False, "",
+        "var_k dS_c/dx (x + e_k)", "adebayo2018local",
+    ),
+    Method(
+        gradients.guided_backprop, "Guided backprop", "gradients", "inputs", True, "magnitude", False, "ReLU",
+        "1[a > 0] 1[R > 0] R at each ReLU", "springenberg2015striving",
+    ),
+    Method(
+        gradients.deconvnet, "Deconvnet", "gradients", "inputs", True, "magnitude", False, "ReLU",
+        "1[R > 0] R at each ReLU", "zeiler2014visualizing",
+    ),
+    Method(
+        gradients.integrated_gradients, "Integrated Gradients", "gradients", "inputs", True, "positive", True, "",
+        "(x - x') * int_0^1 dS_c/dx (x' + a (x - x')) da", "sundararajan2017axiomatic",
+    ),
+    Method(
+        cam.cam, "CAM", "cam", "map", True, "positive", False, "GAP + Dense",
+        "sum_k w_kc A_k", "zhou2016learning",
+    ),
+    Method(
+        cam.grad_cam, "Grad-CAM", "cam", "map", False, "positive", False, "layer with positions",
+        "ReLU(sum_k mean_p(dS_c/dA_k) A_k)", "selvaraju2017gradcam",
+    ),
+)  # fmt: skip
+
+METHODS = {row.name: row for row in _ROWS}
+
+
+def relevance(name, attribution):
+    """Reduce an attribution of the method `name` to one non-negative number per position, for ranking and metrics.
+
+    "magnitude": sum over channels of |M|; "positive": the positive part of the sum over channels. A map has no channels
+    to sum. Returns float32 (N, H, W) or (N, T). Raises `ValueError` for an unknown name.
+    """
+    method = METHODS[checks.one_of("name", name, tuple(METHODS))]
+    array = np.asarray(attribution, np.float32)
+    if method.relevance == "magnitude":
+        return np.abs(array).sum(axis=-1) if method.output == "inputs" else np.abs(array)
+    return np.maximum(array.sum(axis=-1) if method.output == "inputs" else array, 0)
+
+
+def methods_table():
+    """Return the catalogue as rows (function, title, formula, needs, reference), in order."""
+    return [(row.name, row.title, row.formula, row.needs, row.reference) for row in _ROWS]

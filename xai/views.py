@@ -1,0 +1,361 @@
+"""How a model is seen: views that share its weights, and the graphs traced through them.
+
+A question about a model is traced once into a TensorFlow graph, with every layer's `call` watched while the trace
+lasts. In that graph the softmax is an operation with an input, so the logits are simply that input; an inner layer's
+activation is the tensor that its `call` returned; a ReLU's backward rule is looked up by name and can be another one.
+The user's model is read, never edited, whether it is functional, Sequential, nested or subclassed. Graphs are kept
+for as long as the model lives and are shared by all later calls. This room alone differentiates.
+"""
+
+import contextlib
+import functools
+import threading
+import weakref
+from dataclasses import dataclass, replace
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from xai import checks
+
+RELUS = {"Relu", "Relu6"}
+OTHER_ACTIVATIONS = {"LeakyRelu", "Elu", "Selu", "Softplus", "Softsign", "Tanh", "Sigmoid", "Erf", "Erfc"}
+_SQUASHINGS = {"Softmax": "softmax", "LogSoftmax": "softmax", "Sigmoid": "sigmoid"}
+_REARRANGEMENTS = {"Identity", "Cast", "Reshape", "Squeeze"}
+_PROGRAMS = weakref.WeakKeyDictionary()
+_TRACING = threading.RLock()
+
+
+@tf.RegisterGradient("XaiGuided")
+def _guided_rule(operation, gradient):
+    """Springenberg et al. 2015, eq. (guided): pass where the input and the gradient are both positive."""
+    passed = tf.nn.relu(gradient)
+    return tf.where(operation.outputs[0] > 0, passed, tf.zeros_like(passed))
+
+
+@tf.RegisterGradient("XaiDeconvnet")
+def _deconvnet_rule(operation, gradient):
+    """Zeiler and Fergus 2014: pass where the gradient is positive, whatever the input was."""
+    return tf.nn.relu(gradient)
+
+
+# --- views ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is looked at: which inner unit ends it (or its logits), and which rule its ReLUs go back by."""
+
+    base: keras.Model
+    shape: tuple  # of one batch of inputs, None where any size will do
+    unit: tuple | None = None  # (layer, channel)
+    relu_rule: str | None = None  # "XaiGuided" or "XaiDeconvnet"
+
+
+class _Body(keras.layers.Layer):
+    """The layer inside a view: the base model's weights, the recipe's ending and backward rule."""
+
+    def __init__(self, recipe):
+        super().__init__(name="view", dtype="float32")
+        self.base = recipe.base
+        self.recipe = recipe
+
+    def call(self, inputs):
+        return program(self.recipe, "logits", lambda run: run.logits)(tf.cast(inputs, input_dtype(self.base)))
+
+
+class View(keras.Model):
+    """A Keras model that shares the weights of another one; made by `logits`, `unit` and `with_relu_rule`."""
+
+    def __init__(self, recipe):
+        inputs = keras.Input(recipe.shape[1:], dtype=input_dtype(recipe.base))
+        super().__init__(inputs, _Body(recipe)(inputs), name="view")
+        self.recipe = recipe
+
+
+def recipe_of(model):
+    """Return the recipe of a model or view; refuses what cannot be explained, with the cure."""
+    if isinstance(model, View):
+        return model.recipe
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"model: got {type(model).__name__}; pass a Keras 3 model (keras.Model, keras.Sequential).")
+    if not model.built:
+        raise ValueError("model: it was never called, so it has no weights. Cure: call it once, model(inputs[:1]).")
+    if len(getattr(model, "outputs", None) or [0]) > 1:
+        raise ValueError(
+            f"model: it has {len(model.outputs)} outputs; one is needed. "
+            f"Cure: keras.Model(model.inputs, model.outputs[0])."
+        )
+    if len(getattr(model, "inputs", None) or [0]) > 1:
+        raise ValueError(f"model: it has {len(model.inputs)} inputs; a method explains models with one.")
+    return Recipe(model, _input_shape(model))
+
+
+def _input_shape(model):
+    """The shape of one batch; for a subclassed model, which does not keep it, that of the call that built it."""
+    tensors = getattr(model, "inputs", None)
+    if tensors:
+        return (None, *tensors[0].shape[1:])
+    shape = (model.get_build_config() or {}).get("input_shape")
+    if not shape or not isinstance(shape[-1], int):
+        raise ValueError(
+            "model: it does not tell its input shape. "
+            "Cure: inputs = keras.Input(shape); model = keras.Model(inputs, model(inputs))."
+        )
+    return (None, *shape[1:])
+
+
+def input_dtype(model):
+    """Return "float64" for a float64 model, otherwise "float32"."""
+    tensors = getattr(model, "inputs", None)
+    return "float64" if tensors and tensors[0].dtype == "float64" else "float32"
+
+
+def logits(model):
+    """Return a view of `model` that ends before its softmax or sigmoid and shares its weights.
+
+    Output (N, classes). A sigmoid (or linear) model with one unit z gets two classes: -z for class 0, z for class 1.
+    The model itself is not changed. Raises `TypeError`, `ValueError` for what is not a built model with one output.
+    """
+    return View(replace(recipe_of(model), unit=None))
+
+
+def unit(model, layer, channel):
+    """Return a view of `model` that ends in one inner unit's mean activation, so that every method explains it.
+
+    S(x) = mean over space of A_channel(x), the output of `layer` (name or layer object); output shape (N, 1).
+    Raises `ValueError` for an unknown layer or a channel it does not have.
+    """
+    recipe = replace(recipe_of(model), unit=None)
+    call = find_layer(recipe, layer)
+    channel = checks.as_count("channel", channel, 0, call.shape[-1] - 1)
+    return View(replace(recipe, unit=(call.layer, channel)))
+
+
+def with_relu_rule(model, rule):
+    """Return a view of the logits whose ReLUs go back by `rule`: "guided" or "deconvnet".
+
+    Shares weights; only gradients differ. Raises `ValueError` if the model has no ReLU that can be overridden.
+    """
+    names = {"guided": "XaiGuided", "deconvnet": "XaiDeconvnet"}
+    recipe = replace(recipe_of(model), relu_rule=names[checks.one_of("rule", rule, tuple(names))])
+    found = anatomy(recipe)
+    if found.relus == 0:
+        raise ValueError(
+            f"model: it has no ReLU or ReLU6, so the {rule} rule would silently be the plain gradient. "
+            f"Its other activations: {sorted(found.others) or 'none'}. Cure: use saliency."
+        )
+    if found.others:
+        checks.warn(f"model: the {rule} rule changes its {found.relus} ReLUs but not its {sorted(found.others)}.")
+    return View(recipe)
+
+
+# --- tracing ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Call:
+    """One layer's call in a trace: what went in, what came out (symbolic), and the shape that came out."""
+
+    layer: keras.layers.Layer
+    input: tf.Tensor
+    output: tf.Tensor
+
+    @property
+    def shape(self):
+        return tuple(self.output.shape)
+
+    @property
+    def spatial(self):
+        """Whether the output still has positions: more than one, or an unknown number."""
+        return len(self.shape) >= 3 and any(n != 1 for n in self.shape[1:-1])
+
+
+@contextlib.contextmanager
+def _watched(model, calls, layer=None, substitute=None):
+    """Record every layer's call below `model`; return `substitute` in place of the output of `layer`."""
+
+    def watch(watched):
+        original = watched.call
+
+        def call(*arguments, **options):
+            replaced = substitute is not None and watched is layer
+            output = substitute if replaced else original(*arguments, **options)
+            if tf.is_tensor(output):
+                calls.append(Call(watched, arguments[0] if arguments else None, output))
+            return output
+
+        return call
+
+    layers = list({id(each): each for each in model._flatten_layers()}.values())
+    before = {id(each): each.__dict__.get("call") for each in layers}
+    try:
+        for each in layers:
+            object.__setattr__(each, "call", watch(each))
+        yield
+    finally:
+        for each in layers:
+            each.__dict__.pop("call", None)
+            if before[id(each)] is not None:
+                object.__setattr__(each, "call", before[id(each)])
+
+
+class Run:
+    """One symbolic pass through the model in the graph under construction."""
+
+    def __init__(self, recipe, inputs, layer=None, substitute=None):
+        self.inputs, self.layer, self.calls = inputs, layer, []
+        graph = tf.compat.v1.get_default_graph()
+        rules = dict.fromkeys(RELUS, recipe.relu_rule) if recipe.relu_rule else {}
+        with _watched(recipe.base, self.calls, layer, substitute), graph.gradient_override_map(rules):
+            outputs = recipe.base(inputs, training=False)
+        self.kind, self.logits = self._ending(recipe, outputs)
+
+    def _ending(self, recipe, outputs):
+        if recipe.unit:
+            layer, channel = recipe.unit
+            return "unit", space_mean(as_float(self.call_of(layer).output)[..., channel : channel + 1])
+        if not tf.is_tensor(outputs) or outputs.shape.rank != 2:
+            raise ValueError(
+                f"model: its output is {getattr(outputs, 'shape', type(outputs).__name__)}; a classifier ends in one "
+                f"output of shape (N, classes). Cure: keras.Model(model.inputs, model.outputs[k]), or pool over space."
+            )
+        tensor = outputs
+        while tensor.op.type in _REARRANGEMENTS:
+            tensor = tensor.op.inputs[0]
+        kind = _SQUASHINGS.get(tensor.op.type, "linear")
+        scores = outputs if kind == "linear" else tf.reshape(tensor.op.inputs[0], tf.shape(outputs))
+        scores = tf.ensure_shape(scores, outputs.shape)
+        scores = as_float(scores)
+        if outputs.shape[-1] == 1:
+            return "sigmoid", tf.concat([-scores, scores], axis=-1)
+        return kind, scores
+
+    @property
+    def probabilities(self):
+        return tf.sigmoid(self.logits) if self.kind == "sigmoid" else tf.nn.softmax(self.logits)
+
+    def score(self, targets, score):
+        """S_c for each example: the logit or the probability of its target class."""
+        return tf.gather(self.logits if score == "logit" else self.probabilities, targets, batch_dims=1)
+
+    def call_of(self, layer):
+        """The layer's only call in this pass."""
+        found = [call for call in self.calls if call.layer is layer]
+        if len(found) != 1:
+            raise ValueError(f"layer {layer.name!r}: the model calls it {len(found)} times; name one called once.")
+        return found[0]
+
+    def differentiate(self, score, tensor):
+        """d(score)/d(tensor), summed over nothing: each example's score depends on that example alone."""
+        (gradient,) = tf.gradients(score, tensor)
+        if gradient is None:
+            raise ValueError("layer: the score does not depend on its output; name a layer on the way to the score.")
+        return as_float(gradient)
+
+
+def program(recipe, name, build, *specs, layer=None, substitute=False):
+    """Return the compiled function of `build(run, *tensors)`: traced once per model, `name` and `layer`.
+
+    The function takes the inputs, then one tensor for each of `specs`; with `substitute` the first of these
+    stands in for the output of `layer`.
+    """
+    make = functools.partial(_compile, recipe, build, specs, layer, substitute)
+    return _kept(recipe, (name, layer and id(layer)), make)
+
+
+def _kept(recipe, name, make):
+    """What `make()` gave for this model and name; a model whose layers or activations were changed starts anew."""
+    layers = tuple((id(each), id(getattr(each, "activation", None))) for each in recipe.base._flatten_layers())
+    ending = recipe.unit and (id(recipe.unit[0]), recipe.unit[1])
+    key = (name, recipe.shape, ending, recipe.relu_rule, layers)
+    with _TRACING:
+        kept = _PROGRAMS.setdefault(recipe.base, {})
+        if key not in kept:
+            kept[key] = make()
+        return kept[key]
+
+
+def _compile(recipe, build, specs, layer, substitute):
+    # The graph must not keep the model alive, or _PROGRAMS would never let go: it sees only weak references.
+    base, seen = weakref.ref(recipe.base), layer and weakref.ref(layer)
+    unit_layer = recipe.unit and weakref.ref(recipe.unit[0])
+    channel, relu_rule, shape = recipe.unit and recipe.unit[1], recipe.relu_rule, recipe.shape
+
+    def function(inputs, *tensors):
+        again = Recipe(base(), shape, unit_layer and (unit_layer(), channel), relu_rule)
+        run = Run(again, inputs, seen and seen(), tensors[0] if substitute else None)
+        return build(run, *tensors)
+
+    inputs = tf.TensorSpec(recipe.shape, input_dtype(recipe.base))
+    return tf.function(function, autograph=False).get_concrete_function(inputs, *specs)
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """What one trace tells of a model without running it."""
+
+    calls: tuple
+    classes: int
+    kind: str
+    relus: int
+    others: frozenset
+
+
+def anatomy(recipe):
+    """What one trace of the model in a scratch graph tells: layers, shapes, ending, activations."""
+    return _kept(recipe, "anatomy", lambda: _anatomy(recipe))
+
+
+def _anatomy(recipe):
+    found = []
+
+    def build(run):
+        kinds = [operation.type for operation in run.logits.graph.get_operations()]
+        inner = [kind for kind in kinds if kind in OTHER_ACTIVATIONS]
+        if run.kind == "sigmoid" and "Sigmoid" in inner:
+            inner.remove("Sigmoid")  # the one that ends the model
+        relus = sum(kind in RELUS for kind in kinds)
+        # The model itself is left out: what is kept for a model must not keep it alive.
+        calls = tuple(call for call in run.calls if call.layer is not recipe.base)
+        found.append(Anatomy(calls, run.logits.shape[-1], run.kind, relus, frozenset(inner)))
+        return run.logits
+
+    _compile(recipe, build, (), None, False)
+    return found[0]
+
+
+def find_layer(recipe, layer=None, spatial=False):
+    """Return the `Call` of a layer given by name or object; None means the last one that still has space.
+
+    Raises `ValueError`, listing the spatial layers, for an unknown or ambiguous name or, with `spatial`, for a
+    layer whose output has no positions left.
+    """
+    calls = anatomy(recipe).calls
+    places = [call for call in calls if call.spatial and not hasattr(call.layer, "layers")]
+    names = [call.layer.name for call in places]
+    if layer is None:
+        if not places:
+            raise ValueError("layer: no layer of this model keeps space, so there is no map to make.")
+        return places[-1]
+    found = [call for call in calls if call.layer is layer or call.layer.name == layer]
+    label = repr(layer if isinstance(layer, str) else getattr(layer, "name", layer))
+    if not found:
+        raise ValueError(f"layer: {label} is not in the model; its spatial layers are {names}.")
+    if len(found) > 1:
+        raise ValueError(f"layer: {label} stands for {len(found)} calls; pass one layer object that is called once.")
+    if spatial and not found[0].spatial:
+        raise ValueError(f"layer: {label} has no positions left (shape {found[0].shape}); choose one of {names}.")
+    return found[0]
+
+
+def as_float(tensor):
+    """float64 stays; float16 of mixed precision and the rest become float32."""
+    return tensor if tensor.dtype == tf.float64 else tf.cast(tensor, tf.float32)
+
+
+def space_mean(array):
+    """Mean over the spatial axes of (N, ..., K): shape (N, K)."""
+    axes = tuple(range(1, len(array.shape) - 1))
+    return array.mean(axis=axes) if isinstance(array, np.ndarray) else tf.reduce_mean(array, axis=axes)

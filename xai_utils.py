@@ -1,0 +1,100 @@
+"""Explanations of Keras image and signal classifiers: one import, `import xai_utils as xu`.
+
+The contract of every method
+----------------------------
+    attribution = xu.method(model, inputs, targets=None, *, ...options...)
+
+model       any Keras 3 classifier with one input and one output (N, classes): functional, Sequential, nested,
+            subclassed; softmax, sigmoid or logits at its end. It comes back untouched. Or a view of one:
+            `logits`, `unit`.
+inputs      float array (N, H, W, C) or (N, T, C), in the model's own units. Integers are refused.
+targets     the class to explain: one index per example, one for all, or None for the predicted class.
+score       what S_c is: "logit" (before the softmax) or "probability". A one-unit sigmoid model has the logits
+            -z and z for its classes 0 and 1.
+layer       a layer's name or the layer itself; None is the last one that still has positions.
+upsample    False returns a map on the layer's own grid, True at input resolution (linear interpolation).
+seed        feeds a generator of the call's own; the same noise serves every input, so an input alone and in a
+            batch get the same answer.
+batch_size  inputs per pass through the network: memory and speed, not the answer.
+
+returns     one float32 array, raw and signed: in the shape of `inputs` from the gradient family, (N, H, W) or
+            (N, T) from the CAM family. Nothing is scaled for the eye: that is what the plots do.
+raises      TypeError, ValueError before any compute, naming the argument, what was given, what is allowed and
+            the cure; `XAIWarning` for what is legal but probably not meant.
+"""
+
+from xai.cam import cam, grad_cam
+from xai.checks import XAIWarning
+from xai.core import scores
+from xai.gradients import (
+    deconvnet,
+    gradient_x_input,
+    guided_backprop,
+    integrated_gradients,
+    saliency,
+    smooth_grad,
+    var_grad,
+)
+from xai.metrics import (
+    average_drop,
+    average_increase,
+    completeness_gap,
+    evidence_mass,
+    keep_top,
+    pointing_game,
+)
+from xai.networks import load_model, read_card, save_model, wilson_interval
+from xai.plots import (
+    plot_attributions,
+    plot_confusion,
+    plot_curves,
+    plot_images,
+    plot_intervals,
+    plot_signals,
+    save_figure,
+    save_table,
+    save_value,
+    use_style,
+)
+from xai.registry import METHODS, methods_table, relevance
+from xai.views import logits, unit, with_relu_rule
+
+__all__ = [
+    "METHODS",
+    "XAIWarning",
+    "average_drop",
+    "average_increase",
+    "cam",
+    "completeness_gap",
+    "deconvnet",
+    "evidence_mass",
+    "grad_cam",
+    "gradient_x_input",
+    "guided_backprop",
+    "integrated_gradients",
+    "keep_top",
+    "load_model",
+    "logits",
+    "methods_table",
+    "plot_attributions",
+    "plot_confusion",
+    "plot_curves",
+    "plot_images",
+    "plot_intervals",
+    "plot_signals",
+    "pointing_game",
+    "read_card",
+    "relevance",
+    "saliency",
+    "save_figure",
+    "save_model",
+    "save_table",
+    "save_value",
+    "scores",
+    "smooth_grad",
+    "unit",
+    "use_style",
+    "var_grad",
+    "wilson_interval",
+    "with_relu_rule",
+]
