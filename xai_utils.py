@@ -51,12 +51,10 @@ from xai.plots import (
     plot_images,
     plot_intervals,
     plot_signals,
-    save_figure,
-    save_table,
-    save_value,
     use_style,
 )
 from xai.registry import METHODS, methods_table, relevance
+from xai.report import describe, save_figure, save_table, save_value
 from xai.views import logits, unit, with_relu_rule
 
 __all__ = [
@@ -67,6 +65,7 @@ __all__ = [
     "cam",
     "completeness_gap",
     "deconvnet",
+    "describe",
     "evidence_mass",
     "grad_cam",
     "gradient_x_input",

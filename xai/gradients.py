@@ -28,7 +28,7 @@ def gradient_x_input(model, inputs, targets=None, *, score="logit", batch_size=B
     """The first-order share of each input value in the score.
 
     M = x * dS_c/dx. It sums to S_c only for a network without biases and BatchNorm shifts: then S_c is homogeneous
-    of degree one in x (Euler). Source: Shrikumar, Greenside, Kundaje 2017, sec. 2.
+    of degree one in x (Euler). Source: Shrikumar et al. 2016.
     """
     query = Query(model, inputs, targets, score=score, batch_size=batch_size)
     return (query.inputs * query.gradient()).astype(np.float32)
@@ -52,7 +52,7 @@ def var_grad(model, inputs, targets=None, *, samples=50, noise=0.15, seed=0, sco
     """The variance of the gradient over the noisy copies of `smooth_grad`: where the gradient is unsteady.
 
     M = 1/n sum_k (g_k - mean g)^2, never negative; 0 everywhere for noise=0 and for a linear model. Raises as
-    `smooth_grad`. Source: Adebayo et al. 2018, sec. 2.
+    `smooth_grad`. Source: Adebayo, Gilmer, Goodfellow, Kim 2018.
     """
     query, point, samples = _noisy(model, inputs, targets, samples, noise, seed, score, batch_size)
     mean, squares = np.zeros((2, *query.inputs.shape), np.float64)

@@ -34,15 +34,15 @@ class Method:
 _ROWS = (
     Method(
         gradients.saliency, "Saliency", "gradients", "inputs", True, "magnitude", False, "",
-        "dS_c/dx", "simonyan2014deep",
+        "dS_c/dx", "simonyan2014",
     ),
     Method(
         gradients.gradient_x_input, "Gradient x input", "gradients", "inputs", True, "positive", False, "",
-        "x * dS_c/dx", "shrikumar2017learning",
+        "x * dS_c/dx", "shrikumar2016",
     ),
     Method(
         gradients.smooth_grad, "SmoothGrad", "gradients", "inputs", True, "magnitude", False, "",
-        "mean_k dS_c/dx (x + e_k)", "smilkov2017smoothgrad",
+        "mean_k dS_c/dx (x + e_k)", "smilkov2017",
     ),
     Method(
         gradients.var_grad, "VarGrad", "gradients", "inputs", False, "magnitude", False, "",
@@ -50,23 +50,23 @@ _ROWS = (
     ),
     Method(
         gradients.guided_backprop, "Guided backprop", "gradients", "inputs", True, "magnitude", False, "ReLU",
-        "1[a > 0] 1[R > 0] R at each ReLU", "springenberg2015striving",
+        "1[a > 0] 1[R > 0] R at each ReLU", "springenberg2015",
     ),
     Method(
         gradients.deconvnet, "Deconvnet", "gradients", "inputs", True, "magnitude", False, "ReLU",
-        "1[R > 0] R at each ReLU", "zeiler2014visualizing",
+        "1[R > 0] R at each ReLU", "zeiler2014",
     ),
     Method(
         gradients.integrated_gradients, "Integrated Gradients", "gradients", "inputs", True, "positive", True, "",
-        "(x - x') * int_0^1 dS_c/dx (x' + a (x - x')) da", "sundararajan2017axiomatic",
+        "(x - x') * int_0^1 dS_c/dx (x' + a (x - x')) da", "sundararajan2017",
     ),
     Method(
         cam.cam, "CAM", "cam", "map", True, "positive", False, "GAP + Dense",
-        "sum_k w_kc A_k", "zhou2016learning",
+        "sum_k w_kc A_k", "zhou2016",
     ),
     Method(
         cam.grad_cam, "Grad-CAM", "cam", "map", False, "positive", False, "layer with positions",
-        "ReLU(sum_k mean_p(dS_c/dA_k) A_k)", "selvaraju2017gradcam",
+        "ReLU(sum_k mean_p(dS_c/dA_k) A_k)", "selvaraju2017",
     ),
 )  # fmt: skip
 
