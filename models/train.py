@@ -1,0 +1,257 @@
+"""Train the networks of the course and state how well they do.
+
+    python models/train.py mnist1d mnist1d_gap     train these, save model and card; interrupted, it goes on
+    python models/train.py --accuracies            the table of all accuracies of the committed models
+
+Every network is one entry of NETWORKS. An entry trains a model and names its parts of data; the rest (measuring,
+card, saving) is the same for all. Best epochs are chosen on validation data; the test part is read once, at the end.
+"""
+
+import argparse
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import mnist1d_utils as m1  # noqa: E402
+from xai import datasets, networks, training  # noqa: E402
+
+
+@dataclass(frozen=True)
+class Network:
+    """How one network is made. `train(checkpoint)` returns (model, epochs trained, facts for the card's notes).
+
+    `parts()` returns {name of the part: (inputs, labels)}, or None where the data is not in its folder; the
+    confusion matrix is taken on the part named `judged`. `card` holds the keys of the card that are known in advance.
+    """
+
+    train: Callable
+    parts: Callable
+    card: dict = field(default_factory=dict)
+    judged: str = "test"
+
+
+# ------------------------------------------------------------------------------------------------------- MNIST-1D
+
+
+def _mnist1d(head, epochs, seed):
+    def data():
+        return m1.load_pickle(ROOT / "data" / "MNIST1D.pkl")
+
+    def train(checkpoint):
+        model = m1.network(head, seed=seed)
+        history = m1.train(model, data(), epochs=epochs, seed=seed, checkpoint=checkpoint)
+        return model, epochs, f"Weights of epoch {history['best_epoch']}, the best on the validation signals."
+
+    def parts():
+        return {part: m1.split(data(), part) for part in ("train", "validation", "test")}
+
+    return Network(
+        train,
+        parts,
+        {
+            "data": "MNIST-1D (Greydanus and Kobak 2020/2024), data/MNIST1D.pkl",
+            "split": "published: 4000 signals for training (the last 500 of them for validation), 1000 for the test",
+            "input_range": [-6.0, 6.0],
+            "class_names": m1.CLASS_NAMES,
+            "seed": seed,
+            "notes": "Signals are standardised as published, in [-5.5, 4.6]; no further scaling. "
+            "Training signals are varied in each epoch (shift, amplitude, slope, noise).",
+        },
+    )
+
+
+# ----------------------------------------------------------------------------------------------- faces and tissue
+
+
+def _images(read, blocks, hidden, size, phases, batch_size, card, seed=0):
+    """A network for images: trained on crops, then on whole images, with batch normalization, folded at the end.
+
+    `read()` returns {part: (images, labels)}, "train" among them; `phases` is a list of (options of Augment, epochs).
+    """
+    classes = card["class_names"]
+
+    def train(checkpoint):
+        data = read()
+        free = (None, None, size[-1])
+        model = training.convolutional_network(free, blocks, classes, hidden, dropout=0.3, batch_norm=True, seed=seed)
+        varied = [(training.Augment(**options), epochs) for options, epochs in phases]
+        history = training.train(
+            model, data["train"], data["validation"], varied, checkpoint, batch_size=batch_size, seed=seed
+        )
+        plain = training.convolutional_network(size, blocks, classes, hidden)
+        best = max(range(len(history)), key=lambda epoch: (history[epoch]["validation"], epoch))
+        facts = f"Averaged weights of epoch {best + 1}, the best on the validation images; batch normalization folded."
+        return training.fold_batch_norm(model, plain), len(history), facts
+
+    def parts():
+        try:
+            return {part: data for part, data in read().items() if part != "train"}
+        except FileNotFoundError:
+            return None
+
+    return Network(train, parts, card | {"input_range": [0.0, 1.0], "seed": seed})
+
+
+def _fer2013():
+    parts = {part: datasets.load_fer2013(part)[:2] for part in ("train", "validation", "test")}
+    known = {image.tobytes() for image in parts["train"][0]}
+    images, labels = parts["test"]
+    new = [image.tobytes() not in known for image in images]
+    return parts | {"test without copies of training images": (images[new], labels[new])}
+
+
+def _hmt(held_out=()):
+    """The course's split, or the slides in `held_out` as test; the last tenth of each class's rest is validation."""
+    tiles = datasets.load_hmt("all")
+    if held_out:
+        test = np.isin([datasets.hmt_slide(name) for name in tiles.names], held_out)
+    else:
+        pairs = zip(tiles.names, tiles.labels, strict=True)
+        test = np.array([datasets.is_hmt_test_tile(name, label) for name, label in pairs])
+    validation = np.zeros_like(test)
+    for label in range(len(tiles.class_names)):
+        rest = np.flatnonzero((tiles.labels == label) & ~test)
+        validation[rest[-round(len(rest) / 10) :]] = True
+    chosen = {"train": ~test & ~validation, "validation": validation, "test": test}
+    return {part: (tiles.images[mask], tiles.labels[mask]) for part, mask in chosen.items()}
+
+
+FACES = {"flips": ("horizontal",), "rotation": 10, "zoom": 0.1, "shift": 2, "light": 0.1}
+TISSUE = {"flips": ("horizontal", "vertical"), "quarter_turns": True, "zoom": 0.1, "light": 0.06, "stain": 0.15}
+
+
+def _tissue_network(split, notes, held_out=()):
+    return _images(
+        lambda: _hmt(held_out),
+        blocks=((16,), (32,), (64,), (96,), (128,)),
+        hidden=(128,),
+        size=(150, 150, 3),
+        phases=[(TISSUE | {"crop": 96, "shift": 6}, 18), (TISSUE | {"shift": 4}, 1)],
+        batch_size=32,
+        card={
+            "data": "H&E tiles of human colorectal tissue (Kather et al. 2016, doi:10.5281/zenodo.53169, CC BY 4.0)",
+            "split": split,
+            "class_names": datasets.TISSUES,
+            "notes": notes,
+        },
+    )
+
+
+# one entry for each network
+NETWORKS = {
+    "mnist1d": _mnist1d("flatten", epochs=120, seed=0),
+    "mnist1d_gap": _mnist1d("gap", epochs=120, seed=0),
+    "faces": _images(
+        _fer2013,
+        blocks=((32,), (64, 64), (128, 128), (256,)),
+        hidden=(),
+        size=(48, 48, 1),
+        phases=[(FACES | {"crop": 40}, 16), (FACES, 2)],
+        batch_size=64,
+        card={
+            "data": "FER2013 (Goodfellow et al. 2013, arXiv:1307.0414)",
+            "split": "official: Training 28,709, PublicTest 3,589 for validation, PrivateTest 3,589 for the test",
+            "class_names": datasets.EXPRESSIONS,
+            "notes": "The labels are noisy: human accuracy on FER2013 is 65 +- 5 % (Goodfellow et al. 2013).",
+        },
+    ),
+    "hmt": _tissue_network(
+        "the course's: 4504 tiles for training (448 of them for validation), 496 for the test",
+        "Tiles of one slide stand on both sides of this split; hmt_slides.json says what remains on unseen slides.",
+    ),
+    "hmt_slides": _tissue_network(
+        "slides 05 and 10 are the test (899 tiles), a tenth of the others is validation",
+        "The network of hmt.json, trained again without slides 05 and 10.",
+        held_out=("05", "10"),
+    ),
+}
+
+# --------------------------------------------------------------------------------------------------- for every one
+
+
+def build(name):
+    """Train one network, measure it and save model and card; an interrupted run leaves a checkpoint and goes on."""
+    entry, start = NETWORKS[name], time.time()
+    folder = ROOT / "build" / "checkpoints"
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = folder / f"{name}.npz"
+    model, epochs, facts = entry.train(checkpoint)
+    model = _for_inference(model)
+    accuracy, confusion = {}, None
+    for part, (inputs, labels) in entry.parts().items():
+        accuracy[part], matrix = networks.measure(model, inputs, labels)
+        confusion = matrix if part == entry.judged else confusion
+    card = entry.card | {
+        "name": name,
+        "command": f"python models/train.py {name}",
+        "epochs": epochs,
+        "accuracy": accuracy,
+        "confusion_matrix": confusion.tolist(),
+        "notes": f"{entry.card.get('notes', '')} {facts}".strip(),
+    }
+    networks.save_model(model, ROOT / "models" / f"{name}.keras", card)
+    shutil.rmtree(checkpoint) if checkpoint.is_dir() else checkpoint.unlink(missing_ok=True)
+    judged = accuracy[entry.judged]
+    print(f"{name}: {entry.judged} {judged['accuracy']:.4f} {judged['interval']}, {time.time() - start:.0f} s")
+
+
+def _for_inference(model):
+    """The same network and weights without the optimizer's state, which would triple the file."""
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def accuracies():
+    """Table of all committed models: accuracy and 95 % interval on each part, from the card and recomputed.
+
+    "recomputed" reads the saved model and the data again; it is empty where the data is not in its folder.
+    """
+    rows = []
+    for path in sorted((ROOT / "models").glob("*.json")):
+        card = networks.read_card(path)
+        again = _recomputed(path.stem)
+        for part, entry in card["accuracy"].items():
+            low, high = entry["interval"]
+            counts = {"correct": entry["correct"], "total": entry["total"]}
+            numbers = {"accuracy": f"{entry['accuracy']:.4f}", "interval": f"{low:.4f}-{high:.4f}"}
+            rows.append({"model": path.stem, "part": part} | counts | numbers | {"recomputed": again.get(part, "")})
+    return pd.DataFrame(rows, columns=["model", "part", "correct", "total", "accuracy", "interval", "recomputed"])
+
+
+def _recomputed(name):
+    """{part: accuracy as text} of a saved model, empty without an entry in NETWORKS or without its data."""
+    parts = NETWORKS[name].parts() if name in NETWORKS else None
+    if not parts:
+        return {}
+    model = networks.load_model(ROOT / "models" / f"{name}.keras")
+    return {part: f"{networks.measure(model, *data)[0]['accuracy']:.4f}" for part, data in parts.items()}
+
+
+def main(arguments=None):
+    """Read the command line and do what it says."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"what to train: {', '.join(NETWORKS)}")
+    parser.add_argument("--accuracies", action="store_true", help="print the table of accuracies")
+    options = parser.parse_args(arguments)
+    unknown = [name for name in options.names if name not in NETWORKS]
+    if unknown or not (options.names or options.accuracies):
+        parser.error(f"got {unknown or 'nothing to do'}; the networks are {', '.join(NETWORKS)}")
+    for name in options.names:
+        build(name)
+    if options.accuracies:
+        print(accuracies().to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,307 @@
+"""Oracles for the loaders: archives made here in every layout, with known pixels."""
+
+import hashlib
+import http.server
+import io
+import threading
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage
+from PIL import Image
+
+from xai import datasets
+
+TEST_TILE, TRAIN_TILE = "D948_CRC-Prim-HE-09_006.tif_Row_151_Col_1", "1B22_CRC-Prim-HE-10_003.tif_Row_1_Col_301"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """An empty data folder and a cache of its own for each test."""
+    (tmp_path / "data").mkdir()
+    monkeypatch.setenv("XAI_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(datasets, "CACHE", tmp_path / "cache")
+    return tmp_path / "data"
+
+
+def encode(pixels, suffix):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, {".tif": "TIFF", ".webp": "WEBP", ".png": "PNG"}[suffix], lossless=True)
+    return buffer.getvalue()
+
+
+def tile(value):
+    return np.full((150, 150, 3), value, dtype=np.uint8) + np.array([0, 1, 2], dtype=np.uint8)
+
+
+def write(folder, layout, files):
+    """``layout`` names a zip or a folder in the data folder."""
+    for name, content in files.items():
+        if layout.endswith(".zip"):
+            with zipfile.ZipFile(folder / layout, "a") as archive:
+                archive.writestr(name, content)
+        else:
+            (folder / layout / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / layout / name).write_bytes(content)
+
+
+HMT_LAYOUTS = {
+    "record, zipped": (
+        "Kather_texture_2016_image_tiles_5000.zip",
+        "Kather_texture_2016_image_tiles_5000/{}/{}",
+        ".tif",
+    ),
+    "record, folder": ("Kather_texture_2016_image_tiles_5000", "{}/{}", ".tif"),
+    "course, zipped": ("hmt.zip", "hmt/HMT_{part}/{}/{}", ".webp"),
+    "course, folder": ("hmt", "HMT_{part}/{}/{}", ".webp"),
+}
+
+
+@pytest.mark.parametrize("layout", HMT_LAYOUTS)
+def test_hmt_reads_every_layout_alike(folder, layout):
+    place, pattern, suffix = HMT_LAYOUTS[layout]
+    files = {
+        pattern.format("04_LYMPHO", TEST_TILE, part="test") + suffix: encode(tile(100), suffix),
+        pattern.format("04_LYMPHO", TRAIN_TILE, part="train") + suffix: encode(tile(50), suffix),
+        pattern.format("01_TUMOR", "626_CRC-Prim-HE-01_035.tif_Row_1_Col_1", part="train") + suffix: encode(
+            tile(0), suffix
+        ),
+    }
+    write(folder, place, files)
+    test, train, everything = (datasets.load_hmt(part) for part in ("test", "train", "all"))
+    assert test.names == (TEST_TILE,) and test.class_names[test.labels[0]] == "lympho"
+    assert train.labels.tolist() == [0, 3] and train.names[1] == TRAIN_TILE
+    assert everything.names == (train.names[0], TRAIN_TILE, TEST_TILE)
+    np.testing.assert_allclose(test.images[0, 7, 9], np.array([100, 101, 102]) / 255, rtol=1e-6)
+    assert test.images.dtype == np.float32 and not test.images.flags.writeable
+
+
+def test_hmt_split_follows_the_order_of_a_file_browser():
+    """Worked by hand: 9_ < 10_ as numbers, digits before letters; the boundary itself is a test tile."""
+    ordered = ["9_A", "10_A", "12A_B", "A2_B", "A10_B", "B_A"]
+    assert sorted(reversed(ordered), key=datasets._natural_order) == ordered
+    first = datasets.HMT_FIRST_TEST_TILE[0]
+    assert datasets.is_hmt_test_tile(first, 0) and datasets.is_hmt_test_tile("A839_CRC-Prim-HE-02_013.tif", 0)
+    assert not datasets.is_hmt_test_tile("13858_CRC-Prim-HE-04_033.tif_Row_601_Col_1", 0)
+    assert not datasets.is_hmt_test_tile("1334D_CRC-Prim-HE-02_007b.tif_Row_1_Col_301", 0)
+    assert datasets.hmt_slide(first) == "04"
+
+
+def test_cache_serves_again_and_notices_a_changed_source(folder):
+    name = f"HMT_test/04_LYMPHO/{TEST_TILE}.png"
+    write(folder, "hmt.zip", {name: encode(tile(10), ".png")})
+    assert datasets.load_hmt().images[0, 0, 0, 0] == np.float32(10 / 255)
+    cached = list(datasets.CACHE.glob("hmt-*.npy"))
+    np.save(cached[0], np.full((1, 150, 150, 3), 77, dtype=np.uint8))  # a mark: it is read if the cache is used
+    assert datasets.load_hmt().images[0, 0, 0, 0] == np.float32(77 / 255)
+    cached[0].write_bytes(b"damaged")
+    assert datasets.load_hmt().images[0, 0, 0, 0] == np.float32(10 / 255)
+    time.sleep(0.01)
+    (folder / "hmt.zip").unlink()
+    write(folder, "hmt.zip", {name: encode(tile(20), ".png")})
+    assert datasets.load_hmt().images[0, 0, 0, 0] == np.float32(20 / 255)
+    assert len(list(datasets.CACHE.iterdir())) == 1
+
+
+def face(value):
+    return np.arange(48 * 48, dtype=np.uint8).reshape(48, 48) // 2 + np.uint8(value)
+
+
+FER_ROWS = [(3, face(1), "Training"), (6, face(2), "PublicTest"), (0, face(3), "PrivateTest")]
+
+
+def fer_table(columns):
+    fields = {"emotion": 0, "pixels": 1, "Usage": 2}
+    lines = [",".join(columns)]
+    for row in FER_ROWS:
+        cells = [row[0], " ".join(map(str, row[1].ravel())), row[2]]
+        lines.append(",".join(str(cells[fields[column.strip()]]) for column in columns))
+    return "\n".join(lines).encode()
+
+
+FER_LAYOUTS = {
+    "fer2013.csv": lambda folder: (folder / "fer2013.csv").write_bytes(fer_table(["emotion", "pixels", "Usage"])),
+    "icml_face_data.csv": lambda folder: (folder / "icml_face_data.csv").write_bytes(
+        fer_table(["emotion", " Usage", " pixels"])
+    ),
+    "table in a zip": lambda folder: write(
+        folder, "fer2013.zip", {"fer2013/fer2013.csv": fer_table(["emotion", "pixels", "Usage"])}
+    ),
+    "images in a zip": lambda folder: write(
+        folder,
+        "fer2013.zip",
+        {
+            "train/happy/Training_1.png": encode(face(1), ".png"),
+            "test/neutral/PublicTest_2.png": encode(face(2), ".png"),
+            "test/angry/PrivateTest_3.png": encode(face(3), ".png"),
+        },
+    ),
+    "images in a folder": lambda folder: write(
+        folder,
+        "fer2013",
+        {
+            "train/happy/Training_1.png": encode(face(1), ".png"),
+            "test/neutral/PublicTest_2.png": encode(face(2), ".png"),
+            "test/angry/PrivateTest_3.png": encode(face(3), ".png"),
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("layout", FER_LAYOUTS)
+def test_fer2013_reads_every_layout_alike(folder, layout):
+    FER_LAYOUTS[layout](folder)
+    for part, (label, pixels, usage) in zip(("train", "validation", "test"), FER_ROWS, strict=True):
+        faces = datasets.load_fer2013(part)
+        assert faces.labels.tolist() == [label] and faces.names[0].startswith(usage)
+        np.testing.assert_allclose(faces.images[0, ..., 0], pixels / 255, rtol=1e-6)
+    assert len(datasets.load_fer2013("all").images) == 3
+    assert datasets.load_fer2013("train").class_names[3] == "happy"
+
+
+def test_faces_are_the_photographs_that_scikit_image_ships():
+    faces = datasets.load_faces()
+    assert faces.images.shape == (13, 48, 48, 1) and len(faces.names) == 13
+    small = skimage.data.lfw_subset()
+    for image, name in list(zip(faces.images[..., 0], faces.names, strict=True))[1:]:
+        reduced = skimage.transform.resize(image.astype(float), (25, 25), anti_aliasing=True)
+        matches = [np.corrcoef(reduced.ravel(), original.ravel())[0, 1] for original in small[:100]]
+        assert f"lfw_{int(np.argmax(matches)):02d}" == name and max(matches) > 0.95
+    assert faces.class_names[faces.labels[0]] == "happy"
+    assert faces.images.min() >= 0 and faces.images.max() <= 1
+
+
+def test_photos_are_centre_squares():
+    photos = datasets.load_photos(512)
+    np.testing.assert_allclose(photos.images[3] * 255, skimage.data.astronaut(), atol=0.01)
+    square = datasets._centre_square(np.arange(24).reshape(4, 6))
+    np.testing.assert_array_equal(square, [[1, 2, 3, 4], [7, 8, 9, 10], [13, 14, 15, 16], [19, 20, 21, 22]])
+    with pytest.raises(ValueError, match="size: got 0"):
+        datasets.load_photos(0)
+
+
+# ------------------------------------------------------------------------------------------------------- bad input
+
+
+def test_absent_data_says_how_to_get_it_in_one_line(folder):
+    for load, cure in ((datasets.load_hmt, "make data"), (datasets.load_fer2013, "Kaggle")):
+        with pytest.raises(FileNotFoundError, match=cure) as raised:
+            load()
+        assert str(folder) in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_a_relative_data_folder_counts_from_the_root(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XAI_DATA", "some/place")
+    assert datasets.data_folder() == Path(datasets.__file__).parents[1] / "some/place"
+    monkeypatch.delenv("XAI_DATA")
+    assert datasets.data_folder() == Path(datasets.__file__).parents[1] / "data"
+
+
+@pytest.mark.parametrize("name", ["../01_TUMOR/a.png", "/01_TUMOR/a.png", "a\\..\\b.png", "C:/a.png"])
+def test_a_zip_that_leaves_its_folder_is_refused(folder, name):
+    write(folder, "hmt.zip", {name: encode(tile(0), ".png")})
+    with pytest.raises(ValueError, match="out of its folder"):
+        datasets.load_hmt()
+
+
+def test_damaged_sources_are_named(folder):
+    (folder / "hmt.zip").write_bytes(b"PK not a zip")
+    with pytest.raises(ValueError, match="not a complete zip"):
+        datasets.load_hmt()
+    (folder / "hmt.zip").unlink()
+    write(folder, "hmt.zip", {f"04_LYMPHO/{TEST_TILE}.png": encode(tile(0), ".png")[:200]})
+    with pytest.raises(ValueError, match=f"{TEST_TILE}.png is not a readable image"):
+        datasets.load_hmt()
+    (folder / "hmt.zip").unlink()
+    write(folder, "hmt.zip", {f"04_LYMPHO/{TEST_TILE}.png": encode(tile(0)[:100], ".png")})
+    with pytest.raises(ValueError, match=r"\(100, 150\) pixels; needed are \(150, 150\)"):
+        datasets.load_hmt()
+    (folder / "fer2013.csv").write_text("emotion,pixels,Usage\n3,1 2 3,Training\n")
+    with pytest.raises(ValueError, match="row 0 of fer2013.csv"):
+        datasets.load_fer2013("train")
+    (folder / "fer2013.csv").write_text("emotion,Usage\n3,Training\n")
+    with pytest.raises(ValueError, match=r"lacks the columns \['pixels'\]"):
+        datasets.load_fer2013("train")
+    assert not datasets.CACHE.exists()
+
+
+def test_unknown_part(folder):
+    with pytest.raises(ValueError, match="part: got 'valid'; allowed are 'train', 'validation', 'test', 'all'"):
+        datasets.load_fer2013("valid")
+    with pytest.raises(ValueError, match="part: got 'validation'"):
+        datasets.load_hmt("validation")
+
+
+def test_fetch_checks_the_hash_keeps_nothing_wrong_and_retries_cleanly(folder, monkeypatch, tmp_path):
+    content = b"the record" * 1000
+    (tmp_path / "site").mkdir()
+    served = tmp_path / "site" / "record.zip"
+    served.write_bytes(content[:-1])  # cut short
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *args):
+            super().__init__(*args, directory=served.parent)
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr(datasets, "HMT_URL", f"http://127.0.0.1:{server.server_port}/record.zip")
+    monkeypatch.setattr(datasets, "HMT_SHA256", hashlib.sha256(content).hexdigest())
+    monkeypatch.setenv("XAI_PROGRESS", "0")
+    try:
+        with pytest.raises(OSError, match="nothing was kept"):
+            datasets.fetch_hmt()
+        assert list(folder.iterdir()) == []
+        served.write_bytes(content)
+        assert datasets.fetch_hmt().read_bytes() == content
+        assert [file.name for file in folder.iterdir()] == [datasets.HMT_FILE]
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+# ------------------------------------------------------------------------------------------ the data sets themselves
+
+
+@pytest.fixture
+def real_data(request, monkeypatch):
+    """The folder that XAI_DATA named when the tests started."""
+    monkeypatch.undo()
+    return datasets.data_folder()
+
+
+@pytest.mark.data
+def test_hmt_itself(real_data):
+    try:
+        everything = datasets.load_hmt("all")
+    except FileNotFoundError as absent:
+        pytest.skip(str(absent))
+    test = datasets.load_hmt("test")
+    assert np.bincount(everything.labels).tolist() == [625] * 8
+    assert np.bincount(test.labels).tolist() == [62] * 8
+    assert len(set(everything.names)) == 5000
+    held_out = np.isin([datasets.hmt_slide(name) for name in everything.names], ["05", "10"])
+    assert held_out.sum() == 899 and np.bincount(everything.labels[held_out]).min() == 35
+    with datasets._Source(datasets._find(datasets.HMT_PLACES, "hmt", "")) as files:
+        told = {Path(name).stem for name in files.images if "HMT_test" in name}
+    assert not told or told == set(test.names)
+    start = time.time()
+    datasets.load_hmt("test")
+    assert time.time() - start < 5
+
+
+@pytest.mark.data
+def test_fer2013_itself(real_data):
+    try:
+        parts = {part: datasets.load_fer2013(part) for part in ("train", "validation", "test")}
+    except FileNotFoundError as absent:
+        pytest.skip(str(absent))
+    assert [len(part.images) for part in parts.values()] == [28709, 3589, 3589]
+    counts = sum(np.bincount(part.labels, minlength=7) for part in parts.values())
+    assert counts.tolist() == [4953, 547, 5121, 8989, 6077, 4002, 6198]

@@ -1,0 +1,432 @@
+"""The project's own rules: who imports whom, requirements in step, the shape of notebooks, the report's numbers."""
+
+import ast
+import re
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tools import __main__ as targets
+from tools import environment, notebooks, report
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = notebooks.found()
+NOTEBOOK_NAMES = [path.stem for path in NOTEBOOKS]
+
+# Room of xai -> the rooms and the libraries it may import; the standard library is free.
+BELOW = {"checks", "views", "core"}
+MATHS = {"numpy", "keras", "tensorflow"}
+ROOMS = {
+    "checks": (set(), {"numpy"}),
+    "views": ({"checks"}, MATHS),
+    "core": ({"checks", "views"}, MATHS | {"tqdm"}),
+    "gradients": (BELOW, MATHS | {"scipy"}),
+    "cam": (BELOW | {"gradients"}, MATHS),
+    "perturbation": (BELOW, MATHS | {"scipy", "skimage", "sklearn"}),
+    "features": (BELOW, MATHS | {"scipy"}),
+    "registry": ({"checks", "gradients", "cam", "perturbation", "features"}, {"numpy"}),
+    "metrics": (BELOW, {"numpy", "scipy", "sklearn"}),
+    "evaluation": (BELOW | {"registry", "metrics"}, {"numpy", "pandas", "scipy", "joblib", "tqdm"}),
+    "networks": (set(), {"keras", "numpy", "scipy", "tqdm"}),
+    "training": ({"checks", "networks"}, {"keras", "numpy", "tqdm"}),
+    "datasets": ({"checks"}, {"numpy", "pandas", "PIL", "pooch", "skimage", "tqdm"}),
+    "phantoms": ({"checks", "phantom_faces", "phantom_tissue"}, {"numpy"}),
+    "phantom_faces": ({"checks"}, {"numpy", "scipy", "skimage"}),
+    "phantom_tissue": ({"checks"}, {"numpy", "scipy", "skimage"}),
+    "plots": (set(), {"matplotlib", "numpy"}),
+    "report": ({"plots"}, {"pandas"}),
+}
+FACES = {"xai_utils", "mnist1d_utils"}
+
+
+def imports(source: str) -> set[str]:
+    """Every module that a source imports anywhere; `from xai import core` counts as xai.core."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "absolute imports only"
+            whole = node.module == "xai"
+            names |= {f"xai.{alias.name}" for alias in node.names} if whole else {node.module}
+    return names
+
+
+def own(names: set[str]) -> set[str]:
+    """Those imports that are the project's own."""
+    return {name for name in names if name.split(".")[0] in {"xai", *FACES}}
+
+
+def libraries(names: set[str]) -> set[str]:
+    tops = {name.split(".")[0] for name in names}
+    ours = {"xai", "tools", *FACES} | {path.stem for path in (ROOT / "tests").glob("*.py")}
+    return tops - ours - set(sys.stdlib_module_names)
+
+
+def code_of(path: Path) -> str:
+    """The Python of a notebook's code cells, without lines that only IPython understands."""
+    cells = nbformat.read(path, as_version=4).cells
+    lines = "\n".join(cell.source for cell in cells if cell.cell_type == "code").splitlines()
+    return "\n".join(line for line in lines if not line.lstrip().startswith(("%", "!")))
+
+
+def source_of(path: Path) -> str:
+    return code_of(path) if path.suffix == ".ipynb" else path.read_text(encoding="utf-8")
+
+
+def scripts() -> list[Path]:
+    """What stands outside the rooms: benchmarks and the training script."""
+    return [*sorted((ROOT / "benchmarks").glob("*.py")), *sorted((ROOT / "models").glob("*.py"))]
+
+
+# ---- arrows
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "xai").glob("*.py")), ids=lambda path: path.stem)
+def test_a_room_imports_only_what_its_arrows_allow(path):
+    if path.stem == "__init__":
+        assert not ast.parse(path.read_text()).body, "xai/__init__.py stays empty"
+        return
+    assert path.stem in ROOMS, f"xai/{path.name} is new: give it a row in ROOMS"
+    rooms, allowed = ROOMS[path.stem]
+    names = imports(path.read_text(encoding="utf-8"))
+    assert own(names) <= {f"xai.{room}" for room in rooms}
+    assert libraries(names) <= allowed
+
+
+def test_the_face_re_exports_and_does_nothing_else():
+    tree = ast.parse((ROOT / "xai_utils.py").read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree)
+    assert {type(node) for node in tree.body[1:]} <= {ast.ImportFrom, ast.Assign}
+    assert all(node.module.startswith("xai.") for node in tree.body if isinstance(node, ast.ImportFrom))
+    assigned = [target.id for node in tree.body if isinstance(node, ast.Assign) for target in node.targets]
+    assert assigned == ["__all__"]
+
+
+def test_mnist1d_utils_knows_nothing_of_explanations():
+    names = imports((ROOT / "mnist1d_utils.py").read_text(encoding="utf-8"))
+    assert not own(names)
+    assert libraries(names) <= {"keras", "numpy", "scipy", "tqdm"}
+
+
+@pytest.mark.parametrize("path", [*NOTEBOOKS, *scripts()], ids=lambda path: path.stem)
+def test_notebooks_and_scripts_use_the_faces(path):
+    # What trains the image networks is no part of a reader's face: only the script behind `make models` needs it.
+    makers = {"xai.datasets", "xai.networks", "xai.phantoms", "xai.training"} if path.name == "train.py" else set()
+    assert own(imports(source_of(path))) <= FACES | makers
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests").glob("test_*.py")), ids=lambda path: path.stem)
+def test_unit_tests_use_the_faces_and_the_rooms(path):
+    names = own(imports(path.read_text(encoding="utf-8")))
+    assert names <= FACES | {f"xai.{room}" for room in ROOMS}
+
+
+def derivatives(path: Path) -> list[str]:
+    """The file's name once for every use of automatic differentiation in it."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    uses = [ast.unparse(node) for node in nodes if isinstance(node, ast.Attribute | ast.Name)]
+    return [path.name for use in uses if use.endswith("GradientTape") or use == "tf.gradients"]
+
+
+def test_one_place_differentiates():
+    files = [*(ROOT / "xai").glob("*.py"), ROOT / "xai_utils.py", ROOT / "mnist1d_utils.py"]
+    uses = [name for path in files for name in derivatives(path)]
+    assert uses == ["views.py"]
+
+
+# ---- requirements, lock, environment.yml, Makefile
+
+
+def requirements(name: str) -> list[Requirement]:
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+    return [Requirement(line) for line in lines if line.strip() and not line.startswith("#")]
+
+
+def test_every_direct_requirement_is_locked_within_its_bounds():
+    locked = requirements("requirements.txt")
+    for wanted in requirements("requirements.in"):
+        pins = [pin for pin in locked if canonicalize_name(pin.name) == canonicalize_name(wanted.name)]
+        assert pins, f"{wanted.name} is not in requirements.txt: make lock"
+        for pin in pins:
+            (version,) = [part.version for part in pin.specifier if part.operator == "=="]
+            assert wanted.specifier.contains(version, prereleases=True), f"{pin}: make lock"
+
+
+def test_the_lock_pins_everything_and_holds_no_address():
+    lock = environment.lock_text()
+    assert not re.search(r"://|@|^-|\.whl|\.tar", lock, re.MULTILINE)
+    assert all("==" in str(pin.specifier) for pin in requirements("requirements.txt"))
+
+
+def test_every_imported_library_is_a_direct_requirement():
+    patterns = ("xai/*.py", "*.py", "tests/*.py", "tools/*.py", "models/*.py", "benchmarks/*.py", "notebooks/*")
+    files = [path for pattern in patterns for path in sorted(ROOT.glob(pattern))]
+    used = {
+        name: path.name
+        for path in files
+        if path.suffix in (".py", ".ipynb")
+        for name in libraries(imports(source_of(path)))
+    }
+    direct = {canonicalize_name(wanted.name) for wanted in requirements("requirements.in")}
+    owners = packages_distributions()
+    for name, user in used.items():
+        distributions = {canonicalize_name(owner) for owner in owners.get(name, [name])}
+        assert distributions & direct, f"{user} imports {name}: add it to requirements.in with its reason"
+
+
+def test_environment_yml_is_generated_from_the_lock():
+    text = (ROOT / "environment.yml").read_text(encoding="utf-8")
+    assert text == environment.conda(environment.lock_text()), "make environment"
+    python, pip, inline = yaml.safe_load(text)["dependencies"]
+    assert (python, pip) == ("python >=3.11,<3.14", "pip")
+    assert inline["pip"] == environment.lock_text().splitlines()
+
+
+def test_gpu_takes_the_same_version_and_nothing_else():
+    lock = "keras==3.1\ntensorflow==2.21.0 ; sys_platform != 'linux'\ntensorflow-cpu==2.21.0 ; x\ntf-keras-vis==1\n"
+    assert environment.gpu_requirements(lock) == "keras==3.1\ntf-keras-vis==1\ntensorflow[and-cuda]==2.21.0\n"
+
+
+def test_another_lock_or_another_build_makes_the_environment_stale():
+    stamps = [environment.stamp(lock, gpu) for lock in ("a==1\n", "a==2\n") for gpu in (False, True)]
+    assert len(set(stamps)) == 4
+    assert environment.stamp("a==1\n", False) == stamps[0]
+
+
+@pytest.fixture
+def made(tmp_path, monkeypatch):
+    """An up-to-date .venv of the CPU build, and the list of what `ensure` does to it."""
+    done = []
+    monkeypatch.setattr(environment, "STAMP", tmp_path / "stamp")
+    monkeypatch.setattr(environment, "venv_python", lambda: Path(sys.executable))
+    monkeypatch.setattr(environment, "create", lambda: done.append("create"))
+    monkeypatch.setattr(environment, "install", lambda gpu: done.append("gpu" if gpu else "cpu"))
+    environment.ensure()
+    assert done == ["cpu"]
+    done.clear()
+    return done
+
+
+def test_an_up_to_date_environment_is_left_alone(made):
+    environment.ensure()
+    environment.ensure(False)
+    assert made == []
+
+
+def test_the_choice_of_build_makes_a_new_environment_and_is_remembered(made):
+    environment.ensure(True)
+    environment.ensure()
+    assert made == ["create", "gpu"]
+
+
+def test_an_interrupted_installation_is_repeated(made, monkeypatch):
+    def interrupted(gpu):
+        raise KeyboardInterrupt
+
+    environment.STAMP.write_text("cpu of-an-older-lock")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(environment, "install", interrupted)
+        environment.ensure()
+    environment.ensure()
+    assert made == ["cpu"]
+
+
+def test_the_makefile_and_the_tool_have_the_same_targets():
+    line = re.search(r"^TARGETS := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE).group(1)
+    assert set(line.split()) == set(targets.HELP) == set(targets.INSIDE) | set(targets.OUTSIDE)
+
+
+# ---- the shape of the notebooks
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=NOTEBOOK_NAMES)
+def notebook(request):
+    return nbformat.read(request.param, as_version=4)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def test_the_set_up_cell_is_the_same_everywhere(notebook):
+    assert code_cells(notebook)[0].source == notebooks.SETUP_CELL
+
+
+def test_every_cell_was_run_once_in_order_without_error_or_noise(notebook):
+    cells = [cell for cell in code_cells(notebook) if cell.source.strip()]
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert outputs
+    assert not [output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"]
+
+
+def test_a_cell_that_draws_ends_with_show(notebook):
+    for cell in code_cells(notebook):
+        if any("image/png" in output.get("data", {}) for output in cell.outputs):
+            assert cell.source.rstrip().splitlines()[-1] == "plt.show()"
+
+
+def test_cells_are_short_and_prose_prevails(notebook):
+    lines = [[line for line in cell.source.splitlines() if line.strip()] for cell in code_cells(notebook)]
+    assert max(len(cell) for cell in lines) <= 20
+    words = sum(len(cell.source.split()) for cell in notebook.cells if cell.cell_type == "markdown")
+    assert words >= 8 * sum(len(cell) for cell in lines)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=NOTEBOOK_NAMES)
+def test_a_notebook_is_under_one_megabyte_and_names_no_folder_of_its_author(path):
+    text = path.read_text(encoding="utf-8")
+    assert len(text) < 1_000_000
+    assert not re.search(r"/(home|root|work|tmp|Users)/\w", text)
+
+
+# ---- the report
+
+
+def report_text() -> str:
+    text = (ROOT / "report" / "report.tex").read_text(encoding="utf-8")
+    return re.sub(r"(?<!\\)%.*", "", text)
+
+
+def test_every_reference_key_is_in_the_bibliography():
+    keys = re.findall(r"^@\w+\{([^,]+),", (ROOT / "report" / "references.bib").read_text("utf-8"), re.MULTILINE)
+    assert len(keys) == len(set(keys))
+    tree = ast.parse((ROOT / "xai" / "registry.py").read_text("utf-8"))
+    strings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    named = {text for text in strings if re.fullmatch(r"[a-z]+(19|20)\d\d[a-z]*", text)}
+    cited = re.findall(r"\\cite[a-z]*\*?(?:\[[^]]*\])*\{([^}]*)\}", report_text())
+    named |= {key.strip() for group in cited for key in group.split(",")}
+    assert named and named <= set(keys)
+
+
+def saved_names() -> list[str]:
+    """Patterns of the names that notebooks give to save_value; a placeholder of an f-string matches anything."""
+    patterns = []
+    for path in NOTEBOOKS:
+        for node in ast.walk(ast.parse(code_of(path))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("save_value"):
+                parts = getattr(node.args[0], "values", [node.args[0]])
+                constant = [isinstance(part, ast.Constant) for part in parts]
+                pairs = zip(parts, constant, strict=True)
+                patterns.append("".join(re.escape(part.value) if plain else ".+" for part, plain in pairs))
+    return patterns
+
+
+def test_every_value_the_report_quotes_is_saved_by_a_notebook():
+    patterns = saved_names()
+    quoted = set(re.findall(r"\\val\{([^}#]+)\}", report_text()))
+    assert not {name for name in quoted if not any(re.fullmatch(pattern, name) for pattern in patterns)}
+
+
+def typed_numbers(section: str) -> list[str]:
+    """Decimals and percentages in a text, other than lengths and options of commands."""
+    text = re.sub(r"\[[^]]*\]|\\(?:label|cref|input|includegraphics|val|vspace|hspace)\{[^}]*\}", " ", section)
+    text = re.sub(r"\d*\.?\d+\s*(?:\\(?:line|column|text)width|pt|em|ex|mm|cm)", " ", text)
+    return re.findall(r"\d+\.\d+|\d+\s*(?:\\,|~)?\\%", text)
+
+
+def test_typed_numbers_are_found():
+    section = r"A gap of 0.5, 94\% and 3\,\% of \val{x-1.5}. \includegraphics[width=0.9\linewidth]{a} 2 networks"
+    assert typed_numbers(section) == ["0.5", r"94\%", r"3\,\%"]
+
+
+def test_no_result_is_typed_into_the_report():
+    (results,) = re.findall(r"\\section\{Results\}(.*?)(?=\\section\{|\\bibliography)", report_text(), re.DOTALL)
+    assert not typed_numbers(results)
+
+
+# ---- the tool, where it could go wrong in silence
+
+
+@pytest.fixture
+def small_root(tmp_path):
+    """A repository of one notebook and one module."""
+    (tmp_path / "xai").mkdir()
+    (tmp_path / "xai" / "core.py").write_bytes(b"a = 1\nb = 2\n")
+    cells = [nbformat.v4.new_code_cell("1 + 1", id="one"), nbformat.v4.new_markdown_cell("text", id="two")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "n.ipynb")
+    return tmp_path
+
+
+def rewrite(path, change):
+    content = nbformat.read(path, as_version=4)
+    change(content.cells)
+    nbformat.write(content, path)
+
+
+def test_outputs_and_line_ends_do_not_make_a_notebook_stale(small_root):
+    path = small_root / "n.ipynb"
+    before = notebooks.source_digest(path, small_root)
+    rewrite(path, lambda cells: cells[0].outputs.append(nbformat.v4.new_output("stream", text="2")))
+    (small_root / "xai" / "core.py").write_bytes(b"a = 1\r\nb = 2\r\n")
+    (small_root / "unrelated.py").write_text("c = 3")
+    assert notebooks.source_digest(path, small_root) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda root: rewrite(root / "n.ipynb", lambda cells: cells[0].update(source="1 + 2")),
+        lambda root: rewrite(root / "n.ipynb", lambda cells: cells[0].metadata.update(tags=["nbval-skip"])),
+        lambda root: rewrite(root / "n.ipynb", lambda cells: cells.reverse()),
+        lambda root: (root / "xai" / "core.py").write_text("a = 1\nb = 3\n"),
+        lambda root: (root / "xai" / "core.py").rename(root / "xai" / "gore.py"),
+        lambda root: (root / "some_utils.py").write_text(""),
+        lambda root: (root / "requirements.txt").write_text("a==1"),
+    ],
+    ids=["code", "tag", "order", "module", "name", "new module", "lock"],
+)
+def test_a_changed_source_makes_a_notebook_stale(small_root, change):
+    before = notebooks.source_digest(small_root / "n.ipynb", small_root)
+    change(small_root)
+    assert notebooks.source_digest(small_root / "n.ipynb", small_root) != before
+
+
+LOG = r"""
+Overfull \hbox (4.9pt too wide) in paragraph at lines 1--2
+Underfull \hbox (badness 10000) in paragraph at lines 3--4
+LaTeX Warning: Reference `fig:a' on page 1 undefined on input line 5.
+Package natbib Warning: Citation `b2020' on page 2 undefined on input line 6.
+Overfull \hbox (5.1pt too wide) in alignment at lines 7--8
+Overfull \vbox (12.0pt too high) has occurred while \output is active []
+LaTeX Warning: Label `fig:c' multiply defined.
+LaTeX Font Warning: Font shape `T1/lmr/x' undefined
+Output written on report.pdf (3 pages, 12345 bytes).
+"""
+
+
+def test_a_log_is_read_for_references_citations_labels_and_boxes():
+    assert report.complaints(LOG) == [
+        "Reference `fig:a' on page 1 undefined on input line 5.",
+        "Citation `b2020' on page 2 undefined on input line 6.",
+        "Label `fig:c' multiply defined.",
+        r"Overfull \hbox (5.1pt too wide) in alignment at lines 7--8",
+        r"Overfull \vbox (12.0pt too high) has occurred while \output is active []",
+    ]
+    assert report.pages(LOG) == 3
+
+
+def test_values_become_definitions_with_special_characters_escaped():
+    text = report.values_tex({"b-1": "94.3 %\n", "a": r"$10^{-3}$ \% of x_1 & #2"})
+    assert text.removeprefix(report.VAL_MACRO).splitlines() == [
+        r"\expandafter\def\csname val:a\endcsname{$10^{-3}$ \% of x\_1 \& \#2}",
+        r"\expandafter\def\csname val:b-1\endcsname{94.3 \%}",
+    ]
+
+
+def test_one_file_name_from_two_notebooks_is_refused(tmp_path):
+    for name in ("01_a", "02_b"):
+        (tmp_path / name / "tables").mkdir(parents=True)
+        (tmp_path / name / "tables" / f"{name}.tex").write_text(name)
+    folders = [tmp_path / "01_a", tmp_path / "02_b"]
+    assert set(report.collect(folders)) == {("tables", "01_a.tex"), ("tables", "02_b.tex")}
+    (tmp_path / "02_b" / "tables" / "01_a.tex").write_text("twice")
+    with pytest.raises(SystemExit, match="tables/01_a.tex is written by both 01_a and 02_b"):
+        report.collect(folders)

@@ -1,0 +1,139 @@
+"""python -m tools TARGET: what `make TARGET` calls, on any operating system.
+
+This file and tools/environment.py run before .venv exists, on whatever Python the machine has, so they use
+the standard library alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tools import environment
+
+ROOT = environment.ROOT
+HELP = {
+    "help": "print this list",
+    "report": "set up .venv, execute the notebooks into build/, write build/report/report.pdf",
+    "test": "unit tests, and every notebook executed again and compared with its stored outputs",
+    "lab": "open the notebooks in JupyterLab",
+    "latex": "install the Debian packages of apt.txt that the report needs (asks for sudo)",
+    "models": "train the networks again (models/train.py)",
+    "mutants": "break each method in turn and see which test catches it",
+    "lint": "ruff on code and notebooks",
+    "edition": "refresh stored outputs of changed notebooks, report/figures/, report/report.pdf, README.md",
+    "readme": "write the tables of README.md from METHODS, the notebooks and the cards of the networks",
+    "lock": "compile requirements.in into requirements.txt and environment.yml",
+    "environment": "write environment.yml (conda, mamba) from requirements.txt",
+    "clean": "remove build/",
+}
+
+
+GPU_CHOICES = {"": None, "0": False, "1": True}  # nothing said: the build that is there
+
+
+def show_help() -> int:
+    print("make TARGET   or   python -m tools TARGET\n")
+    print("\n".join(f"  {name:<12} {text}" for name, text in HELP.items()))
+    print("\nGPU=1 (or --gpu) takes TensorFlow with CUDA in place of the CPU build; GPU=0 goes back.")
+    return 0
+
+
+def run(*command: object) -> int:
+    """Run a command from the root of the repository with the settings that keep output quiet and equal."""
+    environ = {**os.environ, "XAI_PROGRESS": "0", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environ.pop("MPLBACKEND", None)
+    return subprocess.call([str(part) for part in command], cwd=ROOT, env=environ)
+
+
+def python(*arguments: object) -> int:
+    return run(sys.executable, *arguments)
+
+
+def report() -> int:
+    from tools import notebooks
+    from tools import report as pdf
+
+    started = time.monotonic()
+    notebooks.execute_all()
+    pdf.build(started)
+    return 0
+
+
+def edition() -> int:
+    from tools import notebooks
+    from tools import report as pdf
+
+    report()
+    notebooks.publish()
+    pdf.publish()
+    return readme()
+
+
+def readme() -> int:
+    from tools import readme as tables
+
+    tables.refresh()
+    return 0
+
+
+def latex() -> int:
+    from tools import report as pdf
+
+    pdf.ensure_latex(install=True)
+    return 0
+
+
+def write_environment() -> int:
+    environment.write(ROOT / "environment.yml", environment.conda(environment.lock_text()))
+    return 0
+
+
+def lock() -> int:
+    environment.compile_lock()
+    return write_environment()
+
+
+def clean() -> int:
+    shutil.rmtree(ROOT / "build", ignore_errors=True)
+    return 0
+
+
+# Targets that need nothing but the standard library, and those that run inside .venv.
+OUTSIDE = {"help": show_help, "latex": latex, "environment": write_environment, "clean": clean}
+INSIDE = {
+    "report": report,
+    "test": lambda: python("-m", "pytest", "--nbval"),
+    "lab": lambda: run(sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={ROOT}", "notebooks"),
+    "models": lambda: python("models/train.py"),
+    "mutants": lambda: python("tests/mutants.py"),
+    "lint": lambda: python("-m", "ruff", "check", ".") or python("-m", "ruff", "format", "--check", "."),
+    "edition": edition,
+    "readme": readme,
+    "lock": lock,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tools", description="The targets of the Makefile.")
+    parser.add_argument("target", nargs="?", default="help", choices=list(HELP))
+    parser.add_argument("--gpu", action="store_true", help="TensorFlow with CUDA")
+    options = parser.parse_args()
+    if options.target in OUTSIDE:
+        return OUTSIDE[options.target]()
+    interpreter = environment.ensure(True if options.gpu else GPU_CHOICES[os.environ.get("GPU", "")])
+    if Path(sys.prefix).resolve() != environment.VENV.resolve():
+        return subprocess.call([str(interpreter), "-m", "tools", *sys.argv[1:]], cwd=ROOT)
+    return INSIDE[options.target]()
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("interrupted: the same command continues where this one stopped")

@@ -1,0 +1,145 @@
+r"""Assemble build/report/ from what the notebooks wrote, and typeset it with latexmk.
+
+figures/ holds the committed figures overlaid by those just made; tables/ the tables; values.tex every value,
+quoted in the text as \val{NAME}, where an unknown name stops the build.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+from tools.environment import ROOT, apt_command, apt_install, is_root, write
+from tools.notebooks import BUILD as EXECUTED
+from tools.notebooks import DATE, found
+
+SOURCE = ROOT / "report"
+BUILD = ROOT / "build" / "report"
+KINDS = ("figures", "values", "tables")
+OVERFULL_LIMIT = 5.0  # points
+LATEX_SIZE = "186 MB to download, 484 MB on disk"
+
+VAL_MACRO = r"""\newcommand{\val}[1]{\ifcsname val:#1\endcsname\csname val:#1\endcsname
+  \else\errmessage{no notebook saved the value #1}\fi}
+"""
+
+
+def collect(folders: list[Path]) -> dict[tuple[str, str], Path]:
+    """{(kind, file name): path} of what the notebooks wrote; one name from two notebooks is an error."""
+    files = {}
+    for folder in folders:
+        for kind in KINDS:
+            for path in sorted((folder / kind).glob("*")):
+                first = files.setdefault((kind, path.name), path)
+                if first != path:
+                    names = f"{first.parts[-3]} and {folder.name}"
+                    raise SystemExit(f"report: {kind}/{path.name} is written by both {names}: rename one")
+    return files
+
+
+def values_tex(values: dict[str, str]) -> str:
+    r"""One definition for each value: plain text, in which % & # _ are escaped and maths may stand."""
+    lines = [VAL_MACRO]
+    for name, text in sorted(values.items()):
+        escaped = re.sub(r"(?<!\\)([%&#_])", r"\\\1", text.strip())
+        lines.append(rf"\expandafter\def\csname val:{name}\endcsname{{{escaped}}}" + "\n")
+    return "".join(lines)
+
+
+def assemble() -> None:
+    """Write build/report/, leaving latexmk's own files so that an unchanged report is not set again."""
+    files = collect([EXECUTED / path.stem for path in found()])
+    for folder in ("figures", "tables"):
+        shutil.rmtree(BUILD / folder, ignore_errors=True)
+        (BUILD / folder).mkdir(parents=True)
+    for path in (SOURCE / "figures").glob("*"):
+        shutil.copyfile(path, BUILD / "figures" / path.name)
+    for (kind, name), path in files.items():
+        if kind != "values":
+            shutil.copyfile(path, BUILD / kind / name)
+    for name in ("report.tex", "references.bib"):
+        shutil.copyfile(SOURCE / name, BUILD / name)
+    values = {Path(name).stem: path.read_text("utf-8") for (kind, name), path in files.items() if kind == "values"}
+    write(BUILD / "values.tex", values_tex(values))
+
+
+def missing_latex() -> list[str]:
+    """Programs and packages the report needs and this machine lacks."""
+    programs = [name for name in ("latexmk", "pdflatex", "bibtex") if not shutil.which(name)]
+    if programs or not shutil.which("kpsewhich"):
+        return programs
+    text = (SOURCE / "report.tex").read_text(encoding="utf-8")
+    groups = re.findall(r"^\\usepackage(?:\[[^]]*\])?\{([^}]*)\}", text, re.MULTILINE)
+    styles = [f"{name.strip()}.sty" for group in groups for name in group.split(",")]
+    there = subprocess.run(["kpsewhich", *styles], capture_output=True, text=True).stdout.split()
+    return sorted(set(styles) - {Path(path).name for path in there})
+
+
+def ensure_latex(install: bool = False) -> None:
+    """Install LaTeX where asked for or as root; otherwise stop with the one command that does."""
+    missing = missing_latex()
+    if not missing:
+        return
+    packages = (ROOT / "apt.txt").read_text().split()
+    print(f"LaTeX is missing ({', '.join(missing)}): {LATEX_SIZE}", flush=True)
+    if (install or is_root()) and apt_install(packages) and not missing_latex():
+        return
+    raise SystemExit(
+        f"To install LaTeX ({LATEX_SIZE}): {apt_command(packages)}\n"
+        "Elsewhere than on Debian and Ubuntu: TeX Live, MacTeX or MiKTeX with latexmk.\n"
+        "Then make report again: the executed notebooks are kept in build/notebooks/."
+    )
+
+
+def complaints(log: str) -> list[str]:
+    """What a LaTeX log says about undefined references and citations, double labels and overfull boxes."""
+    text = log.replace("\r\n", "\n")
+    found = re.findall(r"^(?:LaTeX|Package natbib) Warning: ((?:Reference|Citation|Label) .*)$", text, re.MULTILINE)
+    found += re.findall(r"^LaTeX Warning: (There were (?:undefined|multiply).*)$", text, re.MULTILINE)
+    found += re.findall(r"^Package natbib Warning: (There were undefined.*)$", text, re.MULTILINE)
+    for line, points in re.findall(r"^(Overfull \\[hv]box \(([\d.]+)pt too .*)$", text, re.MULTILINE):
+        if float(points) > OVERFULL_LIMIT:
+            found.append(line)
+    return found
+
+
+def pages(log: str) -> int:
+    return int(re.search(r"Output written on .*?\((\d+) page", log, re.DOTALL).group(1))
+
+
+def typeset() -> int:
+    """Run latexmk in build/report/; the number of pages, or an error with the reason from the log."""
+    environ = {**os.environ, "SOURCE_DATE_EPOCH": DATE, "FORCE_SOURCE_DATE": "1", "max_print_line": "1000"}
+    command = ["latexmk", "-pdf", "-interaction=nonstopmode", "-halt-on-error", "report.tex"]
+    run = subprocess.run(command, cwd=BUILD, env=environ, capture_output=True, text=True, errors="replace")
+    write(BUILD / "latexmk.txt", run.stdout + run.stderr)
+    path = BUILD / "report.log"
+    log = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    if run.returncode:
+        error = re.search(r"^!.*(?:\n.*){0,8}", log, re.MULTILINE)
+        reason = error.group(0) if error else (run.stdout + run.stderr)[-2000:]
+        raise SystemExit(f"latexmk failed (build/report/report.log):\n{reason}")
+    if wrong := complaints(log):
+        raise SystemExit("the report is not in order:\n  " + "\n  ".join(wrong))
+    return pages(log)
+
+
+def build(started: float) -> None:
+    """Assemble and typeset; the last line names the PDF, its pages and the seconds since the start."""
+    assemble()
+    ensure_latex()
+    number = typeset()
+    path = (BUILD / "report.pdf").relative_to(ROOT)
+    print(f"report: {path}, {number} pages, {time.monotonic() - started:.0f} s", flush=True)
+
+
+def publish() -> None:
+    """Refresh report/figures/ and report/report.pdf; figures that no notebook made here stay."""
+    for (kind, name), path in collect([EXECUTED / path.stem for path in found()]).items():
+        if kind == "figures":
+            (SOURCE / "figures").mkdir(exist_ok=True)
+            shutil.copyfile(path, SOURCE / "figures" / name)
+    shutil.copyfile(BUILD / "report.pdf", SOURCE / "report.pdf")
+    print("edition: report/figures/ and report/report.pdf refreshed", flush=True)

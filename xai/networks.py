@@ -1,0 +1,207 @@
+"""Networks on disk: saving with a card, safe loading, measuring. Building and training: ``xai/training.py``.
+
+A *card* is a JSON file beside the model (``models/NAME.keras``, ``models/NAME.json``) that says what the network
+was trained on, how it was chosen, what its inputs must look like and how well it does, with intervals.
+"""
+
+import datetime
+import json
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+from scipy.stats import binomtest
+
+CARD_KEYS = (
+    "name",
+    "data",
+    "split",
+    "input_shape",
+    "input_range",
+    "class_names",
+    "seed",
+    "command",
+    "epochs",
+    "parameters",
+    "accuracy",
+    "confusion_matrix",
+    "date",
+    "versions",
+    "notes",
+)
+ACCURACY_KEYS = ("accuracy", "correct", "total", "interval")
+
+
+# ----------------------------------------------------------------------------------------------------- files
+
+
+def load_model(path, input_range=None):
+    """Load a Keras classifier without running code that its file carries.
+
+    ``path`` ends in ``.keras`` or in the legacy ``.h5``; files of Keras 2 load too. The model comes back uncompiled,
+    with two attributes: ``input_range`` ``(low, high)`` and ``class_names``, both from the card beside the file, or
+    None where there is no card. The argument ``input_range`` wins over the card.
+
+    Raises ``FileNotFoundError`` for a missing file and ``ValueError`` for an unknown suffix, a damaged file, a file
+    with weights alone, and a model with a Lambda layer (a Lambda layer stores Python code, which loading would run).
+    """
+    path = _check_model_path(path, must_exist=True)
+    if input_range is not None:
+        input_range = _check_range(input_range, "input_range")
+    if path.suffix == ".keras" and not zipfile.is_zipfile(path):
+        raise ValueError(f"path: {path} is not a complete .keras file; it is damaged or cut short: fetch it again")
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:
+        raise ValueError(f"path: {path} {_loading_problem(error)}") from error
+    if path.suffix != ".keras" and len(model.inputs) == len(model.outputs) == 1:
+        model = keras.Model(model.inputs[0], model.outputs[0], name=model.name)  # Keras 2 wrote lists of one input
+    card = read_card(path) if path.with_suffix(".json").is_file() else {}
+    if input_range is None and "input_range" in card:
+        input_range = tuple(float(bound) for bound in card["input_range"])
+    model.input_range = input_range
+    model.class_names = tuple(card["class_names"]) if "class_names" in card else None
+    return model
+
+
+def _loading_problem(error):
+    """What a failed load means, and its cure."""
+    text = " ".join(str(error).split())
+    if "lambda" in text.lower() or "unsafe" in text.lower():
+        return (
+            "holds a Lambda layer, which is Python code that loading would run; it was not loaded. Replace the "
+            "Lambda layer by a built-in layer (Rescaling, Activation, ...) and save the model again"
+        )
+    if "No model config" in text:
+        return "holds weights alone: build the model in code, then call model.load_weights(path)"
+    return f"is not a readable Keras model: damaged, cut short, or it needs a custom layer. Keras says: {text[:300]}"
+
+
+def save_model(model, path, card):
+    """Write ``models/NAME.keras`` and its card ``models/NAME.json``, both or neither.
+
+    ``card`` needs the keys of ``CARD_KEYS``; ``input_shape``, ``parameters``, ``date`` and ``versions`` are filled in
+    when absent. ``accuracy`` maps the name of a part to ``{accuracy, correct, total, interval}`` (see ``measure``).
+
+    Raises ``ValueError`` when the card is incomplete or contradicts the model; then nothing is written.
+    """
+    path = _check_model_path(path, must_exist=False)
+    if path.suffix != ".keras":
+        raise ValueError(f"path: {path} ends in '{path.suffix}'; new models are saved as .keras")
+    card = _complete_card(model, card)
+    _check_card(model, card)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
+        new_model, new_card = Path(folder) / path.name, Path(folder) / (path.stem + ".json")
+        model.save(new_model)
+        new_card.write_text(json.dumps(card, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        os.replace(new_model, path)
+        os.replace(new_card, path.with_suffix(".json"))
+
+
+def read_card(path):
+    """Read the card of a model; ``path`` names the model (``.keras``, ``.h5``) or the card (``.json``).
+
+    Raises ``FileNotFoundError`` when there is no card and ``ValueError`` when it is not JSON or lacks a key.
+    """
+    path = Path(path).with_suffix(".json")
+    if not path.is_file():
+        raise FileNotFoundError(f"path: no card at {path}; 'make models' trains the networks and writes their cards")
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"path: {path} is not valid JSON ({error}); 'make models' writes it again") from error
+    _check_keys(card)
+    return card
+
+
+def _check_model_path(path, must_exist):
+    path = Path(path)
+    if path.suffix not in (".keras", ".h5", ".hdf5"):
+        raise ValueError(f"path: {path} ends in '{path.suffix}'; allowed are .keras, .h5, .hdf5")
+    if must_exist and not path.is_file():
+        raise FileNotFoundError(f"path: no model at {path}; 'make models' trains the networks of this course")
+    return path
+
+
+def _check_range(bounds, name):
+    values = np.asarray(bounds, dtype=float)
+    if values.shape != (2,) or not np.all(np.isfinite(values)) or values[0] >= values[1]:
+        raise ValueError(f"{name}: got {bounds!r}; it must be two finite numbers (low, high) with low < high")
+    return float(values[0]), float(values[1])
+
+
+def _complete_card(model, card):
+    """The card with what the model itself knows, as plain JSON types in the order of ``CARD_KEYS``."""
+    own = {
+        "input_shape": list(model.input_shape[1:]),
+        "parameters": model.count_params(),
+        "date": datetime.date.today().isoformat(),
+        "versions": {"keras": keras.version(), "numpy": np.__version__, "backend": keras.backend.backend()},
+    }
+    full = {**own, **card}
+    ordered = {key: full[key] for key in CARD_KEYS if key in full} | full
+    return json.loads(json.dumps(ordered, default=lambda value: np.asarray(value).tolist()))
+
+
+def _check_keys(card):
+    missing = [key for key in CARD_KEYS if key not in card]
+    unknown = [key for key in card if key not in CARD_KEYS]
+    if missing or unknown:
+        raise ValueError(f"card: missing keys {missing}, unknown keys {unknown}; it needs exactly {list(CARD_KEYS)}")
+
+
+def _check_card(model, card):
+    _check_keys(card)
+    _check_range(card["input_range"], "card['input_range']")
+    units = 2 if model.output_shape[-1] == 1 else model.output_shape[-1]
+    for key, found, true in (
+        ("input_shape", card["input_shape"], list(model.input_shape[1:])),
+        ("parameters", card["parameters"], model.count_params()),
+        ("class_names", len(card["class_names"]), units),
+    ):
+        if found != true:
+            raise ValueError(f"card['{key}']: got {found}, the model has {true}")
+    for part, entry in card["accuracy"].items():
+        if sorted(entry) != sorted(ACCURACY_KEYS):
+            raise ValueError(f"card['accuracy']['{part}']: keys {sorted(entry)}; it needs {list(ACCURACY_KEYS)}")
+        if abs(entry["accuracy"] - entry["correct"] / entry["total"]) > 1e-3:
+            raise ValueError(f"card['accuracy']['{part}']: {entry['accuracy']} is not correct / total")
+
+
+# -------------------------------------------------------------------------------------------------- measuring
+
+
+def wilson_interval(correct, total):
+    """The 95 % score interval of a proportion (Wilson 1927, J. Am. Stat. Assoc. 22:209).
+
+    With p = correct / total and z = 1.96: (p + z^2/2n +- z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n).
+    Raises ``ValueError`` unless 0 <= correct <= total and total >= 1.
+    """
+    if total < 1 or not 0 <= correct <= total:
+        raise ValueError(f"correct, total: got {correct}, {total}; needed are 0 <= correct <= total and total >= 1")
+    interval = binomtest(int(correct), int(total)).proportion_ci(confidence_level=0.95, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def measure(model, inputs, labels, batch_size=64):
+    """Accuracy of a classifier: the card's entry for one part of the data, and the confusion matrix.
+
+    Returns ``({accuracy, correct, total, interval}, matrix)``; ``matrix[t, p]`` counts the items of true class t
+    that were predicted as class p. Raises ``ValueError`` when there is not one label per input.
+    """
+    labels = np.asarray(labels)
+    if labels.shape != (len(inputs),):
+        raise ValueError(f"labels: shape {labels.shape}; needed is one label per input, ({len(inputs)},)")
+    outputs = np.asarray(model.predict(inputs, batch_size=batch_size, verbose=0))
+    binary = outputs.shape[-1] == 1
+    predicted = (outputs[:, 0] > 0.5).astype(int) if binary else outputs.argmax(-1)
+    matrix = np.zeros((2 if binary else outputs.shape[-1],) * 2, dtype=int)
+    np.add.at(matrix, (labels, predicted), 1)
+    correct, total = int(np.trace(matrix)), int(matrix.sum())
+    interval = [round(bound, 4) for bound in wilson_interval(correct, total)]
+    entry = {"accuracy": round(correct / total, 4), "correct": correct, "total": total, "interval": interval}
+    return entry, matrix
