@@ -85,11 +85,22 @@ def stamp(name: str) -> dict:
     return json.loads(path.read_text()) if path.exists() else {}
 
 
+def joined(outputs: list) -> list:
+    """The outputs with neighbouring pieces of printed text made one: how a kernel cuts them varies."""
+    whole = []
+    for output in outputs:
+        if whole and output.output_type == whole[-1].output_type == "stream":
+            whole[-1].text += output.text
+        else:
+            whole.append(output)
+    return whole
+
+
 def tidy(notebook: nbformat.NotebookNode) -> None:
     """Keep what a reader sees and every machine agrees on: no stderr, no versions, no widget state."""
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+            cell.outputs = joined([output for output in cell.outputs if output.get("name") != "stderr"])
     notebook.metadata = nbformat.from_dict(
         {
             "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},

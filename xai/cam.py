@@ -23,6 +23,7 @@ def cam(model, inputs, targets=None, *, upsample=True, batch_size=BATCH_SIZE):
     `ValueError` for any other head: use Grad-CAM there. Source: Zhou et al. 2016, eq. (1)-(2), whose score is the sum
     over p: the mean times the number of positions.
     """
+    upsample = checks.as_flag("upsample", upsample)
     query = Query(model, inputs, targets, batch_size=batch_size)
     pooling, weights, bias = gap_head(query)
     maps = query.maps(pooling, lambda A, _, c: np.einsum("n...k,kn->n...", A, weights[:, c]), inner="input")
@@ -42,9 +43,9 @@ def gap_head(query):
             f"model: CAM needs a head of global average pooling and one Dense (or 1x1 convolution) layer; this one "
             f"ends in {[call.layer.name for call in calls[-4:]]}. Cure: use grad_cam, which needs no special head."
         )
-    weights = keras.ops.convert_to_numpy(head.kernel)
+    weights = np.asarray(head.kernel.value)
     weights = weights.reshape(-1, weights.shape[-1])
-    bias = np.zeros(weights.shape[-1]) if head.bias is None else keras.ops.convert_to_numpy(head.bias)
+    bias = np.zeros(weights.shape[-1]) if head.bias is None else np.asarray(head.bias.value)
     if weights.shape[-1] == 1:  # one sigmoid unit z: class 0 has -z, class 1 has z
         weights, bias = weights * [-1, 1], bias * [-1, 1]
     return pooling, weights, bias
@@ -72,6 +73,7 @@ def grad_cam(
     CAM / Z. An all-zero map draws an `XAIWarning`. Raises `ValueError` for an unknown layer or one without space.
     Source: Selvaraju et al. 2017, eq. (1)-(2).
     """
+    relu, upsample = checks.as_flag("relu", relu), checks.as_flag("upsample", upsample)
     query = Query(model, inputs, targets, score=score, batch_size=batch_size)
 
     def weighted(A, gradient, _):

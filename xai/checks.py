@@ -4,7 +4,9 @@ Nothing here computes with a model. A check raises `TypeError` for a wrong kind 
 for a wrong value; `XAIWarning` is for what is legal but probably not what was meant.
 """
 
+import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 
@@ -14,18 +16,21 @@ class XAIWarning(UserWarning):
 
 
 def warn(message):
-    """Issue an `XAIWarning` that points at the caller of the public function."""
-    warnings.warn(message, XAIWarning, stacklevel=4)
+    """Issue an `XAIWarning` that points at the line outside this package that asked."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back and Path(frame.f_code.co_filename).parent == Path(__file__).parent:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, XAIWarning, stacklevel=level + 1)
 
 
 def as_inputs(inputs, shape, input_range=None):
     """Return `inputs` as a float array after checking it against the model's input shape.
 
-    `shape` is the model's input shape with its batch axis, `None` where any size will do, or `None` when the
-    model does not tell. float64 stays float64; everything else becomes float32. Raises `TypeError` for integer,
-    boolean or object arrays, `ValueError` for a wrong shape, an empty batch, NaN or infinity.
+    `shape` is the model's input shape with its batch axis, `None` where any size will do. float64 stays float64;
+    everything else becomes float32. Raises `TypeError` for integer, boolean or object arrays, `ValueError` for a wrong
+    shape, an empty batch, NaN or infinity.
     """
-    array = np.asarray(inputs)
+    array = _array("inputs", inputs)
     if array.dtype.kind in "uib":
         raise TypeError(
             f"inputs: got {array.dtype} values; a method needs floats in the model's own units. "
@@ -48,28 +53,22 @@ def as_inputs(inputs, shape, input_range=None):
 
 
 def _check_shape(array, shape):
-    rank = len(shape) if shape is not None else None
-    wanted = "(N, " + ", ".join("any" if n is None else str(n) for n in shape[1:]) + ")" if shape else "(N, ...)"
+    wanted = "(N, " + ", ".join("any" if size is None else str(size) for size in shape[1:]) + ")"
 
-    def fits(candidate):
-        return len(candidate) == rank and all(
-            w is None or w == g for w, g in zip(shape[1:], candidate[1:], strict=True)
-        )
+    def fits(given):
+        sizes = zip(shape[1:], given[1:], strict=True)
+        return len(given) == len(shape) and all(size in (None, found) for size, found in sizes)
 
-    if rank is None:
-        if array.ndim < 2 or len(array) == 0:
-            raise ValueError(f"inputs: got shape {array.shape}; pass a non-empty batch, shape {wanted}.")
-        return
-    if array.ndim == rank and len(array) == 0:
+    if array.ndim == len(shape) and len(array) == 0:
         raise ValueError(f"inputs: got an empty batch of shape {array.shape}; pass at least one example, {wanted}.")
-    if fits(array.shape):
+    if len(array.shape) == len(shape) and fits(array.shape):
         return
     cure = f"the model takes {wanted}"
-    if array.ndim == rank - 1 and fits((1, *array.shape)):
+    if array.ndim == len(shape) - 1 and fits((1, *array.shape)):
         cure = f"the batch axis is missing: pass inputs[None], shape {(1, *array.shape)}"
-    elif array.ndim == rank - 1 and fits((*array.shape, 1)):
+    elif array.ndim == len(shape) - 1 and fits((*array.shape, 1)):
         cure = f"the channel axis is missing: pass inputs[..., None], shape {(*array.shape, 1)}"
-    elif array.ndim == rank and fits(np.moveaxis(np.empty(array.shape, bool), 1, -1).shape):
+    elif array.ndim == len(shape) and fits((array.shape[0], *array.shape[2:], array.shape[1])):
         cure = f"channels come last here: pass numpy.moveaxis(inputs, 1, -1); the model takes {wanted}"
     raise ValueError(f"inputs: got shape {array.shape}; {cure}.")
 
@@ -78,7 +77,7 @@ def as_targets(targets, count, classes):
     """Return `targets` as `count` integers in [0, classes), or None when the prediction is to be explained."""
     if targets is None:
         return None
-    array = np.asarray(targets)
+    array = _array("targets", targets)
     allowed = f"a class index from 0 to {classes - 1}, one per example ({count}) or one for all, or None"
     if array.dtype.kind not in "iu":
         raise TypeError(
@@ -91,6 +90,20 @@ def as_targets(targets, count, classes):
     if array.size and (array.min() < 0 or array.max() >= classes):
         raise ValueError(f"targets: got indices from {array.min()} to {array.max()}; allowed is {allowed}.")
     return array.astype(np.int32)
+
+
+def _array(name, values):
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name}: its rows differ in shape ({error}); pass one regular array.") from None
+
+
+def as_flag(name, value):
+    """Return `value` if it is True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name}: got {value!r}; pass True or False.")
+    return bool(value)
 
 
 def as_count(name, value, low=1, high=None):

@@ -39,13 +39,28 @@ class Query:
         if self.anatomy.kind == "unit" and score == "probability":
             raise ValueError("score: an inner unit has no probability; use score='logit'.")
         self._targets = checks.as_targets(targets, len(self.inputs), self.anatomy.classes)
+        self._opened = False
 
     @property
     def targets(self):
         """The class of each input: as given, or the predicted one."""
+        if not self._opened:
+            self._opened = True
+            self._doubt_logits()
         if self._targets is None:
             self._targets = self.all_scores("logit").argmax(axis=-1).astype(np.int32)
         return self._targets
+
+    def _doubt_logits(self):
+        """Outputs that no softmax made but that look like probabilities draw a warning."""
+        if self.anatomy.kind != "linear":
+            return
+        outputs = np.asarray(self._program_of_all("logit")(self.inputs[:1]))
+        if (outputs >= 0).all() and np.allclose(outputs.sum(axis=-1), 1, atol=1e-3):
+            checks.warn(
+                "model: its outputs are positive and sum to 1 but no softmax ends it (an average of networks?); they "
+                "are taken for logits. Cure: explain each network by itself, or end the model in logits."
+            )
 
     def batched(self, function, *arrays):
         """Run `function` on chunks of `batch_size` along the first axis and join what it returns."""
@@ -53,7 +68,7 @@ class Query:
         for start in range(0, count, self.batch_size):
             part = slice(start, start + self.batch_size)
             values = function(*(array[part] for array in arrays))
-            values = [np.asarray(value) for value in (values if isinstance(values, (tuple, list)) else [values])]
+            values = [_finite(value) for value in (values if isinstance(values, (tuple, list)) else [values])]
             joined = joined or [np.empty((count, *value.shape[1:]), value.dtype) for value in values]
             for whole, value in zip(joined, values, strict=True):
                 whole[part] = value
@@ -61,9 +76,10 @@ class Query:
 
     def all_scores(self, score=None):
         """The logits or probabilities of all classes, (N, classes)."""
-        score = score or self.score
-        run = program(self.recipe, score, lambda run: run.logits if score == "logit" else run.probabilities)
-        return self.batched(run, self.inputs)
+        return self.batched(self._program_of_all(score or self.score), self.inputs)
+
+    def _program_of_all(self, score):
+        return program(self.recipe, score, lambda run: run.logits if score == "logit" else run.probabilities)
 
     def scores(self, inputs=None, items=None):
         """S_c of each input for its target, (N,); of other `inputs` for the targets of `items`."""
@@ -119,6 +135,15 @@ class Query:
             return combine(activation.numpy(), gradient.numpy(), targets)
 
         return self.batched(chunk, self.inputs, self.targets)
+
+
+def _finite(values):
+    values = np.asarray(values)
+    if not np.isfinite(values).all():
+        raise ValueError(
+            "model: it gave NaN or infinity for finite inputs. Cure: look at its weights, or at float16 overflow."
+        )
+    return values
 
 
 def scores(model, inputs, targets=None, *, score="probability", batch_size=BATCH_SIZE):

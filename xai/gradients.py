@@ -191,7 +191,7 @@ def _refined_path(query, start, tolerance, max_steps):
         change = np.abs(finer - maps).sum(axis=space) / np.maximum(np.abs(finer).sum(axis=space), 1e-12)
         gap = np.abs(finer.sum(axis=space) - target) / np.maximum(np.abs(target), 1e-6)
         maps[items] = finer[items]
-        items = items[(gap[items] > tolerance) | (change[items] > tolerance)]
+        items = items[~((gap[items] <= tolerance) & (change[items] <= tolerance))]
     if len(items):
         checks.warn(
             f"integrated_gradients: {len(items)} of {len(query.inputs)} inputs did not reach tolerance {tolerance:g} "

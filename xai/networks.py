@@ -54,6 +54,8 @@ def load_model(path, input_range=None):
     if path.suffix == ".keras" and not zipfile.is_zipfile(path):
         raise ValueError(f"path: {path} is not a complete .keras file; it is damaged or cut short: fetch it again")
     try:
+        if path.suffix == ".keras":
+            _refuse_code(path)
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
         raise ValueError(f"path: {path} {_loading_problem(error)}") from error
@@ -65,6 +67,17 @@ def load_model(path, input_range=None):
     model.input_range = input_range
     model.class_names = tuple(card["class_names"]) if "class_names" in card else None
     return model
+
+
+def _refuse_code(path):
+    """Refuse a Lambda layer before Keras reads the file: a session told to trust every file overrides safe mode."""
+    with zipfile.ZipFile(path) as archive:
+        found = [json.loads(archive.read("config.json"))]
+    while found:
+        part = found.pop()
+        if isinstance(part, dict) and part.get("class_name") in ("Lambda", "__lambda__"):
+            raise ValueError("unsafe: a Lambda layer")
+        found += part.values() if isinstance(part, dict) else part if isinstance(part, list) else []
 
 
 def _loading_problem(error):

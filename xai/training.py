@@ -185,13 +185,12 @@ def train(
             trainer = keras.Sequential([keras.Input(images.shape[1:], batch_size=batch_size), augment, network])
             trainer.compile(optimizer, keras.losses.CategoricalCrossentropy(label_smoothing=smoothing))
         _reseed(trainer, seed, epoch)
-        trainer.reset_metrics()
-        order, start = np.random.default_rng([seed, epoch]).permutation(len(images)), time.time()
+        order, start, losses = np.random.default_rng([seed, epoch]).permutation(len(images)), time.time(), []
         for step in range(steps):
             batch = np.sort(order[step * batch_size : (step + 1) * batch_size])
-            loss = trainer.train_on_batch(images[batch], targets[batch])
+            losses.append(float(trainer.train_on_batch(images[batch], targets[batch])))
             state.average(averaging)
-        state.end_epoch(validation, float(loss), time.time() - start)
+        state.end_epoch(validation, float(np.mean(losses)), time.time() - start)
     network.set_weights(state.best)
     return state.history
 

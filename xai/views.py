@@ -10,6 +10,7 @@ for as long as the model lives and are shared by all later calls. This room alon
 import contextlib
 import functools
 import threading
+import types
 import weakref
 from dataclasses import dataclass, replace
 
@@ -20,18 +21,20 @@ import tensorflow as tf
 from xai import checks
 
 RELUS = {"Relu", "Relu6"}
-OTHER_ACTIVATIONS = {"LeakyRelu", "Elu", "Selu", "Softplus", "Softsign", "Tanh", "Sigmoid", "Erf", "Erfc"}
+OTHER_ACTIVATIONS = {"LeakyRelu", "Elu", "Selu", "Softplus", "Softsign", "Tanh", "Sigmoid", "Erf", "Erfc", "Maximum"}
 _SQUASHINGS = {"Softmax": "softmax", "LogSoftmax": "softmax", "Sigmoid": "sigmoid"}
 _REARRANGEMENTS = {"Identity", "Cast", "Reshape", "Squeeze"}
+_SEALED = {"PartitionedCall", "StatefulPartitionedCall"}
 _PROGRAMS = weakref.WeakKeyDictionary()
 _TRACING = threading.RLock()
 
 
 @tf.RegisterGradient("XaiGuided")
 def _guided_rule(operation, gradient):
-    """Springenberg et al. 2015, eq. (guided): pass where the input and the gradient are both positive."""
-    passed = tf.nn.relu(gradient)
-    return tf.where(operation.outputs[0] > 0, passed, tf.zeros_like(passed))
+    """Springenberg et al. 2015: pass where the unit is active (a ReLU6 below 6 too) and the signal is positive."""
+    passed, outputs = tf.nn.relu(gradient), operation.outputs[0]
+    active = (outputs > 0) & (outputs < 6) if operation.type == "Relu6" else outputs > 0
+    return tf.where(active, passed, tf.zeros_like(passed))
 
 
 @tf.RegisterGradient("XaiDeconvnet")
@@ -57,7 +60,7 @@ class _Body(keras.layers.Layer):
     """The layer inside a view: the base model's weights, the recipe's ending and backward rule."""
 
     def __init__(self, recipe):
-        super().__init__(name="view", dtype="float32")
+        super().__init__(name="view", dtype=input_dtype(recipe.base))
         self.base = recipe.base
         self.recipe = recipe
 
@@ -87,9 +90,20 @@ def recipe_of(model):
             f"model: it has {len(model.outputs)} outputs; one is needed. "
             f"Cure: keras.Model(model.inputs, model.outputs[0])."
         )
-    if len(getattr(model, "inputs", None) or [0]) > 1:
-        raise ValueError(f"model: it has {len(model.inputs)} inputs; a method explains models with one.")
-    return Recipe(model, _input_shape(model))
+    inputs = getattr(model, "inputs", None) or []
+    if len(inputs) > 1:
+        raise ValueError(f"model: it has {len(inputs)} inputs; a method explains models with one.")
+    if inputs and not inputs[0].dtype.startswith("float"):
+        raise ValueError(
+            f"model: it takes {inputs[0].dtype} inputs, in which nothing can be differentiated. "
+            f"Cure: rebuild it behind keras.Input(shape, dtype='float32')."
+        )
+    shape = _input_shape(model)
+    if len(shape) not in (3, 4):
+        raise ValueError(
+            f"model: it takes inputs of shape {shape}; methods explain signals (N, T, C) and images (N, H, W, C)."
+        )
+    return Recipe(model, shape)
 
 
 def _input_shape(model):
@@ -118,7 +132,10 @@ def logits(model):
     Output (N, classes). A sigmoid (or linear) model with one unit z gets two classes: -z for class 0, z for class 1.
     The model itself is not changed. Raises `TypeError`, `ValueError` for what is not a built model with one output.
     """
-    return View(replace(recipe_of(model), unit=None))
+    recipe = recipe_of(model)
+    if recipe.unit:
+        raise ValueError("model: it is a view of one inner unit, which has no logits. Cure: pass the model itself.")
+    return View(recipe)
 
 
 def unit(model, layer, channel):
@@ -174,16 +191,23 @@ class Call:
 
 @contextlib.contextmanager
 def _watched(model, calls, layer=None, substitute=None):
-    """Record every layer's call below `model`; return `substitute` in place of the output of `layer`."""
+    """Record every layer's call below `model`; return `substitute` in place of the output of `layer`.
+
+    Calls from other threads, which may be using the model, are left alone.
+    """
+    tracer = threading.get_ident()
 
     def watch(watched):
         original = watched.call
 
         def call(*arguments, **options):
+            if threading.get_ident() != tracer:
+                return original(*arguments, **options)
             replaced = substitute is not None and watched is layer
             output = substitute if replaced else original(*arguments, **options)
             if tf.is_tensor(output):
-                calls.append(Call(watched, arguments[0] if arguments else None, output))
+                given = (*arguments, *options.values())
+                calls.append(Call(watched, given[0] if given else None, output))
             return output
 
         return call
@@ -201,6 +225,17 @@ def _watched(model, calls, layer=None, substitute=None):
                 object.__setattr__(each, "call", before[id(each)])
 
 
+@contextlib.contextmanager
+def _open_functions():
+    """A tf.function inside the model is traced into the same graph: sealed, it would hide its softmax and ReLUs."""
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(before)
+
+
 class Run:
     """One symbolic pass through the model in the graph under construction."""
 
@@ -209,7 +244,8 @@ class Run:
         graph = tf.compat.v1.get_default_graph()
         rules = dict.fromkeys(RELUS, recipe.relu_rule) if recipe.relu_rule else {}
         with _watched(recipe.base, self.calls, layer, substitute), graph.gradient_override_map(rules):
-            outputs = recipe.base(inputs, training=False)
+            with _open_functions():
+                outputs = recipe.base(inputs, training=False)
         self.kind, self.logits = self._ending(recipe, outputs)
 
     def _ending(self, recipe, outputs):
@@ -224,17 +260,22 @@ class Run:
         tensor = outputs
         while tensor.op.type in _REARRANGEMENTS:
             tensor = tensor.op.inputs[0]
+        if tensor.op.type in _SEALED:
+            raise ValueError(
+                "model: it ends in a function loaded from a SavedModel, which hides its softmax. "
+                "Cure: load the Keras model itself (.keras)."
+            )
         kind = _SQUASHINGS.get(tensor.op.type, "linear")
         scores = outputs if kind == "linear" else tf.reshape(tensor.op.inputs[0], tf.shape(outputs))
         scores = tf.ensure_shape(scores, outputs.shape)
         scores = as_float(scores)
         if outputs.shape[-1] == 1:
-            return "sigmoid", tf.concat([-scores, scores], axis=-1)
+            return "sigmoid" if kind == "sigmoid" else "one unit", tf.concat([-scores, scores], axis=-1)
         return kind, scores
 
     @property
     def probabilities(self):
-        return tf.sigmoid(self.logits) if self.kind == "sigmoid" else tf.nn.softmax(self.logits)
+        return tf.sigmoid(self.logits) if self.kind in ("sigmoid", "one unit") else tf.nn.softmax(self.logits)
 
     def score(self, targets, score):
         """S_c for each example: the logit or the probability of its target class."""
@@ -251,7 +292,8 @@ class Run:
         """d(score)/d(tensor), summed over nothing: each example's score depends on that example alone."""
         (gradient,) = tf.gradients(score, tensor)
         if gradient is None:
-            raise ValueError("layer: the score does not depend on its output; name a layer on the way to the score.")
+            cure = "name a layer on the way to the score" if self.layer else "the model must be differentiable"
+            raise ValueError(f"{'layer' if self.layer else 'model'}: the score does not depend on it; {cure}.")
         return as_float(gradient)
 
 
@@ -267,7 +309,7 @@ def program(recipe, name, build, *specs, layer=None, substitute=False):
 
 def _kept(recipe, name, make):
     """What `make()` gave for this model and name; a model whose layers or activations were changed starts anew."""
-    layers = tuple((id(each), id(getattr(each, "activation", None))) for each in recipe.base._flatten_layers())
+    layers = tuple(_settings(layer) for layer in recipe.base._flatten_layers())
     ending = recipe.unit and (id(recipe.unit[0]), recipe.unit[1])
     key = (name, recipe.shape, ending, recipe.relu_rule, layers)
     with _TRACING:
@@ -275,6 +317,21 @@ def _kept(recipe, name, make):
         if key not in kept:
             kept[key] = make()
         return kept[key]
+
+
+def _settings(layer):
+    """The layer and its plain attributes (activation, strides, slope, ...), as a key."""
+
+    def key(value):
+        if isinstance(value, (bool, int, float, str)):
+            return value
+        # A kept function's identity is not given to another one; a closure may hold the model, which is not to be kept.
+        plain = isinstance(value, types.FunctionType) and value.__closure__ is None
+        return value if plain else id(value) if callable(value) else repr(value)
+
+    settings = ((name, value) for name, value in vars(layer).items() if not name.startswith("_"))
+    simple = (bool, int, float, str, tuple)
+    return id(layer), *((name, key(value)) for name, value in settings if isinstance(value, simple) or callable(value))
 
 
 def _compile(recipe, build, specs, layer, substitute):
@@ -317,6 +374,9 @@ def _anatomy(recipe):
         if run.kind == "sigmoid" and "Sigmoid" in inner:
             inner.remove("Sigmoid")  # the one that ends the model
         relus = sum(kind in RELUS for kind in kinds)
+        slopes = sum(isinstance(call.layer, keras.layers.PReLU) for call in run.calls)
+        if slopes:  # one is written with two ReLUs, and no rule is defined for it
+            relus, inner = relus - 2 * slopes, [*inner, "PReLU"]
         # The model itself is left out: what is kept for a model must not keep it alive.
         calls = tuple(call for call in run.calls if call.layer is not recipe.base)
         found.append(Anatomy(calls, run.logits.shape[-1], run.kind, relus, frozenset(inner)))
@@ -333,6 +393,9 @@ def find_layer(recipe, layer=None, spatial=False):
     layer whose output has no positions left.
     """
     calls = anatomy(recipe).calls
+    if recipe.unit:  # what comes after the unit has no part in it
+        last = max(place for place, call in enumerate(calls) if call.layer is recipe.unit[0])
+        calls = calls[: last + 1]
     places = [call for call in calls if call.spatial and not hasattr(call.layer, "layers")]
     names = [call.layer.name for call in places]
     if layer is None:

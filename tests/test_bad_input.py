@@ -1,0 +1,397 @@
+"""Bad input: for every method a clear error before any compute, and nothing changed.
+
+The model holds a layer that counts the times the network is run, so "before any compute" is measured.
+"""
+
+import inspect
+import warnings
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import pytest
+import shapes
+import tensorflow as tf
+from keras import layers
+
+import xai_utils as xu
+
+ALL = sorted(xu.METHODS)
+INPUTS = shapes.PLAIN.inputs()
+BROKEN = INPUTS.copy()
+BROKEN[1, 2, 3, 0] = np.nan
+ENDLESS = np.where(np.isnan(BROKEN), np.inf, BROKEN)
+
+
+def parameters(name):
+    return inspect.signature(getattr(xu, name)).parameters
+
+
+class Counter(layers.Layer):
+    """Passes its input on and counts how often it is computed, in eager and in graph mode."""
+
+    runs = 0
+
+    def count(self):
+        Counter.runs += 1
+
+    def call(self, inputs):
+        with tf.control_dependencies([tf.py_function(self.count, [], [])]):
+            return tf.identity(inputs)
+
+
+def counted(*steps, shape=shapes.IMAGE):
+    """A functional model that begins with a counter."""
+    inputs = keras.Input(shape)
+    return keras.Model(inputs, shapes.chain([Counter(), *steps], inputs))
+
+
+@pytest.fixture(scope="module")
+def model():
+    """Counter, conv_1, pool, conv_2, gap, head: every method can explain it."""
+    return counted(*shapes.trunk(shapes.PLAIN), *shapes.head(shapes.PLAIN))
+
+
+@pytest.fixture(scope="module")
+def without_gap():
+    return counted(*shapes.trunk(shapes.PLAIN), layers.Flatten(), layers.Dense(3, name="last"))
+
+
+@pytest.fixture(scope="module")
+def without_relu():
+    return counted(layers.Conv2D(4, 3, activation="tanh"), *shapes.head(shapes.PLAIN))
+
+
+def refused(exception, words, call):
+    """`call()` raises `exception` with all `words` in its message, and no network was run."""
+    runs = Counter.runs
+    with pytest.raises(exception) as caught:
+        call()
+    message = str(caught.value)
+    assert [word for word in words if word not in message] == [], message
+    assert Counter.runs == runs, "the network was run before the argument was refused"
+
+
+def test_the_counter_counts(model):
+    """Without this, "no pass was run" would prove nothing: every method runs the counted network."""
+    for name in ALL:
+        before = Counter.runs
+        getattr(xu, name)(model, INPUTS)
+        assert Counter.runs > before, name
+
+
+@dataclass(frozen=True)
+class Case:
+    """One bad argument: what is given, what is raised, and what the message must say."""
+
+    label: str
+    exception: type
+    words: tuple
+    options: dict
+
+    @property
+    def methods(self):
+        return [name for name in ALL if set(self.options) <= set(parameters(name))]
+
+
+def case(label, exception, *words, **options):
+    return Case(label, exception, words, options)
+
+
+ALLOWED_TARGETS = ("targets:", "0 to 2")
+CASES = [
+    # inputs: name, what was given, and the cure
+    case("no batch axis", ValueError, "inputs:", "(8, 6, 2)", "batch axis", "inputs[None]", inputs=INPUTS[0]),
+    case("channels first", ValueError, "inputs:", "(3, 2, 8, 6)", "channels come last", "moveaxis",
+         inputs=np.moveaxis(INPUTS, -1, 1)),
+    case("wrong size", ValueError, "inputs:", "(3, 4, 6, 2)", "(N, 8, 6, 2)", inputs=INPUTS[:, :4]),
+    case("sides swapped", ValueError, "inputs:", "(3, 6, 8, 2)", "(N, 8, 6, 2)", inputs=INPUTS.transpose(0, 2, 1, 3)),
+    case("wrong channels", ValueError, "inputs:", "(3, 8, 6, 1)", "(N, 8, 6, 2)", inputs=INPUTS[..., :1]),
+    case("a number", ValueError, "inputs:", "()", "(N, 8, 6, 2)", inputs=0.5),
+    case("empty batch", ValueError, "inputs:", "empty batch", "(0, 8, 6, 2)", inputs=INPUTS[:0]),
+    case("uint8", TypeError, "inputs:", "uint8", "astype('float32')", inputs=(INPUTS * 50).astype(np.uint8)),
+    case("int64", TypeError, "inputs:", "int64", "astype('float32')", inputs=INPUTS.astype(np.int64)),
+    case("bool", TypeError, "inputs:", "bool", "float", inputs=INPUTS > 0),
+    case("object", TypeError, "inputs:", "object", "float", inputs=INPUTS.astype(object)),
+    case("complex", TypeError, "inputs:", "complex", "float", inputs=INPUTS.astype(complex)),
+    case("None", TypeError, "inputs:", "object", "float", inputs=None),
+    case("text", TypeError, "inputs:", "float", inputs="cat.png"),
+    case("NaN", ValueError, "inputs:", "NaN", "finite", inputs=BROKEN),
+    case("infinity", ValueError, "inputs:", "infinity", "finite", inputs=ENDLESS),
+    # targets
+    case("too large", ValueError, *ALLOWED_TARGETS, "3", targets=[0, 1, 3]),
+    case("too large for all", ValueError, *ALLOWED_TARGETS, "3", targets=3),
+    case("negative", ValueError, *ALLOWED_TARGETS, "-1", targets=[0, -1, 2]),
+    case("beyond int32", ValueError, *ALLOWED_TARGETS, "4294967296", targets=2**32),
+    case("too few", ValueError, *ALLOWED_TARGETS, "(2,)", "3 inputs", targets=[0, 1]),
+    case("too many", ValueError, *ALLOWED_TARGETS, "(4,)", "3 inputs", targets=[0, 1, 2, 0]),
+    case("none at all", (TypeError, ValueError), "targets:", targets=[]),
+    case("one-hot", ValueError, *ALLOWED_TARGETS, "(3, 3)", targets=np.eye(3, dtype=int)),
+    case("a column", ValueError, *ALLOWED_TARGETS, "(3, 1)", targets=np.zeros((3, 1), int)),
+    case("float", TypeError, *ALLOWED_TARGETS, "float", "integers", targets=[0.0, 1.0, 2.0]),
+    case("bool", TypeError, *ALLOWED_TARGETS, "bool", "integers", targets=True),
+    case("name", TypeError, *ALLOWED_TARGETS, "integers", targets="cat"),
+    # options
+    case("unknown", ValueError, "score:", "'softmax'", "'logit'", "'probability'", score="softmax"),
+    case("None", ValueError, "score:", "None", "'logit'", score=None),
+    case("zero", ValueError, "batch_size:", "0", "at least 1", batch_size=0),
+    case("negative", ValueError, "batch_size:", "-1", "at least 1", batch_size=-1),
+    case("fraction", TypeError, "batch_size:", "1.5", "integer", batch_size=1.5),
+    case("bool", TypeError, "batch_size:", "True", "integer", batch_size=True),
+    case("None", TypeError, "batch_size:", "None", "integer", batch_size=None),
+    case("unknown", ValueError, "layer:", "'conv9'", "conv_1", "pool", "conv_2", layer="conv9"),
+    case("no name", ValueError, "layer:", "''", "conv_1", "conv_2", layer=""),
+    case("number", ValueError, "layer:", "2", "conv_1", "conv_2", layer=2),
+    case("pooled", ValueError, "layer:", "'gap'", "positions", "conv_1", "pool", "conv_2", layer="gap"),
+    case("dense", ValueError, "layer:", "'head'", "(None, 3)", "conv_1", "pool", "conv_2", layer="head"),
+    case("of no model", ValueError, "layer:", "'stray'", "conv_1", layer=layers.Conv2D(4, 3, name="stray")),
+    case("zero", ValueError, "samples:", "0", "at least 1", samples=0),
+    case("fraction", TypeError, "samples:", "2.5", "integer", samples=2.5),
+    case("negative", ValueError, "noise:", "-0.1", "0", noise=-0.1),
+    case("NaN", ValueError, "noise:", "nan", "finite", noise=float("nan")),
+    case("infinite", ValueError, "noise:", "inf", "finite", noise=float("inf")),
+    case("text", TypeError, "noise:", "'much'", "number", noise="much"),
+    case("negative", ValueError, "seed:", "-1", "at least 0", seed=-1),
+    case("None", TypeError, "seed:", "None", "integer", seed=None),
+    case("fraction", TypeError, "seed:", "0.5", "integer", seed=0.5),
+    case("zero", ValueError, "steps:", "0", "at least 1", steps=0),
+    case("fraction", TypeError, "steps:", "3.5", "integer", steps=3.5),
+    case("left open", ValueError, "steps:", "gauss-legendre", "name the steps", rule="gauss-legendre"),
+    case("unknown", ValueError, "rule:", "'simpson'", "'midpoint'", "'gauss-legendre'", rule="simpson"),
+    case("zero", ValueError, "tolerance:", "0", "1", "strictly between", tolerance=0),
+    case("one", ValueError, "tolerance:", "1", "strictly between", tolerance=1),
+    case("NaN", ValueError, "tolerance:", "nan", tolerance=float("nan")),
+    case("text", TypeError, "tolerance:", "'1 %'", "number", tolerance="1 %"),
+    case("too few", ValueError, "max_steps:", "17", "18", max_steps=17),
+    case("unknown", ValueError, "baseline:", "'black'", "'zero'", "'mean'", "'blur'", baseline="black"),
+    case("wrong shape", ValueError, "baseline:", "(5, 5)", "(8, 6, 2)", "(3, 8, 6, 2)", baseline=np.zeros((5, 5))),
+    case("other batch", ValueError, "baseline:", "(2, 8, 6, 2)", "(3, 8, 6, 2)", baseline=INPUTS[:2]),
+    case("NaN", ValueError, "baseline:", "finite", baseline=BROKEN[1]),
+    case("None", ValueError, "baseline:", "None", "'zero'", baseline=None),
+    case("bool", ValueError, "baseline:", "True", "number", baseline=True),
+    case("empty list", ValueError, "baseline:", "empty list", "at least one", baseline=[]),
+    case("one of a list", ValueError, "baseline:", "'black'", "'blur'", baseline=["zero", "black"]),
+]  # fmt: skip
+
+
+def pairs():
+    for each in CASES:
+        for name in each.methods:
+            yield pytest.param(name, each, id=f"{name}-{next(iter(each.options))}: {each.label}")
+
+
+@pytest.mark.parametrize("name, bad", list(pairs()))
+def test_a_bad_argument_is_refused_before_any_compute(name, bad, model):
+    options = {"inputs": INPUTS.copy(), **bad.options}
+    refused(bad.exception, bad.words, lambda: getattr(xu, name)(model, **options))
+    given, before = options["inputs"], bad.options.get("inputs", INPUTS)
+    assert given is before or np.array_equal(given, before)
+    assert "call" not in vars(model) and all("call" not in vars(layer) for layer in model.layers)
+
+
+def test_every_option_of_every_method_has_a_case():
+    """A new option without a bad value here is an option that nobody checks; flags are exempt."""
+    covered = {key for each in CASES for key in each.options} | {"model", "upsample", "relu"}
+    assert {key: name for name in ALL for key in parameters(name) if key not in covered} == {}
+
+
+@pytest.mark.parametrize("argument", ["inputs", "targets"])
+def test_a_ragged_list_is_refused_by_name(argument, model):
+    options = {"inputs": INPUTS, argument: [[1.0], [1.0, 2.0]]}
+    refused(ValueError, (f"{argument}:",), lambda: xu.saliency(model, **options))
+
+
+# --- signals, and models of any size --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def signal_model():
+    steps = [layers.Conv1D(4, 3, activation="relu"), *shapes.head(shapes.Truth(shapes.SIGNAL))]
+    return counted(*steps, shape=(12, 1))
+
+
+@pytest.fixture(scope="module")
+def any_size_model():
+    return counted(*shapes.trunk(shapes.PLAIN), *shapes.head(shapes.PLAIN), shape=(None, None, 2))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_missing_axis_is_told_apart(name, signal_model):
+    x, method = np.zeros((3, 12, 1), np.float32), getattr(xu, name)
+    for given, words in (
+        (x[..., 0], ("inputs:", "(3, 12)", "inputs[..., None]")),
+        (x[0], ("inputs:", "(12, 1)", "inputs[None]")),
+        (np.moveaxis(x, -1, 1), ("inputs:", "(3, 1, 12)", "moveaxis")),
+    ):
+        refused(ValueError, words, lambda given=given: method(signal_model, given))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_model_of_any_size_still_needs_its_channels(name, any_size_model):
+    first, method = np.zeros((3, 2, 9, 9), np.float32), getattr(xu, name)
+    refused(ValueError, ("inputs:", "(3, 2, 9, 9)", "moveaxis"), lambda: method(any_size_model, first))
+
+
+# --- models ---------------------------------------------------------------------------------------------------
+
+
+def never_called():
+    return keras.Sequential(shapes.trunk(shapes.PLAIN) + shapes.head(shapes.PLAIN))
+
+
+def several_outputs():
+    inputs = keras.Input(shapes.IMAGE)
+    x = layers.Flatten()(Counter()(inputs))
+    return keras.Model(inputs, [layers.Dense(3)(x), layers.Dense(2)(x)])
+
+
+def several_inputs():
+    one, two = keras.Input(shapes.IMAGE), keras.Input(shapes.IMAGE)
+    return keras.Model([one, two], layers.Dense(3)(layers.Flatten()(Counter()(layers.Add()([one, two])))))
+
+
+def no_classes():
+    return counted(*shapes.trunk(shapes.PLAIN))
+
+
+class Pair(keras.Model):
+    """A subclassed model with two outputs, which only a call can tell."""
+
+    def __init__(self):
+        super().__init__()
+        self.counter, self.flatten, self.head = Counter(), layers.Flatten(), layers.Dense(3)
+
+    def call(self, inputs):
+        scores = self.head(self.flatten(self.counter(inputs)))
+        return scores, -scores
+
+
+def subclassed_pair():
+    model = Pair()
+    model(INPUTS)
+    return model
+
+
+MODELS = {
+    "never called": (never_called, ValueError, ("model:", "never called", "model(inputs[:1])")),
+    "several outputs": (
+        several_outputs,
+        ValueError,
+        ("model:", "2 outputs", "keras.Model(model.inputs, model.outputs"),
+    ),
+    "several inputs": (several_inputs, ValueError, ("model:", "2 inputs", "one")),
+    "subclassed, two outputs": (subclassed_pair, ValueError, ("model:", "tuple", "(N, classes)", "keras.Model")),
+    "a map, not classes": (no_classes, ValueError, ("model:", "(None, 4, 3, 4)", "(N, classes)", "pool over space")),
+    "None": (lambda: None, TypeError, ("model:", "NoneType", "Keras")),
+    "a path": (lambda: "models/mnist1d.keras", TypeError, ("model:", "str", "Keras")),
+    "a function": (lambda: tf.nn.softmax, TypeError, ("model:", "function", "Keras")),
+    "a layer": (lambda: layers.Dense(3), TypeError, ("model:", "Dense", "Keras")),
+}
+
+
+@pytest.fixture(scope="module")
+def bad_models():
+    return {label: build() for label, (build, _, _) in MODELS.items()}
+
+
+@pytest.mark.parametrize("label", MODELS)
+@pytest.mark.parametrize("name", ALL)
+def test_a_model_that_cannot_be_explained_is_refused(name, label, bad_models):
+    _, exception, words = MODELS[label]
+    refused(exception, words, lambda: getattr(xu, name)(bad_models[label], INPUTS))
+
+
+@pytest.mark.parametrize("view", [xu.logits, lambda model: xu.unit(model, "conv_1", 0)], ids=["logits", "unit"])
+@pytest.mark.parametrize("label", ["never called", "several outputs", "None"])
+def test_views_refuse_the_same_models(view, label, bad_models):
+    _, exception, words = MODELS[label]
+    refused(exception, words, lambda: view(bad_models[label]))
+
+
+def test_cam_names_the_method_that_needs_no_special_head(without_gap):
+    refused(ValueError, ("model:", "global average pooling", "last", "grad_cam"), lambda: xu.cam(without_gap, INPUTS))
+    assert xu.grad_cam(without_gap, INPUTS).shape == (3, 8, 6)  # the cure works
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if xu.METHODS[name].needs == "ReLU"])
+def test_a_relu_rule_without_a_relu_is_not_silently_the_gradient(name, without_relu):
+    refused(ValueError, ("model:", "no ReLU", "Tanh", "saliency"), lambda: getattr(xu, name)(without_relu, INPUTS))
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if "layer" in parameters(name)])
+def test_a_layer_that_is_called_twice_is_not_guessed_at(name):
+    shared = layers.Conv2D(2, 3, padding="same", activation="relu", name="shared")
+    twice = counted(shared, shared, *shapes.head(shapes.PLAIN))
+    refused(ValueError, ("layer:", "'shared'", "2 calls"), lambda: getattr(xu, name)(twice, INPUTS, layer="shared"))
+
+
+UNITS = {
+    "channel too large": (ValueError, ("channel:", "4", "at most 3"), ("conv_1", 4)),
+    "channel negative": (ValueError, ("channel:", "-1", "at least 0"), ("conv_1", -1)),
+    "channel a fraction": (TypeError, ("channel:", "0.5", "integer"), ("conv_1", 0.5)),
+    "channel a bool": (TypeError, ("channel:", "True", "integer"), ("conv_1", True)),
+    "unknown layer": (ValueError, ("layer:", "'conv9'", "conv_1", "conv_2"), ("conv9", 0)),
+}
+
+
+@pytest.mark.parametrize("label", UNITS)
+def test_a_unit_that_is_not_there_is_refused(label, model):
+    exception, words, arguments = UNITS[label]
+    refused(exception, words, lambda: xu.unit(model, *arguments))
+
+
+def test_a_unit_has_one_class_and_no_probability(model):
+    view = xu.unit(model, "conv_2", 1)
+    refused(ValueError, ("targets:", "0 to 0"), lambda: xu.saliency(view, INPUTS, 1))
+    refused(ValueError, ("score:", "unit", "'logit'"), lambda: xu.saliency(view, INPUTS, score="probability"))
+    refused(ValueError, ("model:", "CAM", "grad_cam"), lambda: xu.cam(view, INPUTS))
+
+
+# --- legal, but probably not meant ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ranged(model):
+    """The model with the input range that a card gives."""
+    model.input_range = (-10.0, 10.0)
+    yield model
+    del model.input_range
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_inputs_outside_the_range_of_the_card_draw_a_warning(name, ranged):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", xu.XAIWarning)
+        getattr(xu, name)(ranged, np.clip(INPUTS, -10, 10))
+    with pytest.warns(xu.XAIWarning, match=r"inputs: values from .* to 255.*\[-10, 10\].*scale as in training"):
+        getattr(xu, name)(ranged, np.where(INPUTS > 1, np.float32(255), INPUTS))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_warning_points_at_the_line_of_the_caller(name, ranged):
+    with pytest.warns(xu.XAIWarning) as caught:
+        getattr(xu, name)(ranged, INPUTS * 100)
+    assert {warning.filename for warning in caught if warning.category is xu.XAIWarning} == {__file__}
+
+
+# --- what a method cannot answer ------------------------------------------------------------------------------
+
+
+def test_inputs_without_positions_are_refused_or_explained():
+    inputs = keras.Input((6,))
+    table = keras.Model(inputs, layers.Dense(3)(inputs))
+    x = np.ones((2, 6), np.float32)
+    with pytest.raises(ValueError, match="inputs:|baseline:|model:"):
+        xu.integrated_gradients(table, x, 0, baseline="mean")
+
+
+def test_volumes_are_refused_by_name():
+    volume = counted(layers.Conv3D(2, 3), layers.GlobalAveragePooling3D(), layers.Dense(3), shape=(4, 4, 4, 1))
+    x = np.ones((2, 4, 4, 4, 1), np.float32)
+    refused(ValueError, ("model:",), lambda: xu.grad_cam(volume, x, 0, relu=False))
+
+
+def test_a_model_that_takes_integers_is_refused_by_name():
+    inputs = keras.Input(shapes.IMAGE, dtype="uint8")
+    integers = keras.Model(inputs, layers.Dense(3)(layers.Flatten()(layers.Rescaling(1 / 255)(inputs))))
+    refused(ValueError, ("model:", "uint8"), lambda: xu.saliency(integers, INPUTS))
