@@ -118,7 +118,7 @@ def test_channels_are_reduced_as_named(channels, expected, signed):
     figure = plots.plot_attributions(np.zeros((1, 5, 5, 3)), {"map": values}, channels=channels)
     artist = pictures(figure)[1]
     np.testing.assert_allclose(artist.get_array(), expected)
-    assert (artist.norm.vmin < 0) == signed == ("Red: for the class" in caption(figure))
+    assert (artist.norm.vmin < 0) == signed == ("Red: positive" in caption(figure))
 
 
 def test_overlay_is_as_opaque_as_the_value_is_large(images):

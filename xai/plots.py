@@ -160,7 +160,7 @@ def _statement(signed, channels, scale, percentile, *more):
     """Return the sentences under a figure that say how its maps were scaled."""
     size = "largest |value|" if percentile == 100 else f"{percentile:g}th percentile of |value|"
     clip = "" if percentile == 100 else ", values beyond it clipped"
-    lines = ["Red: for the class, blue: against it."] if signed else []
+    lines = ["Red: positive, blue: negative."] if signed else []
     if channels != "sum":
         kind = {"magnitude": "Euclidean norm", "maximum": "largest absolute value"}[channels]
         lines.append(f"Values: {kind} over the channels.")
