@@ -26,6 +26,7 @@ raises      TypeError, ValueError before any compute, naming the argument, what 
 from xai.cam import cam, grad_cam
 from xai.checks import XAIWarning
 from xai.core import scores
+from xai.datasets import load_faces, load_fer2013, load_hmt, load_photos
 from xai.gradients import (
     deconvnet,
     gradient_x_input,
@@ -44,6 +45,7 @@ from xai.metrics import (
     pointing_game,
 )
 from xai.networks import load_model, read_card, save_model, wilson_interval
+from xai.phantoms import schematic_faces, tissue_phantom
 from xai.plots import (
     plot_attributions,
     plot_confusion,
@@ -72,7 +74,11 @@ __all__ = [
     "guided_backprop",
     "integrated_gradients",
     "keep_top",
+    "load_faces",
+    "load_fer2013",
+    "load_hmt",
     "load_model",
+    "load_photos",
     "logits",
     "methods_table",
     "plot_attributions",
@@ -89,8 +95,10 @@ __all__ = [
     "save_model",
     "save_table",
     "save_value",
+    "schematic_faces",
     "scores",
     "smooth_grad",
+    "tissue_phantom",
     "unit",
     "use_style",
     "var_grad",

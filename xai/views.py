@@ -10,7 +10,6 @@ for as long as the model lives and are shared by all later calls. This room alon
 import contextlib
 import functools
 import threading
-import types
 import weakref
 from dataclasses import dataclass, replace
 
@@ -227,7 +226,10 @@ def _watched(model, calls, layer=None, substitute=None):
 
 @contextlib.contextmanager
 def _open_functions():
-    """A tf.function inside the model is traced into the same graph: sealed, it would hide its softmax and ReLUs."""
+    """A tf.function inside the model is traced into the same graph: sealed, it would hide its softmax and ReLUs.
+
+    The switch holds for the whole process, so that another thread's functions run eagerly for the moment of a trace.
+    """
     before = tf.config.functions_run_eagerly()
     tf.config.run_functions_eagerly(True)
     try:
@@ -309,10 +311,10 @@ def program(recipe, name, build, *specs, layer=None, substitute=False):
 
 def _kept(recipe, name, make):
     """What `make()` gave for this model and name; a model whose layers or activations were changed starts anew."""
-    layers = tuple(_settings(layer) for layer in recipe.base._flatten_layers())
     ending = recipe.unit and (id(recipe.unit[0]), recipe.unit[1])
-    key = (name, recipe.shape, ending, recipe.relu_rule, layers)
-    with _TRACING:
+    with _TRACING:  # a trace in another thread watches the layers, which must not be taken for a change
+        layers = tuple(_settings(layer) for layer in recipe.base._flatten_layers())
+        key = (name, recipe.shape, ending, recipe.relu_rule, layers)
         kept = _PROGRAMS.setdefault(recipe.base, {})
         if key not in kept:
             kept[key] = make()
@@ -320,14 +322,15 @@ def _kept(recipe, name, make):
 
 
 def _settings(layer):
-    """The layer and its plain attributes (activation, strides, slope, ...), as a key."""
+    """The layer and its plain attributes (activation, strides, slope, ...), as a key that keeps nothing alive."""
 
     def key(value):
         if isinstance(value, (bool, int, float, str)):
             return value
-        # A kept function's identity is not given to another one; a closure may hold the model, which is not to be kept.
-        plain = isinstance(value, types.FunctionType) and value.__closure__ is None
-        return value if plain else id(value) if callable(value) else repr(value)
+        try:  # a dead reference equals no other, unlike an id, which a new function may be given again
+            return weakref.ref(value) if callable(value) else repr(value)
+        except TypeError:
+            return id(value)
 
     settings = ((name, value) for name, value in vars(layer).items() if not name.startswith("_"))
     simple = (bool, int, float, str, tuple)

@@ -1,0 +1,448 @@
+"""Do the tests notice? Break each method in turn, one sign, factor, axis or layer at a time, and run its tests.
+
+`python tests/mutants.py [group ...]` prints for every mutant the test that caught it. The exit code is 1 if one
+survives that is not listed as equivalent (with the reason why nothing can tell it from the original), or if the tests
+fail without any mutant. A mutant replaces a snippet, which must occur once, in the source of a module; the code of the
+functions that differ then stands in for that of the living ones, so that every reference to them is mutated.
+"""
+
+import contextlib
+import functools
+import importlib
+import inspect
+import io
+import subprocess
+import sys
+import time
+import types
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+GRADIENTS, CAM, VIEWS, CORE, METRICS, REGISTRY, CHECKS = (
+    f"xai.{name}" for name in ("gradients", "cam", "views", "core", "metrics", "registry", "checks")
+)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change of one module; `equivalent` says why no test can see it, if none can."""
+
+    module: str
+    old: str
+    new: str
+    equivalent: str = ""
+
+
+def group(tests, keywords, *mutants):
+    """The tests of one method (file, -k expression) and its mutants."""
+    return tests, keywords, [Mutant(*mutant) for mutant in mutants]
+
+
+QUERY_GRADIENT = "return self.batched(self._gradient_program(), inputs, targets)"
+GRADIENT_PROGRAM = "return run.differentiate(run.score(classes, self.score), run.inputs)"
+PICK = 'return tf.gather(self.logits if score == "logit" else self.probabilities, targets, batch_dims=1)'
+NOISY_POINT = "query.inputs[item] + sigma[item] * draw(sample)"
+NOISY_SIGMA = "noise * (query.inputs.max(axis=space) - query.inputs.min(axis=space))"
+NOT_YET = "~((gap[items] <= tolerance) & (change[items] <= tolerance))"
+SUM_OF_MAPS = 'np.einsum("n...k,kn->n...", A, weights[:, c]), inner="input"'
+RAW = 'raw = np.einsum("n...k,nk->n...", A, alpha)'
+GUIDED = "passed, outputs = tf.nn.relu(gradient), "
+ACTIVE = 'active = (outputs > 0) & (outputs < 6) if operation.type == "Relu6" else outputs > 0'
+DECONVNET = 'whatever the input was."""\n    return tf.nn.relu(gradient)'
+
+GROUPS = {
+    "saliency": group(
+        "test_gradients.py", "test_saliency",
+        (GRADIENTS, "return query.gradient().astype(np.float32)", "return -query.gradient().astype(np.float32)"),
+        (GRADIENTS, "return query.gradient().astype(np.float32)", "return abs(query.gradient()).astype(np.float32)"),
+        (GRADIENTS, "return query.gradient().astype(np.float32)", "return query.gradient().astype(np.float32) / 2"),
+        (CORE, QUERY_GRADIENT, "return self.batched(self._gradient_program(), inputs, targets[::-1])"),
+        (CORE, QUERY_GRADIENT, "return self.batched(self._gradient_program(), inputs, targets)[::-1]"),
+        (CORE, QUERY_GRADIENT, "return self.batched(self._gradient_program(), inputs, 0 * targets)"),
+        (CORE, GRADIENT_PROGRAM, 'return run.differentiate(run.score(classes, "logit"), run.inputs)'),
+        (CORE, GRADIENT_PROGRAM, 'return run.differentiate(run.score(classes, "probability"), run.inputs)'),
+        (CORE, GRADIENT_PROGRAM, "return run.differentiate(tf.reduce_sum(run.logits, axis=1), run.inputs)"),
+        (CORE, GRADIENT_PROGRAM,
+         "return run.differentiate(tf.reduce_mean(run.score(classes, self.score)), run.inputs)"),
+        (CORE, "whole[part] = value", "whole[: len(value)] = value"),
+        (CORE, 'self.all_scores("logit").argmax(axis=-1)', 'self.all_scores("logit").argmin(axis=-1)'),
+        (VIEWS, "outputs = recipe.base(inputs, training=False)", "outputs = recipe.base(inputs, training=True)"),
+        (VIEWS, "tf.concat([-scores, scores], axis=-1)", "tf.concat([scores, -scores], axis=-1)"),
+        (VIEWS, PICK, "return tf.gather(self.logits, targets, batch_dims=1)"),
+        (VIEWS, "(gradient,) = tf.gradients(score, tensor)", "(gradient,) = tf.gradients(2 * score, tensor)"),
+        (VIEWS, 'scores = outputs if kind == "linear" else tf.reshape(tensor.op.inputs[0], tf.shape(outputs))',
+         "scores = outputs"),
+    ),
+    "gradient_x_input": group(
+        "test_gradients.py", "test_gradient_x_input",
+        (GRADIENTS, "(query.inputs * query.gradient())", "(query.inputs + query.gradient())"),
+        (GRADIENTS, "(query.inputs * query.gradient())", "(-query.inputs * query.gradient())"),
+        (GRADIENTS, "(query.inputs * query.gradient())", "(abs(query.inputs) * query.gradient())"),
+        (GRADIENTS, "(query.inputs * query.gradient())", "(query.inputs[::-1] * query.gradient())"),
+        (GRADIENTS, "(query.inputs * query.gradient())", "(query.inputs[..., ::-1] * query.gradient())"),
+        (GRADIENTS, "(query.inputs * query.gradient())", "(query.inputs**2 * query.gradient())"),
+        (GRADIENTS, "(query.inputs * query.gradient())", "((query.inputs - query.inputs.mean()) * query.gradient())"),
+        (GRADIENTS, "(query.inputs * query.gradient())", "(query.inputs * query.gradient(0 * query.inputs))"),
+    ),
+    "smooth_grad": group(
+        "test_gradients.py", "test_smooth_grad",
+        (GRADIENTS, "return (total / samples)", "return total"),
+        (GRADIENTS, "total[item] += gradient\n", "total[item] = gradient\n"),
+        (GRADIENTS, "total[item] += gradient\n", "total[item] += abs(gradient)\n"),
+        (GRADIENTS, "total[item] += gradient\n", "total[item - 1] += gradient\n"),
+        (GRADIENTS, NOISY_SIGMA, "noise * np.ones(len(query.inputs))"),
+        (GRADIENTS, NOISY_SIGMA, "noise * query.inputs.max(axis=space)"),
+        (GRADIENTS, NOISY_SIGMA, "noise * query.inputs.std(axis=space)"),
+        (GRADIENTS, NOISY_SIGMA, "noise * np.full(len(query.inputs), np.ptp(query.inputs))"),
+        (GRADIENTS, NOISY_POINT, "query.inputs[item] + sigma[item] ** 2 * draw(sample)"),
+        (GRADIENTS, NOISY_POINT, "query.inputs[item] + sigma[item] * abs(draw(sample))"),
+        (GRADIENTS, NOISY_POINT, "query.inputs[item] + sigma[item] * draw(0)"),
+        (GRADIENTS, NOISY_POINT, "query.inputs[item] + sigma[item] * draw(sample + item)"),
+        (GRADIENTS, NOISY_POINT, "sigma[item] * draw(sample)"),
+        (GRADIENTS, NOISY_POINT, "query.inputs[item] + sigma[item] * draw(sample)[..., :1]"),
+        (GRADIENTS, "np.random.default_rng([seed, sample])", "np.random.default_rng(sample)"),
+        (GRADIENTS, "np.random.default_rng([seed, sample])", "np.random.default_rng()"),
+        (GRADIENTS, "generator.standard_normal(query.inputs.shape[1:], np.float32)",
+         "generator.uniform(-3**0.5, 3**0.5, query.inputs.shape[1:])"),
+        (CORE, "self.gradient(points, [item for item, _ in part])", "self.gradient(points, [0 for _ in part])"),
+    ),
+    "var_grad": group(
+        "test_gradients.py", "var_grad",
+        (GRADIENTS, "return (squares / samples)", "return squares"),
+        (GRADIENTS, "return (squares / samples)", "return (squares / max(samples - 1, 1))"),
+        (GRADIENTS, "return (squares / samples)", "return np.sqrt(squares / samples)"),
+        (GRADIENTS, "return (squares / samples)", "return (-squares / samples)"),
+        (GRADIENTS, "squares[item] += change * (gradient - mean[item])", "squares[item] += change * change"),
+        (GRADIENTS, "squares[item] += change * (gradient - mean[item])", "squares[item] += gradient * gradient"),
+        (GRADIENTS, "mean[item] += change / (sample + 1)", "mean[item] += change / samples"),
+        (GRADIENTS, "change = gradient - mean[item]", "change = gradient - mean[0]"),
+        (GRADIENTS, NOISY_SIGMA, "noise * np.ones(len(query.inputs))"),
+        (GRADIENTS, NOISY_POINT, "query.inputs[item] + sigma[item] * draw(sample + item)"),
+    ),
+    "guided_backprop": group(
+        "test_gradients.py", "test_guided_backprop",
+        (GRADIENTS, 'saliency(with_relu_rule(model, "guided")', 'saliency(with_relu_rule(model, "deconvnet")'),
+        (GRADIENTS, 'saliency(with_relu_rule(model, "guided")', "saliency((model)"),
+        (VIEWS, GUIDED, "passed, outputs = gradient, "),
+        (VIEWS, GUIDED, "passed, outputs = tf.nn.relu(-gradient), "),
+        (VIEWS, GUIDED, "passed, outputs = abs(gradient), "),
+        (VIEWS, ACTIVE, "active = outputs >= 0"),
+        (VIEWS, ACTIVE, "active = outputs <= 0"),
+        (VIEWS, ACTIVE, "active = outputs > 0"),
+        (VIEWS, 'return "sigmoid" if kind == "sigmoid" else "one unit",', 'return "sigmoid",'),
+        (VIEWS, "relus = sum(kind in RELUS for kind in kinds)\n        slopes = sum(",
+         "relus = sum(kind in RELUS for kind in kinds)\n        slopes = 0 * sum("),
+        (VIEWS, "dict.fromkeys(RELUS, recipe.relu_rule)", "dict.fromkeys(['Relu'], recipe.relu_rule)"),
+        (VIEWS, "if found.relus == 0:", "if found.relus < 0:"),
+        (VIEWS, "    if found.others:\n", "    if not found.others:\n"),
+        (VIEWS, "key = (name, recipe.shape, ending, recipe.relu_rule, layers)",
+         "key = (name, recipe.shape, ending, layers)"),
+    ),
+    "deconvnet": group(
+        "test_gradients.py", "deconvnet",
+        (GRADIENTS, 'saliency(with_relu_rule(model, "deconvnet")', 'saliency(with_relu_rule(model, "guided")'),
+        (GRADIENTS, 'saliency(with_relu_rule(model, "deconvnet")', "saliency((model)"),
+        (VIEWS, DECONVNET, DECONVNET.replace("tf.nn.relu(gradient)", "gradient")),
+        (VIEWS, DECONVNET, DECONVNET.replace("tf.nn.relu(gradient)", "-tf.nn.relu(gradient)")),
+        (VIEWS, DECONVNET, DECONVNET.replace("tf.nn.relu(gradient)", "abs(gradient)")),
+        (VIEWS, DECONVNET, DECONVNET.replace("(gradient)", "(gradient) * operation.outputs[0]")),
+        (VIEWS, DECONVNET, DECONVNET.replace("(gradient)", "(-gradient)")),
+        (VIEWS, "dict.fromkeys(RELUS, recipe.relu_rule)", "dict.fromkeys(['Relu6'], recipe.relu_rule)"),
+    ),
+    "integrated_gradients": group(
+        "test_gradients.py", "test_integrated",
+        (GRADIENTS, "return way * total", "return -way * total"),
+        (GRADIENTS, "return way * total", "return query.inputs * total"),
+        (GRADIENTS, "return way * total", "return total"),
+        (GRADIENTS, "way = query.inputs - start", "way = query.inputs + start"),
+        (GRADIENTS, "return start[item] + nodes[node] * way[item]", "return nodes[node] * way[item]"),
+        (GRADIENTS, "return start[item] + nodes[node] * way[item]", "return start[0] + nodes[node] * way[item]"),
+        (GRADIENTS, "return start[item] + nodes[node] * way[item]", "return query.inputs[item]"),
+        (GRADIENTS, "total[item] += weights[node] * gradient", "total[item] += gradient"),
+        (GRADIENTS, "total[item] += weights[node] * gradient", "total[item] += weights[0] * gradient"),
+        (GRADIENTS, "(np.arange(steps) + 0.5) / steps", "np.arange(steps) / steps"),
+        (GRADIENTS, "(np.arange(steps) + 0.5) / steps", "(np.arange(steps) + 1) / steps"),
+        (GRADIENTS, "return (nodes + 1) / 2, weights / 2", "return nodes, weights / 2"),
+        (GRADIENTS, "return (nodes + 1) / 2, weights / 2", "return (nodes + 1) / 2, np.full(steps, 1 / steps)"),
+        (GRADIENTS, "return np.mean(maps, axis=0)", "return np.sum(maps, axis=0)"),
+        (GRADIENTS, "return np.mean(maps, axis=0)", "return maps[0]"),
+        (GRADIENTS, "np.s_[1::3])", "np.s_[::3])"),
+        (GRADIENTS, "finer = maps / 3 + ", "finer = maps + "),
+        (GRADIENTS, "maps[items] = finer[items]", "maps = finer"),
+        (GRADIENTS, NOT_YET, "gap[items] > tolerance"),
+        (GRADIENTS, NOT_YET, "change[items] > tolerance"),
+        (GRADIENTS, NOT_YET, "(gap[items] > tolerance) & (change[items] > tolerance)"),
+        (GRADIENTS, "sum(axis=space) - target) / np.maximum(np.abs(target), 1e-6)", "sum(axis=space) - target)"),
+        (GRADIENTS, "target = query.scores().astype(np.float64) - query.scores(start)",
+         "target = query.scores().astype(np.float64)"),
+        (GRADIENTS, "while len(items) and 3 * steps <= max_steps:", "while len(items) and 3 * steps < max_steps:"),
+        (GRADIENTS, "sigma = [0, *(inputs.shape[axis] / 10 for axis in space), 0]",
+         "sigma = [0, *(inputs.shape[axis] / 10 for axis in space), 1]"),
+        (GRADIENTS, "sigma = [0, *(inputs.shape[axis] / 10 for axis in space), 0]",
+         "sigma = [1, *(inputs.shape[axis] / 10 for axis in space), 0]"),
+        (GRADIENTS, "inputs.mean(axis=space, keepdims=True)", "inputs.mean(axis=(0, *space), keepdims=True)"),
+        (GRADIENTS, "inputs.mean(axis=space, keepdims=True)",
+         "inputs.mean(axis=(*space, inputs.ndim - 1), keepdims=True)"),
+        (CORE, "pairs = [(item, sample) for sample in samples for item in items]",
+         "pairs = [(item, sample) for sample in list(samples)[1:] for item in items]"),
+    ),
+    "cam": group(
+        "test_cam.py", "test_cam_",
+        (CAM, SUM_OF_MAPS, SUM_OF_MAPS.replace("A, weights", "-A, weights")),
+        (CAM, SUM_OF_MAPS, SUM_OF_MAPS.replace("weights[:, c]", "weights[:, 0 * c]")),
+        (CAM, SUM_OF_MAPS, SUM_OF_MAPS.replace("weights[:, c]", "weights[:, c[::-1]]")),
+        (CAM, SUM_OF_MAPS, SUM_OF_MAPS.replace("weights[:, c]", "weights[::-1, c]")),
+        (CAM, SUM_OF_MAPS, SUM_OF_MAPS.replace("A, weights", "A[:, ::-1], weights")),
+        (CAM, SUM_OF_MAPS, SUM_OF_MAPS.replace("A, weights", "np.maximum(A, 0), weights")),
+        (CAM, "weights, bias = weights * [-1, 1], bias * [-1, 1]", "weights, bias = weights * [1, -1], bias * [1, -1]"),
+        (CAM, "+ bias[query.targets]\n", "- bias[query.targets]\n"),
+        (CAM, "+ bias[query.targets]\n", "\n"),
+        (CAM, ".mean(axis=1) + bias", ".sum(axis=1) + bias"),
+        (CAM, "if not np.allclose(sums, scores,", "if False and not np.allclose(sums, scores,"),
+        (CAM, "and isinstance(layers[-1], _POOLINGS)", "and layers[-1]"),
+        (CAM, "set(head.kernel_size) == {1}", "set(head.kernel_size) == {3}"),
+        (CAM, "while layers and isinstance(layers[-1], _PASSED):", "while layers and isinstance(layers[-1], _ENDINGS):",
+         "a Softmax or Activation between GAP and Dense is then let in by its place, and refused by its score"),
+        (CAM, "return _finished(maps, query, upsample)", "return _finished(np.maximum(maps, 0), query, upsample)"),
+        (CAM, "return _finished(maps, query, upsample)", "return _finished(maps / maps[0].size, query, upsample)"),
+        (CORE, 'method="bilinear"', 'method="nearest"'),
+    ),
+    "grad_cam": group(
+        "test_cam.py", "test_grad_cam",
+        (CAM, "alpha = space_mean(gradient)", "alpha = -space_mean(gradient)"),
+        (CAM, "alpha = space_mean(gradient)", "alpha = space_mean(np.maximum(gradient, 0))"),
+        (CAM, "alpha = space_mean(gradient)", "alpha = space_mean(gradient) * np.prod(A.shape[1:-1])"),
+        (CAM, "alpha = space_mean(gradient)", "alpha = gradient.max(axis=tuple(range(1, gradient.ndim - 1)))"),
+        (CAM, "alpha = space_mean(gradient)", "alpha = space_mean(gradient * A)"),
+        (CAM, "alpha = space_mean(gradient)", "alpha = space_mean(gradient)[::-1]"),
+        (CAM, "alpha = space_mean(gradient)", "alpha = space_mean(gradient).mean(axis=0, keepdims=True)"),
+        (CAM, RAW, RAW.replace("A, alpha", "gradient, alpha")),
+        (CAM, RAW, 'raw = np.einsum("n...k,n...k->n...", A, gradient)'),
+        (CAM, RAW, RAW + " / A.shape[-1]"),
+        (CAM, "return np.maximum(raw, 0) if relu else raw", "return raw"),
+        (CAM, "return np.maximum(raw, 0) if relu else raw", "return np.maximum(raw, 0)"),
+        (CAM, "return np.maximum(raw, 0) if relu else raw", "return np.abs(raw) if relu else raw"),
+        (CAM, "if zero.any():", "if zero.all():"),
+        (CAM, "query.maps(query.layer(layer), weighted)", 'query.maps(query.layer(layer), weighted, "input")'),
+        (CORE, "tensor = getattr(run.call_of(run.layer), inner)", 'tensor = getattr(run.call_of(run.layer), "input")'),
+        (CORE, "return as_float(tensor), run.differentiate(run.score(classes, self.score), tensor)",
+         'return as_float(tensor), run.differentiate(run.score(classes, "logit"), tensor)'),
+        (CORE, "return self.batched(chunk, self.inputs, self.targets)",
+         "return self.batched(chunk, self.inputs, self.targets[::-1])"),
+        (CORE, 'method="bilinear"', 'method="bicubic"'),
+        (CORE, "size = (shape[0], shape[1] if len(shape) == 2 else 1)",
+         "size = (shape[0], shape[-1] if len(shape) == 2 else shape[0])"),
+        (VIEWS, "return places[-1]", "return places[-2]"),
+        (VIEWS, "return places[-1]", "return places[0]"),
+        (VIEWS, "any(n != 1 for n in self.shape[1:-1])", "True"),
+        (VIEWS, "any(n != 1 for n in self.shape[1:-1])", "all((n or 0) > 1 for n in self.shape[1:-1])"),
+        (VIEWS, "axes = tuple(range(1, len(array.shape) - 1))", "axes = tuple(range(1, 2))"),
+    ),
+    "views": group(
+        "test_views.py", "not thread or other_threads",
+        (VIEWS, "while tensor.op.type in _REARRANGEMENTS:", 'while tensor.op.type == "Identity":'),
+        (VIEWS, "if kind == \"linear\" else tf.reshape(tensor.op.inputs[0], tf.shape(outputs))", "if True else 0"),
+        (VIEWS, '[..., channel : channel + 1])', "[..., channel - 1 : channel + 1][..., :1])"),
+        (VIEWS, "layers = tuple(_settings(layer) for", "layers = tuple(id(layer) for"),
+        (VIEWS, "return value if plain else id(value) if", "return id(value) if"),
+        (VIEWS, "if threading.get_ident() != tracer:", "if False:"),
+        (VIEWS, 'name="view", dtype=input_dtype(recipe.base))\n        self.base',
+         'name="view", dtype="float32")\n        self.base'),
+        (CHECKS, "stacklevel=level + 1", "stacklevel=4"),
+        (VIEWS, 'each.__dict__.pop("call", None)', "pass"),
+        (VIEWS, "        if key not in kept:\n", "        if True:\n"),
+        (VIEWS, "base, seen = weakref.ref(recipe.base), layer and weakref.ref(layer)",
+         "base, seen = (lambda: recipe.base), layer and weakref.ref(layer)",
+         "TensorFlow lets go of the Python function once it is traced, and of the model that it holds"),
+        (VIEWS, "tf.sigmoid(self.logits) if self.kind in", "tf.sigmoid(self.logits) if self.kind not in"),
+        (VIEWS, "if call.layer is not recipe.base)", "if True)"),
+        (VIEWS, 'if len(getattr(model, "outputs", None) or [0]) > 1:', "if False:"),
+        (CORE, "whole[part] = value", "whole[: len(value)] = value"),
+    ),
+    "metrics": group(
+        "test_metrics.py", "",
+        (METRICS, "(relevance * mask).sum(axis=1) / total", "(relevance * ~mask).sum(axis=1) / total"),
+        (METRICS, "(relevance * mask).sum(axis=1) / total", "(relevance * mask).sum(axis=1) / mask.sum(axis=1)"),
+        (METRICS, "np.where(total > 0,", "np.where(True,", "0 / 0 is NaN without being asked"),
+        (METRICS, "hits = (top & mask).sum(axis=1) / top.sum(axis=1)", "hits = (top & mask).any(axis=1)"),
+        (METRICS, "relevance.max(axis=1, keepdims=True)", "relevance.min(axis=1, keepdims=True)"),
+        (METRICS, "relevance.max(axis=1, keepdims=True)", "relevance.max()"),
+        (METRICS, "np.where(relevance.any(axis=1), hits, np.nan)", "hits"),
+        (METRICS, "np.argsort(-flat", "np.argsort(flat"),
+        (METRICS, 'kind="stable")[:, :count]', 'kind="stable")[:, : count + 1]'),
+        (METRICS, 'kind="stable")[:, :count]', 'kind="stable")[:1, :count]'),
+        (METRICS, "math.ceil(round(fraction * flat.shape[1], 9))", "math.floor(fraction * flat.shape[1])"),
+        (METRICS, "math.ceil(round(fraction * flat.shape[1], 9))", "math.ceil(fraction * flat.shape[1])"),
+        (METRICS, "inputs.dtype.type(fill))", "inputs.dtype.type(0))"),
+        (METRICS, "np.maximum(0, full - kept) / full)", "np.maximum(0, full - kept))"),
+        (METRICS, "np.maximum(0, full - kept) / full)", "(full - kept) / full)"),
+        (METRICS, "np.maximum(0, full - kept) / full)", "np.maximum(0, kept - full) / full)"),
+        (METRICS, "np.mean(full < kept)", "np.mean(full <= kept)"),
+        (METRICS, "np.mean(full < kept)", "np.mean(full > kept)"),
+        (METRICS, "return np.abs(total - difference)", "return np.abs(total + difference)"),
+        (METRICS, "return np.abs(total - difference)", "return (total - difference)"),
+        (METRICS, "/ np.maximum(np.abs(difference), 1e-6)", ""),
+    ),
+    "registry": group(
+        "test_agreement.py", "relevance",
+        (REGISTRY, "return np.abs(array).sum(axis=-1) if", "return np.abs(array.sum(axis=-1)) if"),
+        (REGISTRY, "return np.abs(array).sum(axis=-1) if", "return np.abs(array).max(axis=-1) if"),
+        (REGISTRY, "return np.maximum(array.sum(axis=-1) if", "return np.maximum(array.max(axis=-1) if"),
+        (REGISTRY, "return np.maximum(array.sum(axis=-1) if", "return np.abs(array.sum(axis=-1) if"),
+        (REGISTRY, "return np.maximum(array.sum(axis=-1) if", "return np.minimum(array.sum(axis=-1) if"),
+    ),
+}  # fmt: skip
+
+
+# --- mutating ---------------------------------------------------------------------------------------------------
+
+
+def functions_in(code, prefix=()):
+    """{qualified name: code object} of the functions and methods that a module's code defines."""
+    found = {}
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType) and constant.co_name != "<lambda>":
+            name = (*prefix, constant.co_name)
+            is_class = not constant.co_flags & inspect.CO_OPTIMIZED
+            found |= functions_in(constant, name) if is_class else {name: constant}
+    return found
+
+
+def living_function(module, name):
+    """The function object behind a qualified name: unwrapped, or the getter of a property."""
+    found = module
+    for part in name:
+        found = vars(found)[part]
+    return inspect.unwrap(found.fget if isinstance(found, property) else found)
+
+
+@functools.cache
+def source_of(path):
+    """The text of a module as it was first read: an edit while the mutants run must not mix with what was imported."""
+    return Path(path).read_text(encoding="utf-8")
+
+
+@contextlib.contextmanager
+def applied(mutant):
+    """Let the changed functions run in place of the living ones, and forget all graphs, before and after."""
+    from xai import views
+
+    module = importlib.import_module(mutant.module)
+    source = source_of(module.__file__)
+    if source.count(mutant.old) != 1:
+        raise LookupError(f"{mutant.module}: {mutant.old!r} occurs {source.count(mutant.old)} times; must be once.")
+    mutated = source.replace(mutant.old, mutant.new)
+    before, after = (functions_in(compile(text, module.__file__, "exec")) for text in (source, mutated))
+    changed = [name for name in before if before[name] != after[name]]
+    if not changed:
+        raise LookupError(f"{mutant.module}: {mutant.old!r} changes no function.")
+    functions = [living_function(module, name) for name in changed]
+    views._PROGRAMS.clear()
+    try:
+        for name, function in zip(changed, functions, strict=True):
+            function.__code__ = after[name]
+        yield
+    finally:
+        for name, function in zip(changed, functions, strict=True):
+            function.__code__ = before[name]
+        views._PROGRAMS.clear()
+
+
+# --- testing ----------------------------------------------------------------------------------------------------
+
+
+class FirstFailure:
+    """A pytest plugin: leaves out tests that are expected to fail, remembers the first that does.
+
+    `seconds` of each test, filled by the first run, lets quick tests go first in the next.
+    """
+
+    def __init__(self, seconds):
+        self.test, self.seconds, self.known, self.count = None, seconds, dict(seconds), 0
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items):
+        items[:] = [item for item in items if not item.get_closest_marker("xfail")]
+        items.sort(key=lambda item: self.known.get(item.nodeid, 0))
+        self.count = len(items)
+
+    def pytest_runtest_logreport(self, report):
+        if report.failed and self.test is None:
+            self.test = report.nodeid.split("::")[-1]
+        if report.nodeid not in self.known:
+            self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0) + report.duration
+
+
+def first_failure(tests, keywords, seconds):
+    """The name of the first failing test, or None; raises if pytest found no test."""
+    watcher, output = FirstFailure(seconds), io.StringIO()
+    options = ["-o", "addopts=", "-p", "no:cacheprovider", "-x", "-q", "--tb=no", "-k", keywords]
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+        code = pytest.main([*options, f"--rootdir={ROOT}", str(ROOT / "tests" / tests)], plugins=[watcher])
+    if code not in (0, 1) or watcher.count == 0:
+        raise RuntimeError(f"pytest ended with {code}:\n{output.getvalue()[-2000:]}")
+    return watcher.test
+
+
+def check(name):
+    """Run one group; return the number of problems."""
+    tests, keywords, mutants = GROUPS[name]
+    seconds = {}
+    failed = first_failure(tests, keywords, seconds)
+    if failed:
+        print(f"{name}: {failed} fails without any mutant", flush=True)
+        return 1
+    problems = 0
+    for mutant in mutants:
+        try:
+            with applied(mutant):
+                caught = first_failure(tests, keywords, seconds)
+        except LookupError as stale:
+            print(f"{name}: {stale}", flush=True)
+            problems += 1
+            continue
+        bad = bool(caught) == bool(mutant.equivalent)
+        problems += bad
+        verdict = f"caught by {caught}" if caught else "SURVIVED"
+        if mutant.equivalent:
+            verdict = f"equivalent: {mutant.equivalent}" if not caught else f"LISTED AS EQUIVALENT, but {verdict}"
+        old, new = (" ".join(text.split())[:70] for text in (mutant.old, mutant.new))
+        print(f"{name}: {old}  ->  {new}\n    {verdict}", flush=True)
+    return problems
+
+
+def in_two_processes(names):
+    """Share the groups out by their number of mutants; return the number of processes that found a problem."""
+    shares = [[], []]
+    for name in sorted(names, key=lambda name: -len(GROUPS[name][2])):
+        min(shares, key=lambda share: sum(len(GROUPS[each][2]) for each in share)).append(name)
+    command = [sys.executable, __file__, "--here"]
+    running = [subprocess.Popen([*command, *share], cwd=ROOT) for share in shares if share]
+    return sum(process.wait() != 0 for process in running)
+
+
+def main(arguments):
+    names = [name for name in arguments if name != "--here"] or list(GROUPS)
+    unknown = sorted(set(names) - set(GROUPS))
+    if unknown:
+        sys.exit(f"unknown: {unknown}; the groups are {list(GROUPS)}")
+    if "--here" in arguments:
+        sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+        import conftest  # noqa: F401  (its settings come before TensorFlow is imported)
+
+        return sum(check(name) for name in names)
+    start = time.monotonic()
+    problems = in_two_processes(names)
+    count = sum(len(GROUPS[name][2]) for name in names)
+    print(
+        f"{count} mutants, {time.monotonic() - start:.0f} s: "
+        + ("PROBLEMS, see above" if problems else "none survives")
+    )
+    return problems
+
+
+if __name__ == "__main__":
+    sys.exit(min(1, main(sys.argv[1:])))

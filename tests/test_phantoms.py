@@ -1,0 +1,221 @@
+"""The phantoms keep their promise: the class is written inside the mask and nowhere else."""
+
+import dataclasses
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.ensemble import ExtraTreesClassifier
+from sklearn.model_selection import cross_val_score
+
+from xai.phantoms import schematic_faces, tissue_phantom
+
+GENERATORS = [schematic_faces, tissue_phantom]
+each_generator = pytest.mark.parametrize("generate", GENERATORS, ids=lambda generate: generate.__name__)
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return {schematic_faces: schematic_faces(280, 3), tissue_phantom: tissue_phantom(120, 3)}
+
+
+def chance_limit(phantom):
+    """Four standard deviations above the accuracy of guessing."""
+    chance = 1 / len(phantom.class_names)
+    return chance + 4 * np.sqrt(chance * (1 - chance) / len(phantom))
+
+
+def accuracy(features, phantom):
+    """Five-fold cross-validated accuracy of a forest of random trees."""
+    forest = ExtraTreesClassifier(100, random_state=0, n_jobs=1)
+    return cross_val_score(forest, features, phantom.labels, cv=5).mean()
+
+
+def as_every_class(generate, count, seed):
+    """The same items, drawn once as each class."""
+    classes = len(generate(1).class_names)
+    return [generate(count, seed, labels=[label] * count) for label in range(classes)]
+
+
+@each_generator
+def test_another_class_changes_pixels_only_inside_the_two_masks(generate):
+    drawn = as_every_class(generate, count=4, seed=5)
+    for first in drawn:
+        for second in drawn:
+            if first is second:
+                continue
+            assert np.array_equal(first.nuisances, second.nuisances)
+            changed = (first.images != second.images).any(-1)
+            assert not (changed & ~(first.masks | second.masks)).any()
+            # and the evidence is really there: each item changes, by an amount that can be seen
+            assert (np.abs(first.images - second.images).max(axis=(1, 2, 3)) > 0.2).all()
+
+
+@each_generator
+def test_masks_cover_a_small_part_of_every_item(generate, drawn):
+    area = drawn[generate].masks.mean(axis=(1, 2))
+    assert area.min() > 0.03 and area.max() < 0.35
+
+
+def test_the_mask_of_a_tissue_tells_nothing_about_its_class():
+    drawn = as_every_class(tissue_phantom, count=4, seed=2)
+    for phantom in drawn:
+        assert np.array_equal(phantom.masks, drawn[0].masks)
+
+
+@each_generator
+def test_nuisances_do_not_predict_the_class(generate, drawn):
+    phantom = drawn[generate]
+    table = np.stack([phantom.nuisances[name].astype(float) for name in phantom.nuisances.dtype.names], -1)
+    assert accuracy(table, phantom) < chance_limit(phantom)
+
+
+def test_pixels_outside_the_masks_do_not_predict_the_class_but_all_pixels_do():
+    every = as_every_class(schematic_faces, count=140, seed=3)
+    phantom = schematic_faces(140, 3)
+    # the shape of a face's own mask would tell the class: hide what any class may touch
+    hidden = np.any([drawn.masks for drawn in every], axis=0)
+    outside = np.where(hidden, 0.5, phantom.images[..., 0])
+    assert accuracy(outside.reshape(140, -1), phantom) < chance_limit(phantom)
+    assert accuracy(phantom.images.reshape(140, -1), phantom) > chance_limit(phantom) + 0.05
+
+
+def test_colour_outside_the_patch_does_not_predict_the_tissue_but_inside_does(drawn):
+    phantom = drawn[tissue_phantom]
+
+    def colours(masks):
+        chosen = [image[mask] for image, mask in zip(phantom.images, masks, strict=True)]
+        return np.array([np.quantile(colour, (0.05, 0.25, 0.5, 0.75, 0.95), axis=0).ravel() for colour in chosen])
+
+    assert accuracy(colours(~phantom.masks), phantom) < chance_limit(phantom)
+    assert accuracy(colours(phantom.masks), phantom) > 0.75
+
+
+@each_generator
+def test_equal_seed_equal_bits_whatever_the_count(generate):
+    short, long, other = generate(3, 7), generate(9, 7), generate(3, 8)
+    for field in ("images", "labels", "masks", "nuisances"):
+        assert getattr(short, field).tobytes() == getattr(long, field)[:3].tobytes()
+    assert not np.array_equal(short.images, other.images)
+    assert not np.array_equal(long.images[0], long.images[1])
+
+
+@each_generator
+def test_global_random_state_is_not_touched(generate):
+    np.random.seed(1)
+    expected = np.random.RandomState(1).uniform()
+    generate(1)
+    assert np.random.uniform() == expected
+
+
+@each_generator
+def test_every_block_holds_each_class_once(generate):
+    phantom = generate(24, 4)
+    classes = len(phantom.class_names)
+    for start in range(0, 24 - classes + 1, classes):
+        assert sorted(phantom.labels[start : start + classes]) == list(range(classes))
+
+
+@each_generator
+def test_values_types_and_read_only(generate):
+    phantom = generate(8, 2)
+    assert phantom.images.dtype == np.float32 and phantom.masks.dtype == bool and phantom.labels.dtype == np.int64
+    assert phantom.images.min() >= 0 and phantom.images.max() <= 1
+    assert phantom.images.min() < 0.25 and phantom.images.max() > 0.85
+    assert phantom.images.shape[:3] == phantom.masks.shape and len(phantom) == 8
+    with pytest.raises(ValueError, match="read-only"):
+        phantom.images[0] = 0
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        phantom.labels = None
+    assert np.array_equal(pickle.loads(pickle.dumps(phantom)).images, phantom.images)
+
+
+def test_fixed_nuisances_are_what_they_say():
+    straight = {"shift_x": 0.0, "shift_y": 0.0, "rotation": 0.0, "scale": 1.0}
+    plain = straight | {"noise": 0.0, "light": 0.0, "glasses": 0, "gaze": 0.0, "hair": 0, "pattern": 0}
+    neutral = schematic_faces(1, 0, labels=[6], fixed=plain | {"backdrop": 0.75, "head_width": 1.0})
+    image = neutral.images[0, :, :, 0]
+    assert image[0] == pytest.approx(0.75)
+    # a straight neutral face is its own mirror image above the nose, whose line is drawn on one side
+    assert np.allclose(image[:22], image[:22, ::-1], atol=1e-6)
+    assert np.array_equal(neutral.masks[0], neutral.masks[0, :, ::-1])
+    # strength 0 would be the neutral face; more strength, more change
+    weak, strong = (
+        schematic_faces(1, 0, labels=[3], fixed=plain | {"strength": strength, "backdrop": 0.75, "head_width": 1.0})
+        for strength in (0.65, 1.0)
+    )
+    assert np.abs(weak.images - neutral.images).sum() < np.abs(strong.images - neutral.images).sum()
+
+
+def test_empty_tissue_is_the_white_of_the_lamp():
+    fixed = {"noise": 0.0, "brightness": 0.9}
+    phantom = tissue_phantom(4, 1, labels=[7] * 4, fixed=fixed)
+    for image, mask in zip(phantom.images, phantom.masks, strict=True):
+        # the edge fades over three pixels; deeper inside there is no stain at all
+        assert np.mean(np.isclose(image[mask], 0.9, atol=1e-6).all(-1)) > 0.8
+        assert image[~mask].min() < 0.7
+
+
+def test_the_patch_lies_anywhere(drawn):
+    masks = drawn[tissue_phantom].masks
+    rows, columns = np.mgrid[0:150, 0:150]
+    centres = np.array([(rows[mask].mean(), columns[mask].mean()) for mask in masks])
+    assert centres.min() < 40 and centres.max() > 110
+    assert (masks.mean(axis=0)[30:120:30, 30:120:30] > 0.08).all()
+
+
+@each_generator
+def test_the_artefact_changes_its_mask_alone_and_spares_the_evidence(generate):
+    clean, marked = generate(16, 9), generate(16, 9, confounded=1.0)
+    assert np.array_equal(marked.artefact_codes, marked.labels)
+    assert np.array_equal(clean.masks, marked.masks) and np.array_equal(clean.nuisances, marked.nuisances)
+    changed = (clean.images != marked.images).any(-1)
+    assert not (changed & ~marked.artefact_masks).any()
+    assert changed.sum() > 0.9 * marked.artefact_masks.sum()
+    assert not (marked.artefact_masks & marked.masks).any()
+    assert not clean.artefact_masks.any() and (clean.artefact_codes == -1).all()
+    # the pixels of the artefact tell its code
+    means = np.stack([image[mask].mean(0) for image, mask in zip(marked.images, marked.artefact_masks, strict=True)])
+    same = marked.artefact_codes[:, None] == marked.artefact_codes
+    distance = np.abs(means[:, None] - means).max(-1)
+    assert distance[same].mean() < 0.3 * distance[~same].mean()
+
+
+@pytest.mark.parametrize("agreement", [0.0, 1 / 7, 0.8])
+def test_the_artefact_agrees_as_often_as_asked(agreement):
+    count = 150
+    phantom = schematic_faces(count, 13, confounded=agreement)
+    spread = np.sqrt(agreement * (1 - agreement) / count)
+    assert np.mean(phantom.artefact_codes == phantom.labels) == pytest.approx(agreement, abs=4 * spread)
+    wrong = phantom.artefact_codes[phantom.artefact_codes != phantom.labels]
+    assert len(np.unique(wrong)) >= 5
+
+
+@each_generator
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"count": 0}, ValueError, "count.*0"),
+        ({"count": 2.0}, TypeError, "count.*2.0"),
+        ({"count": True}, TypeError, "count"),
+        ({"count": 2, "seed": -1}, ValueError, "seed.*-1"),
+        ({"count": 2, "seed": None}, TypeError, "seed"),
+        ({"count": 2, "labels": [0]}, ValueError, r"labels.*\(2,\).*\(1,\)"),
+        ({"count": 2, "labels": [0, 8]}, ValueError, "labels.*0 to 8"),
+        ({"count": 2, "labels": [0, -1]}, ValueError, "labels.*-1"),
+        ({"count": 2, "labels": [0.0, 1.0]}, TypeError, "labels.*float64"),
+        ({"count": 2, "confounded": 1.5}, ValueError, "confounded.*1.5"),
+        ({"count": 2, "confounded": "yes"}, TypeError, "confounded.*yes"),
+        ({"count": 2, "fixed": {"mood": 1}}, ValueError, "fixed.*mood.*known are.*noise"),
+        ({"count": 2, "fixed": 3}, TypeError, "fixed.*3"),
+        ({"count": 2, "fixed": {"noise": 0.5}}, ValueError, "fixed.*noise.*0.5"),
+    ],
+)
+def test_bad_input_is_named(generate, arguments, error, message):
+    with pytest.raises(error, match=message):
+        generate(**arguments)
+
+
+def test_a_kind_of_hair_is_a_whole_number():
+    with pytest.raises(TypeError, match="fixed.*hair.*1.5"):
+        schematic_faces(1, fixed={"hair": 1.5})

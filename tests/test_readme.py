@@ -1,0 +1,36 @@
+"""What README.md promises: its tables are in step with their sources, and its five lines run as they stand."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+import mnist1d_utils as m1
+from tools import readme
+
+ROOT = Path(__file__).resolve().parent.parent
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_tables_are_in_step_with_methods_notebooks_and_cards():
+    assert readme.updated(TEXT) == TEXT, "run make readme"
+
+
+def test_your_own_model_in_five_lines_runs_as_printed(tmp_path, monkeypatch):
+    code = re.search(r"## Your own model in five lines\n\n```python\n(.*?)```", TEXT, re.S)[1]
+    assert len([line for line in code.splitlines() if line.strip() and not line.startswith("import")]) <= 5
+    (tmp_path / "models").symlink_to(ROOT / "models")
+    np.save(tmp_path / "inputs.npy", m1.split(m1.make_dataset(count=10), "test")[0][:2])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XAI_REPORT_DIR", str(tmp_path / "report"))
+    found = {}
+    exec(code, found)
+    assert found["maps"].shape == (2, 40, 1) and np.abs(found["maps"]).max() > 0
+    assert (tmp_path / "report" / "figures" / "why.pdf").exists()
+
+
+def test_every_local_link_leads_somewhere():
+    links = re.findall(r"\]\(([^)#:]+)\)", TEXT)
+    assert links and all((ROOT / link).exists() for link in links), [
+        link for link in links if not (ROOT / link).exists()
+    ]
