@@ -27,6 +27,7 @@ from xai.cam import cam, grad_cam
 from xai.checks import XAIWarning
 from xai.core import scores
 from xai.datasets import load_faces, load_fer2013, load_hmt, load_photos
+from xai.evaluation import evaluate, summarise
 from xai.gradients import (
     deconvnet,
     gradient_x_input,
@@ -47,6 +48,7 @@ from xai.metrics import (
 from xai.networks import load_model, read_card, save_model, wilson_interval
 from xai.phantoms import schematic_faces, tissue_phantom
 from xai.plots import (
+    plot_architecture,
     plot_attributions,
     plot_confusion,
     plot_curves,
@@ -68,6 +70,7 @@ __all__ = [
     "completeness_gap",
     "deconvnet",
     "describe",
+    "evaluate",
     "evidence_mass",
     "grad_cam",
     "gradient_x_input",
@@ -81,6 +84,7 @@ __all__ = [
     "load_photos",
     "logits",
     "methods_table",
+    "plot_architecture",
     "plot_attributions",
     "plot_confusion",
     "plot_curves",
@@ -98,6 +102,7 @@ __all__ = [
     "schematic_faces",
     "scores",
     "smooth_grad",
+    "summarise",
     "tissue_phantom",
     "unit",
     "use_style",

@@ -9,6 +9,7 @@ import keras
 import nbformat
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import mnist1d_utils as m1
 import xai_utils as xu
@@ -116,3 +117,143 @@ def test_integrated_gradients_exercise(capsys, number):
     assert integrated_gradients_exercise(capsys, number, "None") == "not attempted"
     assert integrated_gradients_exercise(capsys, number, right) == "True"
     assert {integrated_gradients_exercise(capsys, number, answer) for answer in wrong} == {"False"}
+
+
+# ---- 00_the_networks
+
+
+@pytest.fixture(scope="module")
+def networks_chapter():
+    """What the cells before the exercises of chapter 00 leave behind."""
+    path = ROOT / "models" / "mnist1d.keras"
+    model = xu.load_model(path)
+    x, y = m1.split(m1.load_pickle(ROOT / "data" / "MNIST1D.pkl"), "test")
+    names = {"np": np, "xu": xu, "keras": keras, "x": x, "y": y, "cards": {"mnist1d": xu.read_card(path)}}
+    return names | {"decide": lambda name, inputs: np.argmax(model(inputs), axis=1)}
+
+
+# Exercise 1: (18 * 18 * 64 + 1) * 48 weights and biases, then (48 + 1) * 8.
+# Exercise 2: wilson_interval(450, 496) ends at 0.9297, wilson_interval(451, 496) at 0.9315.
+NETWORKS_ANSWERS = {
+    1: ("995768", ["995328", "1024", "995376"]),
+    2: ("451", ["450", "452", "462"]),
+    3: ("np.diag(matrix) / matrix.sum(axis=1)", ["np.diag(matrix) / matrix.sum(axis=0)", "np.diag(matrix) / 100"]),
+}
+
+
+@pytest.mark.parametrize("number", NETWORKS_ANSWERS)
+def test_networks_exercise(capsys, networks_chapter, number):
+    cells = nbformat.read(ROOT / "notebooks" / "00_the_networks.ipynb", as_version=4).cells
+    (cell,) = [cell for cell in cells if f"exercise-{number}" in cell.metadata.get("tags", [])]
+    assert cell.source.count("answer = None") == 1
+
+    def says(answer):
+        exec(cell.source.replace("answer = None", f"answer = {answer}"), dict(networks_chapter))
+        return capsys.readouterr().out.strip()
+
+    right, wrong = NETWORKS_ANSWERS[number]
+    assert says("None") == "not attempted"
+    assert says(right) == "True"
+    assert {says(answer) for answer in wrong} == {"False"}
+
+
+# ---- 08_hmt_comparison
+
+
+@pytest.fixture(scope="module")
+def tissue():
+    """What the cells before the exercises of chapter 08 leave behind."""
+    model = xu.load_model(ROOT / "models" / "tissue_phantom.keras")
+    phantom = xu.tissue_phantom(16, seed=3)
+    classes = np.argmax(model(phantom.images), axis=1)
+    first = [int(np.flatnonzero(phantom.labels == label)[0]) for label in range(8)]
+    tile, c = phantom.images[:1], int(classes[0])
+    A = keras.Model(model.input, model.get_layer("conv4").output)(tile)
+    average, hidden, head = (model.get_layer(name) for name in ("average", "hidden1", "classes"))
+    with tf.GradientTape() as tape:
+        tape.watch(A)
+        S = (hidden(average(A)) @ head.kernel + head.bias)[:, c]
+    gradient = tape.gradient(S, A)
+    return {"np": np, "xu": xu, "model": model, "images": phantom.images, "classes": classes, "first": first} | {
+        "tile": tile, "c": c, "A": A, "gradient": gradient
+    }  # fmt: skip
+
+
+# Exercise 1: drops of 75 %, 0 and 0; one of three rises, and equality is no rise.
+TISSUE_ANSWERS = {
+    1: ("(25.0, 33.3)", "(25.0, 66.7)"),
+    2: ("np.einsum('hwk,hwk->hw', gradient[0], A[0])", "np.asarray(A[0]).sum(axis=-1)"),
+    3: (
+        "xu.integrated_gradients(model, images[first], classes[first], baseline=[0.0, 1.0], steps=54)",
+        "xu.integrated_gradients(model, images[first], classes[first], baseline=1.0, steps=54)",
+    ),
+}
+
+
+@pytest.mark.parametrize("number", TISSUE_ANSWERS)
+def test_tissue_exercise(capsys, tissue, number):
+    cells = nbformat.read(ROOT / "notebooks" / "08_hmt_comparison.ipynb", as_version=4).cells
+    (cell,) = [cell for cell in cells if f"exercise-{number}" in cell.metadata.get("tags", [])]
+    assert cell.source.count("answer = None") == 1
+    printed = []
+    for answer in ("None", *TISSUE_ANSWERS[number]):
+        exec(cell.source.replace("answer = None", f"answer = {answer}"), dict(tissue))
+        printed.append(capsys.readouterr().out.strip())
+    assert printed[0] == "not attempted" and printed[1].endswith(": True") and printed[2].endswith(": False")
+
+
+# ---- 01_saliency
+
+
+@pytest.fixture(scope="module")
+def saliency_names():
+    """What the cells before the exercises of chapter 01 leave behind."""
+    model = xu.load_model(ROOT / "models" / "faces.keras")
+    images = xu.load_faces().images
+    probabilities = model(images).numpy()
+    chosen = probabilities.argmax(axis=1)
+    return {"np": np, "xu": xu, "keras": keras, "tf": tf, "model": model, "images": images, "chosen": chosen} | {
+        "G": np.stack([xu.saliency(model, images, c) for c in range(7)]),
+        "p": probabilities.T[:, :, None, None, None],
+        "everyone": np.arange(len(images)),
+        "helper": xu.saliency(model, images, chosen, score="probability"),
+        "product": xu.gradient_x_input(model, images, chosen),
+    }
+
+
+def saliency_exercise(capsys, names, number, solution):
+    """What the cell of an exercise prints when `solution` stands in place of None."""
+    cells = nbformat.read(ROOT / "notebooks" / "01_saliency.ipynb", as_version=4).cells
+    (cell,) = [cell for cell in cells if f"exercise-{number}" in cell.metadata.get("tags", [])]
+    assert cell.source.count("answer = None") == 1
+    exec(cell.source.replace("answer = None", solution), dict(names))
+    return capsys.readouterr().out.strip()
+
+
+# Exercise 2: at (2, 1) the units h1 = 1 and h2 = 3 are on, h3 is off; their weights are (1, -1), (1, 1), (-1, 1).
+# Gradient -2 (1, -1) + 3 (1, 1); deconvnet 3 (1, 1) + 4 (-1, 1); guided backprop 3 (1, 1).
+SALIENCY_SOLUTIONS = {
+    1: "answer = G[chosen, everyone] - (p * G).sum(axis=0)",
+    2: "answer = [(1, 5), (-1, 7), (3, 3)]",
+    3: """
+biases = [layer.bias.value for layer in model.layers if layer.weights]
+answer = []
+for image, c in zip(images[:3], chosen[:3], strict=True):
+    with tf.GradientTape() as tape:
+        score = xu.logits(model)(image[None])[0, c]
+    answer.append(sum(np.sum(b * d) for b, d in zip(biases, tape.gradient(score, biases), strict=True)))
+""",
+}
+SALIENCY_WRONG = {
+    1: ["answer = G[chosen, everyone]", "answer = helper"],
+    2: ["answer = [(1, 5), (3, 3), (-1, 7)]", "answer = [(5, 9), (-1, 7), (3, 3)]", "answer = (3, 3)"],
+    3: ["answer = [0, 0, 0]", "answer = [sum(np.sum(w) for w in model.get_weights() if w.ndim == 1)] * 3"],
+}
+
+
+@pytest.mark.parametrize("number", SALIENCY_SOLUTIONS)
+def test_saliency_exercise(capsys, saliency_names, number):
+    assert saliency_exercise(capsys, saliency_names, number, "answer = None") == "not attempted"
+    assert saliency_exercise(capsys, saliency_names, number, SALIENCY_SOLUTIONS[number]).endswith(": True")
+    for wrong in SALIENCY_WRONG[number]:
+        assert saliency_exercise(capsys, saliency_names, number, wrong).endswith(": False")

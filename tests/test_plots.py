@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import keras
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
@@ -258,6 +259,79 @@ def test_nothing_leaves_the_figure(width, images, maps):
         assert min(box.x0, box.y0) > -0.02 and box.x1 < wide + 0.02 and box.y1 < high + 0.02
         texts = [text for text in figure.findobj(matplotlib.text.Text) if text.get_text()]
         assert min(text.get_fontsize() for text in texts) >= 7
+
+
+# -- networks
+
+
+def chain(*hidden, size=(8, 16, 1)):
+    """An untrained model: 8 x 16 grey pixels, 6 channels, pooling by 2, the layers in `hidden`, 3 classes."""
+    layers = [keras.layers.Conv2D(6, 3, padding="same", name="first"), keras.layers.MaxPooling2D(name="smaller")]
+    return keras.Sequential([keras.Input(size), *layers, *hidden, keras.layers.Dense(3, name="classes")])
+
+
+def boxes(axes):
+    """Width, height and depth of every drawn layer, in inches; the sides behind a front rise by depth / 4."""
+    found = []
+    for patch in axes.patches:
+        if isinstance(patch, plt.Rectangle):
+            found.append([patch.get_width(), patch.get_height(), 0.0])
+        elif np.ptp(patch.get_xy()[:, 1]) < found[-1][1]:  # the top, as these boxes are higher than deep / 4
+            found[-1][2] = 4 * np.ptp(patch.get_xy()[:, 1])
+    return np.array(found)
+
+
+def test_architecture_is_to_scale_and_names_every_layer():
+    model = chain(keras.layers.GlobalAveragePooling2D(name="average"))
+    axes = plots.plot_architecture(model).axes[0]
+    inches = boxes(axes)
+    shapes = np.array([(8, 16, 1), (8, 16, 6), (4, 8, 6)])  # input, first, smaller
+    np.testing.assert_allclose(inches[:3, [1, 2]] / shapes[:, :2], inches[0, 1] / 8)
+    np.testing.assert_allclose(inches[:3, 0] / shapes[:, 2], inches[0, 0])
+    assert inches[3, 1] / 6 == pytest.approx(inches[4, 1] / 3) and not inches[3:, 2].any()
+    texts = [text.get_text() for text in axes.texts]
+    assert texts == [
+        "input\n8×16\n×1", "first\n8×16\n×6", "smaller\n4×8\n×6", "average\n6", "classes\n3"
+    ]  # fmt: skip
+    kinds = [text.get_text() for text in axes.get_legend().texts]
+    assert kinds == ["input", "convolution", "pooling", "global pooling", "dense"]
+
+
+def test_architecture_of_a_signal_network_has_no_depth():
+    layers = [keras.layers.Conv1D(4, 3, strides=2, name="conv"), keras.layers.Flatten(), keras.layers.Dense(2)]
+    inches = boxes(plots.plot_architecture(keras.Sequential([keras.Input((41, 1)), *layers])).axes[0])
+    assert not inches[:, 2].any() and inches[0, 1] / inches[1, 1] == pytest.approx(41 / 20)
+    assert inches[2, 1] / inches[3, 1] == pytest.approx(80 / 2)
+
+
+def test_architecture_keeps_boxes_apart_and_inside_the_figure():
+    plots.use_style()
+    deep = [keras.layers.Conv2D(128, 3, padding="same", name=f"conv{number}") for number in range(4)]
+    model = chain(*deep, keras.layers.GlobalAveragePooling2D(), size=(150, 150, 3))
+    figure = plots.plot_architecture(model, title="a title")
+    figure.canvas.draw()
+    box, (wide, high) = figure.get_tightbbox(), figure.get_size_inches()
+    assert min(box.x0, box.y0) > -0.02 and box.x1 < wide + 0.02 and box.y1 < high + 0.02
+    axes = figure.axes[0]
+    assert axes.get_position().bounds == pytest.approx((0, 0, 1, 1), abs=0.01)  # one unit is one inch
+    fronts = [patch for patch in axes.patches if isinstance(patch, plt.Rectangle)]
+    ends = [(front.get_x(), front.get_x() + front.get_width()) for front in fronts]
+    assert all(left[1] < right[0] for left, right in zip(ends, ends[1:], strict=False))
+    labels = [text.get_window_extent() for text in axes.texts]
+    assert not any(left.overlaps(right) for left, right in zip(labels, labels[1:], strict=False))
+
+
+def test_architecture_refuses_what_is_no_chain_of_fixed_shapes():
+    start = keras.Input((8, 8, 1))
+    branch = keras.layers.Conv2D(1, 3, padding="same", name="branch")(start)
+    joined = keras.layers.Add(name="joined")([start, branch])
+    with pytest.raises(ValueError, match="'joined' does not take the output of 'branch' alone"):
+        plots.plot_architecture(keras.Model(start, keras.layers.Flatten()(joined)))
+    free = chain(keras.layers.GlobalAveragePooling2D(), size=(None, None, 1))
+    with pytest.raises(ValueError, match=r"'.*' has the output shape \(None, None, 1\)"):
+        plots.plot_architecture(free)
+    with pytest.raises(ValueError, match="functional or Sequential model with a fixed input shape"):
+        plots.plot_architecture(keras.Sequential([keras.layers.Dense(2)]))
 
 
 # -- bad input

@@ -24,6 +24,7 @@ HELP = {
     "lab": "open the notebooks in JupyterLab",
     "latex": "install the Debian packages of apt.txt that the report needs (asks for sudo)",
     "models": "train the networks again (models/train.py)",
+    "evaluation": "score the methods on whole test sets into results/ (what is up to date is kept)",
     "mutants": "break each method in turn and see which test catches it",
     "lint": "ruff on code and notebooks",
     "edition": "refresh stored outputs of changed notebooks, report/figures/, report/report.pdf, README.md",
@@ -82,6 +83,13 @@ def readme() -> int:
     return 0
 
 
+def evaluation() -> int:
+    from tools import evaluation as tables
+
+    tables.run()
+    return 0
+
+
 def latex() -> int:
     from tools import report as pdf
 
@@ -104,13 +112,19 @@ def clean() -> int:
     return 0
 
 
+def lab() -> int:
+    allowed = ["--allow-root"] if environment.is_root() else []
+    return run(sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={ROOT}", *allowed, "notebooks")
+
+
 # Targets that need nothing but the standard library, and those that run inside .venv.
 OUTSIDE = {"help": show_help, "latex": latex, "environment": write_environment, "clean": clean}
 INSIDE = {
     "report": report,
     "test": lambda: python("-m", "pytest", "--nbval"),
-    "lab": lambda: run(sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={ROOT}", "notebooks"),
+    "lab": lab,
     "models": lambda: python("models/train.py"),
+    "evaluation": evaluation,
     "mutants": lambda: python("tests/mutants.py"),
     "lint": lambda: python("-m", "ruff", "check", ".") or python("-m", "ruff", "format", "--check", "."),
     "edition": edition,

@@ -25,7 +25,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib import cycler
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import Normalize, to_rgb
 from matplotlib.patheffects import withStroke
 
 PAGE_WIDTH, COLUMN_WIDTH = 7.0, 3.4
@@ -505,3 +505,102 @@ def _curve(name, x, y, log):
     if ("x" in log and x.min() <= 0) or ("y" in log and y.min() <= 0):
         raise ValueError(f"curve '{name}' holds values of 0 or less; draw it without log.")
     return x, y
+
+
+# -- networks
+
+KINDS = {
+    "Input": ("input", "0.8"),
+    "Conv": ("convolution", COLOURS[0]),
+    "Global": ("global pooling", COLOURS[2]),
+    "Pooling": ("pooling", COLOURS[5]),
+    "Flatten": ("flatten", COLOURS[3]),
+    "Dense": ("dense", COLOURS[1]),
+    "": ("other", "0.5"),
+}
+
+
+def plot_architecture(model, *, title=""):
+    """Draw a chain of layers from the input to the classes, each by the shape of its output, PAGE_WIDTH wide.
+
+    An output with positions is a box: height and depth are its positions (H, W) or (T,), width its channels.
+    An output of K units is a bar of height K. Positions, channels and units have one scale each: within it
+    lengths are proportional to numbers, and the largest number is drawn as large as the space allows.
+    Raises ValueError for a model with branches, one that was never called, a free size, or outputs that are
+    not (H, W, C), (T, C) or (K,).
+    """
+    chain = _chain(model)
+    spatial = [shape for _, _, shape in chain if len(shape) > 1] or [(1, 1)]
+    units = [shape[0] for _, _, shape in chain if len(shape) == 1] or [1]
+    slot, half = PAGE_WIDTH / len(chain), 0.75 if len(spatial[0]) == 3 else 0.6
+    position, unit = 1.2 / max(max(shape[:-1]) for shape in spatial), 1.2 / max(units)
+    channel = 0.6 * slot / max(shape[-1] for shape in spatial)
+    bottom, top = -half - 0.6, half + 0.35 + 0.22 * bool(title)
+    figure, axes = _inches(bottom, top)
+    axes.plot([slot / 2, PAGE_WIDTH - slot / 2], [0, 0], color="0.7", linewidth=0.8, zorder=0)
+    for number, (name, kind, shape) in enumerate(chain):
+        depth = position * shape[1] if len(shape) == 3 else 0.0
+        size = (channel * shape[-1], position * shape[0]) if len(shape) > 1 else (0.1, unit * shape[0])
+        _draw_box(axes, (number + 0.5) * slot, (*size, depth), *KINDS[kind])
+        text = f"{_wrap(name, slot, 15)}\n{_shape(shape)}"
+        axes.text((number + 0.5) * slot, -half - 0.08, text, ha="center", va="top", fontsize=7)
+    handles, names = axes.get_legend_handles_labels()
+    kinds = dict(zip(names, handles, strict=True))
+    place = {"loc": "upper left", "bbox_to_anchor": (0, 1 - (top - half - 0.35) / (top - bottom))}
+    axes.legend(kinds.values(), kinds, ncols=len(kinds), handlelength=1, borderaxespad=0.2, **place)
+    axes.set_title(title, loc="left", x=0.01, y=1 - 0.06 / (top - bottom), va="top", pad=0)
+    return figure
+
+
+def _inches(bottom, top):
+    """Return a figure of PAGE_WIDTH and axes that fill it, one unit one inch, heights from bottom to top."""
+    figure, axes = plt.subplots(figsize=(PAGE_WIDTH, top - bottom), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0, h_pad=0)
+    axes.set(xlim=(0, PAGE_WIDTH), ylim=(bottom, top))
+    axes.set_axis_off()
+    return figure, axes
+
+
+def _shape(shape):
+    """Return an output shape as text: positions on one line, channels below them."""
+    *positions, channels = shape
+    return "\u00d7".join(map(str, positions)) + f"\n\u00d7{channels}" if positions else str(channels)
+
+
+def _chain(model):
+    """Return [(name, key of KINDS, output shape without the batch)] of a model whose layers form a chain."""
+    layers = list(model.layers)
+    try:
+        chain = [(layer.name, layer.__class__.__name__, tuple(layer.output.shape[1:])) for layer in layers]
+    except AttributeError as error:
+        raise ValueError(f"model: {error} Draw a functional or Sequential model with a fixed input shape.") from error
+    if not chain[0][1].startswith("Input"):
+        chain.insert(0, ("input", "InputLayer", tuple(model.input_shape[1:])))
+    for before, layer in zip(layers, layers[1:], strict=False):
+        if layer.input is not before.output:
+            raise ValueError(
+                f"model: layer '{layer.name}' does not take the output of '{before.name}' alone; allowed: a chain of "
+                "layers. Draw the branches one by one: keras.Model(start.output, end.output)."
+            )
+    for name, _, shape in chain:
+        if not 1 <= len(shape) <= 3 or None in shape:
+            raise ValueError(
+                f"model: layer '{name}' has the output shape {shape}; allowed: (H, W, C), (T, C) or (K,) of fixed "
+                "sizes. Build the model with a fixed input shape."
+            )
+    return [(name, next(key for key in KINDS if key in kind), shape) for name, kind, shape in chain]
+
+
+def _draw_box(axes, middle, size, label, colour):
+    """Draw a box of (width, height, depth) in oblique projection: the side behind is shifted by depth / 4."""
+    width, height, depth = size
+    shift = 0.25 * depth
+    left, foot = middle - (width + shift) / 2, -(height + shift) / 2
+    right, head = left + width, foot + height
+    style = {"edgecolor": "black", "linewidth": 0.5, "joinstyle": "round"}
+    axes.add_patch(plt.Rectangle((left, foot), width, height, label=label, facecolor=colour, **style))
+    upper = [(left, head), (left + shift, head + shift), (right + shift, head + shift), (right, head)]
+    side = [(right, foot), (right + shift, foot + shift), (right + shift, head + shift), (right, head)]
+    for corners, white in ((upper, 0.6), (side, 0.35)) if depth else ():
+        light = white + (1 - white) * np.array(to_rgb(colour))
+        axes.add_patch(plt.Polygon(corners, facecolor=light, **style))

@@ -1,0 +1,230 @@
+"""The engine on a linear model whose every value is known, and the tables that are committed."""
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+import xai_utils as xu
+from tools import evaluation as tables
+from xai import evaluation, registry
+
+# Four pixels, two classes: S_1 - S_0 = w.x, so the probability of class 1 is the sigmoid of w.x.
+WEIGHTS = np.array([2.0, -1.0, 1.0, 0.5], "float32")
+INPUTS = np.array([[1, 1, 1, 2], [0, 0, 2, 1], [2, 1, 0, 0]], "float32").reshape(3, 2, 2, 1)
+MASKS = np.array([[1, 0, 0, 0], [0, 0, 1, 1], [0, 1, 0, 0]], bool).reshape(3, 2, 2)
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-np.asarray(z, float)))
+
+
+@pytest.fixture(scope="module")
+def model():
+    layers = [keras.Input((2, 2, 1)), keras.layers.Flatten(), keras.layers.Dense(2, activation="softmax")]
+    network = keras.Sequential(layers)
+    network.layers[-1].set_weights([np.stack([0 * WEIGHTS, WEIGHTS], axis=1), np.zeros(2)])
+    return network
+
+
+def values(frame, method, metric):
+    return frame[(frame["method"] == method) & (frame["metric"] == metric)].sort_values("item")["value"].to_numpy()
+
+
+def test_every_value_of_a_linear_model_by_hand(model):
+    """Gradient x input is w*x: (2, -1, 1, 1), (0, 0, 2, .5), (4, -1, 0, 0); its positive part is the relevance.
+
+    Half of four pixels is kept: items 0, 1, 2 keep w*x of 2 + 1 (the earlier of equals), 2 + .5, 4 - 1 or 4: item 2
+    keeps pixel 0 and, among the three of relevance 0, the earliest: pixel 1 with w*x = -1.
+    """
+    frame = xu.evaluate(model, INPUTS, 1, ("gradient_x_input",), masks=MASKS, fraction=0.5)
+    full, kept = sigmoid([3, 2.5, 3]), sigmoid([3, 2.5, 3])
+    np.testing.assert_allclose(values(frame, "gradient_x_input", "average_drop"), 100 * (1 - kept / full), atol=1e-4)
+    np.testing.assert_allclose(values(frame, "gradient_x_input", "evidence_mass"), [2 / 4, 1, 0], atol=1e-6)
+    np.testing.assert_allclose(values(frame, "gradient_x_input", "pointing_game"), [1, 1, 0])
+
+
+def test_drop_and_increase_of_one_kept_pixel_by_hand(model):
+    """A quarter of four pixels, the one of largest w*x: 2 of 3, 2 of 2.5, 4 of 3. With fill -1 the others add -w."""
+    frame = xu.evaluate(model, INPUTS, 1, ("gradient_x_input",), fraction=0.25)
+    drop = 100 * (1 - sigmoid([2, 2]) / sigmoid([3, 2.5]))
+    np.testing.assert_allclose(values(frame, "gradient_x_input", "average_drop"), [*drop, 0], atol=1e-4)
+    np.testing.assert_array_equal(values(frame, "gradient_x_input", "average_increase"), [0, 0, 100])
+    filled = xu.evaluate(model, INPUTS, 1, ("gradient_x_input",), fraction=0.25, fill=-1.0)
+    kept = sigmoid([2 + 1 - 1 - 0.5, 2 - 2 + 1 - 0.5, 4 + 1 - 1 - 0.5])
+    wanted = 100 * np.maximum(0, 1 - kept / sigmoid([3, 2.5, 3]))
+    np.testing.assert_allclose(values(filled, "gradient_x_input", "average_drop"), wanted, atol=1e-4)
+
+
+def test_baselines_stand_in_every_table_and_never_look_at_the_model(model):
+    other = keras.models.clone_model(model)
+    other.set_weights([10 * model.get_weights()[0], np.ones(2)])
+    pair = [xu.evaluate(network, INPUTS, 1, metrics=("evidence_mass",), masks=MASKS) for network in (model, other)]
+    assert list(pair[0]["method"].unique()) == ["grad_cam", "integrated_gradients", *evaluation.BASELINES]
+    for name in evaluation.BASELINES:
+        np.testing.assert_array_equal(*(values(frame, name, "evidence_mass") for frame in pair))
+
+
+def test_baselines_by_hand():
+    """A vertical step: Sobel's answer is 4 on both sides of it. The centre of 3x3 is 1, an edge 1 - 1/sqrt(2)."""
+    step = np.zeros((1, 5, 6, 1))
+    step[:, :, 3:] = 1
+    edge = evaluation.BASELINES["edge"](step, np.arange(1), 0)[0]
+    np.testing.assert_allclose(edge, np.tile([0, 0, 4, 4, 0, 0], (5, 1)))
+    centre = evaluation.BASELINES["centre"](np.zeros((1, 3, 3, 2)), np.arange(1), 0)[0]
+    np.testing.assert_allclose(centre, [[0, 1 - 0.5**0.5, 0], [1 - 0.5**0.5, 1, 1 - 0.5**0.5], [0, 1 - 0.5**0.5, 0]])
+    apart = evaluation.BASELINES["edge"](np.concatenate([0 * step, step, 1 - step]), np.arange(3), 0)
+    np.testing.assert_allclose(apart, np.stack([0 * edge, edge, edge]))  # items do not mix
+    line = evaluation.BASELINES["edge"](np.arange(6.0).reshape(1, 6, 1), np.arange(1), 0)[0]
+    np.testing.assert_allclose(line[1:-1], 2)
+
+
+def test_equal_seeds_give_equal_tables_and_an_item_does_not_depend_on_the_others(model, monkeypatch):
+    arguments = {"methods": ("smooth_grad", "integrated_gradients"), "options": {"smooth_grad": {"samples": 3}}}
+    frame = xu.evaluate(model, INPUTS, 1, masks=MASKS, **arguments)
+    pd.testing.assert_frame_equal(frame, xu.evaluate(model, INPUTS, 1, masks=MASKS, **arguments))
+    fewer = xu.evaluate(model, INPUTS[:2], 1, masks=MASKS[:2], **arguments)
+    first = frame[frame["item"] < 2].reset_index(drop=True)
+    pd.testing.assert_frame_equal(first, fewer)
+    monkeypatch.setattr(evaluation, "BATCH_SIZE", 2)
+    smaller = xu.evaluate(model, INPUTS, 1, masks=MASKS, **arguments)
+    keys = ["method", "metric", "item"]
+    pd.testing.assert_frame_equal(
+        frame.sort_values(keys, ignore_index=True), smaller.sort_values(keys, ignore_index=True)
+    )
+    other = xu.evaluate(model, INPUTS, 1, masks=MASKS, seed=1, **arguments)
+    assert not np.array_equal(values(frame, "random", "evidence_mass"), values(other, "random", "evidence_mass"))
+
+
+def test_a_method_that_fails_on_one_item_is_one_row_that_says_why(model, monkeypatch):
+    def moody(model, inputs, targets=None):
+        if (inputs[:, 0, 0, 0] == 0).any():
+            raise ValueError("no map for a black corner")
+        return xu.gradient_x_input(model, inputs, targets)
+
+    row = registry.Method(moody, "", "gradients", "inputs", True, "positive", False, "", "", "")
+    monkeypatch.setitem(registry.METHODS, "moody", row)
+    frame = xu.evaluate(model, INPUTS, 1, ("moody", "gradient_x_input"), masks=MASKS)
+    failed = frame[frame["value"].isna()]
+    assert set(failed["method"]) == {"moody"} and set(failed["item"]) == {1} and len(failed) == 4
+    assert set(failed["reason"]) == {"ValueError: no map for a black corner"}
+    assert set(frame.drop(failed.index)["reason"]) == {""}
+    for metric in evaluation.METRICS:
+        others = [values(frame, name, metric)[[0, 2]] for name in ("moody", "gradient_x_input")]
+        np.testing.assert_array_equal(*others)
+    summary = xu.summarise(frame, resamples=10).set_index(["method", "metric"])
+    assert summary.loc[("moody", "evidence_mass"), ["items", "failed"]].tolist() == [3, 1]
+
+
+def test_a_method_that_needs_what_the_model_lacks_fails_on_every_item(model):
+    frame = xu.evaluate(model, INPUTS, 1, ("cam",))
+    assert frame[frame["method"] == "cam"]["value"].isna().all()
+    assert frame["reason"][0].startswith("ValueError: model: CAM needs a head")
+    assert np.isnan(xu.summarise(frame, resamples=10)["mean"][0])
+
+
+def test_a_map_that_is_zero_everywhere_ranks_nothing(model):
+    """Gradient x input of a black image is 0: there is no top fraction to keep. So is the edge picture of it."""
+    frame = xu.evaluate(model, 0 * INPUTS, 1, ("gradient_x_input",), masks=MASKS)
+    empty = frame["method"].isin(["gradient_x_input", "edge"])
+    assert set(frame[empty]["reason"]) == {"the map is zero everywhere"}
+    assert frame[empty]["value"].isna().all() and frame[~empty]["value"].notna().all()
+
+
+@pytest.mark.parametrize(
+    "change, error, message",
+    [
+        ({"methods": ("gradcam",)}, ValueError, "methods: got 'gradcam'"),
+        ({"methods": "grad_cam"}, TypeError, "methods: got the text 'grad_cam'"),
+        ({"metrics": ("drop",)}, ValueError, "metrics: got 'drop'"),
+        ({"metrics": ("evidence_mass",), "masks": None}, ValueError, "masks: got None, but"),
+        ({"masks": MASKS.astype(float)}, ValueError, "masks: got float64"),
+        ({"masks": MASKS[:2]}, ValueError, "masks: got bool"),
+        ({"options": {"saliency": {}}}, ValueError, "options: got options for"),
+        ({"options": {"grad_cam": {"steps": 3}}}, ValueError, "options: grad_cam has no"),
+        ({"fraction": 0}, ValueError, "fraction: got 0"),
+        ({"fill": "white"}, TypeError, "fill: got 'white'"),
+        ({"inputs": INPUTS.astype(int)}, TypeError, "inputs: got int"),
+    ],
+)
+def test_bad_arguments_are_refused_before_any_row(model, change, error, message):
+    arguments = {"inputs": INPUTS, "masks": MASKS} | change
+    with pytest.raises(error, match=message):
+        xu.evaluate(model, targets=1, **arguments)
+
+
+# ---- summary
+
+
+def frame_of(**columns):
+    rows = [(name, "m", item, value, "") for name, found in columns.items() for item, value in enumerate(found)]
+    return pd.DataFrame(rows, columns=evaluation.COLUMNS)
+
+
+def test_the_interval_of_a_mean_is_the_normal_one_for_many_items():
+    """For n values of deviation s it is mean +- 1.96 s / sqrt(n), here to a tenth of its half width."""
+    found = np.random.default_rng(5).normal(3, 2, 400)
+    row = xu.summarise(frame_of(a=found), resamples=4000).iloc[0]
+    half = 1.96 * found.std() / 20
+    assert row["mean"] == pytest.approx(found.mean())
+    np.testing.assert_allclose([row["low"], row["high"]], [found.mean() - half, found.mean() + half], atol=0.1 * half)
+
+
+def test_a_paired_difference_is_narrower_than_two_intervals():
+    """b is a plus exactly 1: the intervals of the means overlap, the difference has none at all. Missing items drop."""
+    a = np.random.default_rng(1).normal(0, 5, 50)
+    b = a + 1
+    b[7] = np.nan
+    summary = xu.summarise(frame_of(a=a, b=b), resamples=200, against="a").set_index("method")
+    assert summary.loc["a", "high"] > summary.loc["b", "low"]
+    ends = summary.loc["b", ["difference", "difference low", "difference high"]].astype(float)
+    np.testing.assert_allclose(ends, 1)
+    np.testing.assert_allclose(summary.loc["a", ["difference", "difference low", "difference high"]].astype(float), 0)
+    assert summary.loc["b", ["items", "failed"]].tolist() == [50, 1]
+
+
+def test_an_interval_does_not_depend_on_the_other_rows_and_repeats():
+    found = np.random.default_rng(2).random(30)
+    alone, both = xu.summarise(frame_of(a=found)), xu.summarise(frame_of(b=found**2, a=found))
+    pd.testing.assert_series_equal(alone.iloc[0], both.iloc[1], check_names=False)
+
+
+def test_summarise_refuses_what_is_no_table_of_evaluate():
+    with pytest.raises(ValueError, match=r"frame: lacks the columns \['item'\]"):
+        xu.summarise(frame_of(a=[1.0]).drop(columns="item"))
+    with pytest.raises(ValueError, match="against: got 'b'"):
+        xu.summarise(frame_of(a=[1.0]), against="b")
+    with pytest.raises(ValueError, match="two rows for one method"):
+        xu.summarise(pd.concat([frame_of(a=[1.0]), frame_of(a=[2.0])]))
+
+
+# ---- the committed tables
+
+
+@pytest.mark.parametrize("name", tables.TABLES)
+def test_committed_results_belong_to_the_committed_network(name):
+    assert tables.is_current(name), f"results/{name}.csv was made by another network or other settings: make evaluation"
+
+
+def test_a_table_is_kept_until_its_network_settings_or_bytes_change(tmp_path, monkeypatch):
+    table = frame_of(a=[1.5, 2.25])
+    assert not tables.is_current("tissue_phantom", tmp_path)
+    tables.store("tissue_phantom", table, tmp_path)
+    assert tables.is_current("tissue_phantom", tmp_path)
+    pd.testing.assert_frame_equal(
+        pd.read_csv(tmp_path / "tissue_phantom.csv", keep_default_na=False), table, check_dtype=False
+    )
+    with monkeypatch.context() as patch:
+        patch.setitem(tables.SETTINGS, "fraction", 0.2)
+        assert not tables.is_current("tissue_phantom", tmp_path)
+    (tmp_path / "tissue_phantom.csv").write_text("cut")
+    assert not tables.is_current("tissue_phantom", tmp_path)
+
+
+def test_an_absent_data_set_leaves_its_table_alone(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XAI_DATA", str(tmp_path))
+    monkeypatch.setattr(tables, "TABLES", {"hmt": tables.TABLES["hmt"]})
+    monkeypatch.setattr(tables, "is_current", lambda name: False)
+    monkeypatch.setattr(tables, "store", lambda *_: pytest.fail("nothing may be stored"))
+    tables.run()
+    assert "results/hmt.csv: left as it is, because hmt is not in" in capsys.readouterr().out
