@@ -23,6 +23,7 @@ HELP = {
     "test": "unit tests, and every notebook executed again and compared with its stored outputs",
     "lab": "open the notebooks in JupyterLab",
     "latex": "install the Debian packages of apt.txt that the report needs (asks for sudo)",
+    "data": "fetch the tissue tiles (258 MB, Zenodo record 53169) into the folder of data sets",
     "models": "train the networks again (models/train.py)",
     "evaluation": "score the methods on whole test sets into results/ (what is up to date is kept)",
     "mutants": "break each method in turn and see which test catches it",
@@ -117,12 +118,20 @@ def lab() -> int:
     return run(sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={ROOT}", *allowed, "notebooks")
 
 
+def data() -> int:
+    from xai import datasets
+
+    print(f"data: {datasets.fetch_hmt()}")
+    return 0
+
+
 # Targets that need nothing but the standard library, and those that run inside .venv.
 OUTSIDE = {"help": show_help, "latex": latex, "environment": write_environment, "clean": clean}
 INSIDE = {
     "report": report,
     "test": lambda: python("-m", "pytest", "--nbval"),
     "lab": lab,
+    "data": data,
     "models": lambda: python("models/train.py"),
     "evaluation": evaluation,
     "mutants": lambda: python("tests/mutants.py"),
