@@ -15,12 +15,14 @@ import subprocess
 import sys
 import time
 import types
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+PROBLEM = "PROBLEM "
 GRADIENTS, CAM, VIEWS, CORE, METRICS, REGISTRY, CHECKS = (
     f"xai.{name}" for name in ("gradients", "cam", "views", "core", "metrics", "registry", "checks")
 )
@@ -388,40 +390,51 @@ def first_failure(tests, keywords, seconds):
 
 
 def check(name):
-    """Run one group; return the number of problems."""
+    """Run one group; return its problems, one line each."""
     tests, keywords, mutants = GROUPS[name]
     seconds = {}
     failed = first_failure(tests, keywords, seconds)
     if failed:
-        print(f"{name}: {failed} fails without any mutant", flush=True)
-        return 1
-    problems = 0
+        return [f"{name}: {failed} fails without any mutant"]
+    problems = []
     for mutant in mutants:
         try:
             with applied(mutant):
                 caught = first_failure(tests, keywords, seconds)
         except LookupError as stale:
-            print(f"{name}: {stale}", flush=True)
-            problems += 1
+            problems.append(f"{name}: {stale}")
             continue
-        bad = bool(caught) == bool(mutant.equivalent)
-        problems += bad
         verdict = f"caught by {caught}" if caught else "SURVIVED"
         if mutant.equivalent:
             verdict = f"equivalent: {mutant.equivalent}" if not caught else f"LISTED AS EQUIVALENT, but {verdict}"
         old, new = (" ".join(text.split())[:70] for text in (mutant.old, mutant.new))
         print(f"{name}: {old}  ->  {new}\n    {verdict}", flush=True)
+        if bool(caught) == bool(mutant.equivalent):
+            problems.append(f"{name}: {old}  ->  {new}: {verdict}")
+    return problems
+
+
+def listen(command):
+    """Run a command, print its lines as they come, and return those that report a problem."""
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        problems = []
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            if line.startswith(PROBLEM):
+                problems.append(line.strip())
+    if process.returncode and not problems:
+        problems = [f"{PROBLEM}{' '.join(command[3:])}: the process ended with exit code {process.returncode}"]
     return problems
 
 
 def in_two_processes(names):
-    """Share the groups out by their number of mutants; return the number of processes that found a problem."""
+    """Share the groups out by their number of mutants; return the problems of both processes."""
     shares = [[], []]
     for name in sorted(names, key=lambda name: -len(GROUPS[name][2])):
         min(shares, key=lambda share: sum(len(GROUPS[each][2]) for each in share)).append(name)
-    command = [sys.executable, __file__, "--here"]
-    running = [subprocess.Popen([*command, *share], cwd=ROOT) for share in shares if share]
-    return sum(process.wait() != 0 for process in running)
+    commands = [[sys.executable, __file__, "--here", *share] for share in shares if share]
+    with ThreadPoolExecutor() as pool:
+        return [problem for found in pool.map(listen, commands) for problem in found]
 
 
 def main(arguments):
@@ -433,15 +446,18 @@ def main(arguments):
         sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
         import conftest  # noqa: F401  (its settings come before TensorFlow is imported)
 
-        return sum(check(name) for name in names)
+        problems = [problem for name in names for problem in check(name)]
+        print(*(f"{PROBLEM}{problem}" for problem in problems), sep="\n", flush=True)
+        return len(problems)
     start = time.monotonic()
     problems = in_two_processes(names)
     count = sum(len(GROUPS[name][2]) for name in names)
+    print(*problems, sep="\n")
     print(
         f"{count} mutants, {time.monotonic() - start:.0f} s: "
-        + ("PROBLEMS, see above" if problems else "none survives")
+        + ("problems, see above" if problems else "none survives")
     )
-    return problems
+    return len(problems)
 
 
 if __name__ == "__main__":
