@@ -181,9 +181,9 @@ NETWORKS = {
             "data": "FER2013 (Goodfellow et al. 2013, arXiv:1307.0414)",
             "split": "official: Training 28,709, PublicTest 3,589 for validation, PrivateTest 3,589 for the test",
             "class_names": datasets.EXPRESSIONS,
-            "notes": "The labels are noisy: human accuracy on FER2013 is 65 +- 5 % (Goodfellow et al. 2013). Ten epochs more "
-            "raised validation to 2317 and the test to 2325 of 3589, well inside the intervals; the shorter training stays, "
-            "and the test was read twice.",
+            "notes": "The labels are noisy: human accuracy on FER2013 is 65 +- 5 % (Goodfellow et al. 2013). Ten "
+            "epochs more raised validation to 2317 and the test to 2325 of 3589, well inside the intervals; the "
+            "shorter training stays, and the test was read twice.",
         },
     ),
     "hmt": _tissue_network(
