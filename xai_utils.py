@@ -17,17 +17,28 @@ seed        feeds a generator of the call's own; the same noise serves every inp
             batch get the same answer.
 batch_size  inputs per pass through the network: memory and speed, not the answer.
 
-returns     one float32 array, raw and signed: in the shape of `inputs` from the gradient family, (N, H, W) or
-            (N, T) from the CAM family. Nothing is scaled for the eye: that is what the plots do.
+returns     one float32 array, raw and signed: in the shape of `inputs` from the gradient family and Guided
+            Grad-CAM, (N, H, W) or (N, T) from the CAM and perturbation families. Nothing is scaled for the eye: that
+            is what the plots do.
 raises      TypeError, ValueError before any compute, naming the argument, what was given, what is allowed and
             the cure; `XAIWarning` for what is legal but probably not meant.
 """
 
-from xai.cam import cam, grad_cam
+from xai.cam import (
+    ablation_cam,
+    cam,
+    grad_cam,
+    grad_cam_plus_plus,
+    guided_grad_cam,
+    hires_cam,
+    layer_cam,
+    score_cam,
+)
 from xai.checks import XAIWarning
 from xai.core import scores
 from xai.datasets import load_faces, load_fer2013, load_hmt, load_photos
 from xai.evaluation import evaluate, summarise
+from xai.features import activation_maximization, activations, class_model, deep_dream, kernels
 from xai.gradients import (
     deconvnet,
     gradient_x_input,
@@ -46,6 +57,7 @@ from xai.metrics import (
     pointing_game,
 )
 from xai.networks import load_model, read_card, save_model, wilson_interval
+from xai.perturbation import lime, occlusion, pros_and_cons, rise, sise, superpixels
 from xai.phantoms import schematic_faces, tissue_phantom
 from xai.plots import (
     plot_architecture,
@@ -64,19 +76,30 @@ from xai.views import logits, unit, with_relu_rule
 __all__ = [
     "METHODS",
     "XAIWarning",
+    "ablation_cam",
+    "activation_maximization",
+    "activations",
     "average_drop",
     "average_increase",
     "cam",
+    "class_model",
     "completeness_gap",
     "deconvnet",
+    "deep_dream",
     "describe",
     "evaluate",
     "evidence_mass",
     "grad_cam",
+    "grad_cam_plus_plus",
     "gradient_x_input",
     "guided_backprop",
+    "guided_grad_cam",
+    "hires_cam",
     "integrated_gradients",
     "keep_top",
+    "kernels",
+    "layer_cam",
+    "lime",
     "load_faces",
     "load_fer2013",
     "load_hmt",
@@ -85,6 +108,7 @@ __all__ = [
     "logits",
     "methods_table",
     "plot_architecture",
+    "occlusion",
     "plot_attributions",
     "plot_confusion",
     "plot_curves",
@@ -92,17 +116,22 @@ __all__ = [
     "plot_intervals",
     "plot_signals",
     "pointing_game",
+    "pros_and_cons",
     "read_card",
     "relevance",
+    "rise",
     "saliency",
     "save_figure",
     "save_model",
     "save_table",
     "save_value",
     "schematic_faces",
+    "score_cam",
     "scores",
+    "sise",
     "smooth_grad",
     "summarise",
+    "superpixels",
     "tissue_phantom",
     "unit",
     "use_style",

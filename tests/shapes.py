@@ -4,6 +4,7 @@
 written from the papers' formulas. `SHAPES` builds Keras models that must all compute that network.
 """
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,7 +23,18 @@ OPTIONS = {
     "integrated_gradients": {"steps": 3, "baseline": 0.25},
     "cam": {"upsample": False},
     "grad_cam": {"upsample": False},
+    "grad_cam_plus_plus": {"upsample": False},
+    "score_cam": {"upsample": False},
+    "ablation_cam": {"upsample": False},
+    "layer_cam": {"upsample": False},
+    "hires_cam": {"upsample": False},
+    "occlusion": {"patch": 3, "stride": 2, "fill": 0.3},
+    "rise": {"masks": 20, "grid": 3, "p": 0.4, "seed": 7},
+    "sise": {"fill": 0.25},
+    "lime": {"samples": 60, "segments": 8, "seed": 7},
 }
+# An inner unit has no probability: these methods are asked for its value there. SISE has no such option.
+OF_UNIT = {"score_cam": {"weights": "softmax"}, "rise": {"score": "logit"}, "lime": {"score": "logit"}}
 TARGETS = np.array([2, 0, 1])
 
 
@@ -39,11 +51,16 @@ def deconv_relu(a):
 
 
 class Truth:
-    """conv + ReLU, max pooling, conv + ReLU, mean over space, dense; with `residual` also a skip and batch norms."""
+    """conv + ReLU, max pooling, conv + ReLU, mean over space, dense.
 
-    def __init__(self, shape=IMAGE, residual=False, binary=False, seed=3):
+    With `residual` also a skip and batch norms, with `flat` all positions instead of their mean, with `smooth` tanh
+    instead of the ReLU.
+    """
+
+    def __init__(self, shape=IMAGE, residual=False, binary=False, flat=False, smooth=False, seed=3):
         draw = np.random.default_rng(seed).normal
-        self.shape, self.residual, self.binary = shape, residual, binary
+        self.shape, self.residual, self.binary, self.flat = shape, residual, binary, flat
+        self.activation = tf.tanh if smooth else tf.nn.relu
         self.kernel = (3,) * (len(shape) - 1)
         norm = np.abs(draw(1, 0.3, (2, 4, 4)))  # gamma, beta, moving mean, moving variance of two batch norms
         self.weights = {
@@ -55,6 +72,9 @@ class Truth:
         }
         if binary:
             self.weights["head"] = [draw(0, 1, (4, 1)), draw(0, 1, 1)]
+        if flat:
+            positions = int(np.prod([side // 2 for side in shape[:-1]]))
+            self.weights["head"] = [draw(0, 0.5, (4 * positions, CLASSES)), draw(0, 1, CLASSES)]
 
     def inputs(self, count=3, seed=5):
         return np.random.default_rng(seed).normal(size=(count, *self.shape)).astype(np.float32)
@@ -84,19 +104,28 @@ class Truth:
         gamma, beta, mean, variance = self.weights[name]
         return gamma * (x - mean) / np.sqrt(variance + EPSILON) + beta
 
-    def features(self, x, relu=tf.nn.relu):
-        """A, the maps that the head averages: (N, h, w, 4)."""
-        x = x if len(self.shape) == 3 else x[:, :, None]
+    def features(self, x, relu=None):
+        """A, the maps that the head reads: (N, h, w, 4)."""
+        return self.second(self.first(x, relu), relu)
+
+    def first(self, x, relu=None):
+        """What the first convolution and its ReLU give."""
+        relu = relu or self.activation
+        a = self._convolve(x if len(self.shape) == 3 else x[:, :, None], "conv_1")
+        return relu(self._norm(a, "norm_1") if self.residual else a)
+
+    def second(self, a, relu=None):
+        """A, from what `first` gives."""
+        relu = relu or self.activation
         if self.residual:
-            a = relu(self._norm(self._convolve(x, "conv_1"), "norm_1"))
             return relu(a + self._norm(self._convolve(a, "conv_2"), "norm_2"))
-        a = relu(self._convolve(x, "conv_1"))
         size = (2, 2) if len(self.shape) == 3 else (2, 1)
         return relu(self._convolve(tf.nn.max_pool2d(a, size, size, "VALID"), "conv_2"))
 
     def head(self, A):
         """Logits (N, classes); one sigmoid unit z has the logits -z and z."""
-        z = tf.reduce_mean(A, axis=(1, 2)) @ self.weights["head"][0] + self.weights["head"][1]
+        read = tf.reshape(A, (len(A), -1)) if self.flat else tf.reduce_mean(A, axis=(1, 2))
+        z = read @ self.weights["head"][0] + self.weights["head"][1]
         return tf.concat([-z, z], axis=1) if self.binary else z
 
     def logits(self, x):
@@ -110,7 +139,7 @@ class Truth:
 
     # --- maps ---
 
-    def gradient(self, x, targets, relu=tf.nn.relu, ending=None):
+    def gradient(self, x, targets, relu=None, ending=None):
         """dS_c/dx with S_c = ending(logits)_c, the logit for None."""
         x = tf.constant(x, tf.float64)
         with tf.GradientTape() as tape:
@@ -119,7 +148,7 @@ class Truth:
             score = tf.gather(z if ending is None else ending(z), targets, batch_dims=1)
         return tape.gradient(score, x).numpy()
 
-    def unit_gradient(self, x, channel, relu=tf.nn.relu):
+    def unit_gradient(self, x, channel, relu=None):
         """d mean_p A_channel(p) / dx."""
         x = tf.constant(x, tf.float64)
         with tf.GradientTape() as tape:
@@ -155,38 +184,198 @@ def _gradient_map(name, truth, x, gradient):
         return _noisy_gradients(truth, x, gradient).var(axis=0)
     if name == "integrated_gradients":
         return _path_integral(x, gradient)
-    rules = {"saliency": tf.nn.relu, "guided_backprop": guided_relu, "deconvnet": deconv_relu}
+    rules = {"saliency": None, "guided_backprop": guided_relu, "deconvnet": deconv_relu}
     return gradient(x, rules[name])
 
 
-def _cam(truth, x, targets):
-    A, weights = truth.features(tf.constant(x, tf.float64)).numpy(), truth.weights["head"][0]
-    weights = np.concatenate([-weights, weights], axis=1) if truth.binary else weights
-    return truth.on_grid(np.stack([a @ weights[:, c] for a, c in zip(A, targets, strict=True)]))
+@dataclass(frozen=True)
+class Score:
+    """S_c as a function of maps or inputs: the logit of a class, its probability, or one map's mean for `channel`."""
+
+    truth: Truth
+    channel: int | None = None
+
+    def of_maps(self, A, targets, probability=False):
+        if self.channel is not None:
+            return tf.reduce_mean(A[..., self.channel], axis=(1, 2))
+        z = self.truth.head(A)
+        return tf.gather(tf.nn.softmax(z * (1 - 0.5 * self.truth.binary)) if probability else z, targets, batch_dims=1)
+
+    def of_inputs(self, points, target, probability):
+        """S of many inputs for one target."""
+        A = self.truth.features(tf.constant(np.asarray(points), tf.float64))
+        return self.of_maps(A, np.full(len(points), target), probability).numpy()
+
+    def maps_and_gradients(self, x, targets, probability=False):
+        """[(A, dS/dA)] for the output of the first and of the second convolution block."""
+        a = self.truth.first(tf.constant(x, tf.float64))
+        with tf.GradientTape() as tape:
+            tape.watch(a)
+            A = self.truth.second(a)
+            score = self.of_maps(A, targets, probability)
+        return [(m.numpy(), g.numpy()) for m, g in zip((a, A), tape.gradient(score, (a, A)), strict=True)]
 
 
-def _grad_cam(truth, x, targets):
-    A = truth.features(tf.constant(x, tf.float64))
-    with tf.GradientTape() as tape:
-        tape.watch(A)
-        score = tf.gather(truth.head(A), targets, batch_dims=1)
-    alpha = tf.reduce_mean(tape.gradient(score, A), axis=(1, 2), keepdims=True)
-    return truth.on_grid(np.maximum(tf.reduce_sum(alpha * A, axis=-1).numpy(), 0))
+def line_weights(native, size):
+    """Rows: fine positions, columns: coarse ones; centres at half-integers, linear in between, flat at the ends."""
+    centres = (np.arange(size) + 0.5) * native / size - 0.5
+    return np.stack([np.interp(centres, np.arange(native), row) for row in np.eye(native)], axis=1)
 
 
-def expected(name, truth, x, targets):
-    """The map of the method `name` with its OPTIONS, computed without Keras and without the code under test."""
-    if name in ("cam", "grad_cam"):
-        return {"cam": _cam, "grad_cam": _grad_cam}[name](truth, x, targets)
-    return _gradient_map(name, truth, x, lambda points, *relu: truth.gradient(points, targets, *relu))
+def enlarged(one, space):
+    """A map on a coarse grid at the resolution `space`."""
+    for axis, side in enumerate(space):
+        one = np.moveaxis(np.tensordot(line_weights(one.shape[axis], side), one, (1, axis)), 0, axis)
+    return one
 
 
-def expected_of_unit(name, truth, x, channel):
-    """The same for the mean of feature map `channel`: there dS/dA_k(p) = 1/Z, so Grad-CAM is A_k / Z."""
+def scaled(values):
+    return (values - values.min()) / np.ptp(values)
+
+
+def otsu(values):
+    """Where `values` in [0, 1] exceed the bin of 256 that makes the variance between the two sides largest."""
+    centres = (np.arange(256) + 0.5) / 256
+    binned = centres[np.minimum((values * 256).astype(int), 255)]
+
+    def between(cut):
+        above = binned > cut
+        return above.mean() * (1 - above.mean()) * (binned[above].mean() - binned[~above].mean()) ** 2
+
+    return values > max(np.unique(binned)[:-1], key=between)
+
+
+def _cam_family(name, truth, x, targets, score):
+    A, g = score.maps_and_gradients(x, targets)[1]
+    alpha = g.mean(axis=(1, 2), keepdims=True)
+    if name == "cam":
+        weights = truth.weights["head"][0]
+        weights = np.concatenate([-weights, weights], axis=1) if truth.binary else weights
+        return np.stack([a @ weights[:, c] for a, c in zip(A, targets, strict=True)])
     if name == "grad_cam":
-        A = truth.features(tf.constant(x, tf.float64)).numpy()[..., channel]
-        return truth.on_grid(A / A[0].size)
-    return _gradient_map(name, truth, x, lambda points, *relu: truth.unit_gradient(points, channel, *relu))
+        M = alpha * A
+    if name == "grad_cam_plus_plus":
+        a = g**2 / (2 * g**2 + g**3 * A.sum(axis=(1, 2), keepdims=True) + (g == 0))
+        M = (a * np.maximum(g, 0)).sum(axis=(1, 2), keepdims=True) * A
+    if name == "layer_cam":
+        M = np.maximum(g, 0) * A
+    if name == "hires_cam":
+        return (g * A).sum(axis=-1)
+    if name == "ablation_cam":
+        whole = score.of_maps(A, targets).numpy()
+        without = [score.of_maps(A * (np.arange(4) != k), targets).numpy() for k in range(4)]
+        M = A * (whole - without).T[:, None, None]
+    if name == "score_cam":
+        M = A * np.stack([_score_cam_weights(truth, *each, score) for each in zip(x, A, targets, strict=True)])
+    return np.maximum(M.sum(axis=-1), 0)
+
+
+def _score_cam_weights(truth, x, A, target, score):
+    varied = np.ptp(A, axis=(0, 1)) > 0
+    seen = [x * enlarged(scaled(A[..., k]), (*x.shape[:-1], 1)[:2]).reshape(*x.shape[:-1], 1)
+            for k in np.flatnonzero(varied)]  # fmt: skip
+    w = np.zeros(4)
+    w[varied] = score.of_inputs(seen, target, True)
+    if score.channel is not None:
+        w[varied] = np.exp(w[varied]) / np.exp(w[varied]).sum()
+    return w[None, None]
+
+
+def _occlusion(x, target, score):
+    option, space = OPTIONS["occlusion"], x.shape[:-1]
+    starts = [[*range(0, side - option["patch"], option["stride"]), side - option["patch"]] for side in space]
+    drops, times = np.zeros(space), np.zeros(space)
+    for corner in itertools.product(*starts):
+        where = tuple(slice(start, start + option["patch"]) for start in corner)
+        covered = x.copy()
+        covered[where] = option["fill"]
+        drops[where] += np.subtract(*score.of_inputs([x, covered], target, False))
+        times[where] += 1
+    return drops / times
+
+
+def rise_masks(space, option):
+    """The masks of RISE, from the order of draws: cells, then one shift per axis."""
+    masks = []
+    for number in range(option["masks"]):
+        generator = np.random.default_rng([option["seed"], number])
+        mask = (generator.random((option["grid"],) * len(space)) < option["p"]).astype(float)
+        cells = [-(-side // option["grid"]) for side in space]
+        whole = enlarged(mask, [(option["grid"] + 1) * cell for cell in cells])
+        shifts = [generator.integers(cell) for cell in cells]
+        masks.append(whole[tuple(slice(shift, shift + side) for shift, side in zip(shifts, space, strict=True))])
+    return np.stack(masks)
+
+
+def _rise(x, target, score):
+    option = OPTIONS["rise"]
+    masks = rise_masks(x.shape[:-1], option)
+    values = score.of_inputs(x * masks[..., None], target, True)
+    return np.tensordot(values, masks - masks.mean(axis=0), 1) / (option["masks"] * option["p"])
+
+
+def _sise(truth, x, target, score):
+    fill, F = OPTIONS["sise"]["fill"], None
+    for A, g in score.maps_and_gradients(x[None], [target], True)[truth.residual :]:
+        slopes, V = g[0].mean(axis=(0, 1)), 0
+        for k in np.flatnonzero((slopes > 0) & (np.ptp(A[0], axis=(0, 1)) > 0)):
+            m = scaled(enlarged(truth.on_grid(A)[0][..., k], x.shape[:-1]))[..., None]
+            V = V + score.of_inputs([x * m + fill * (1 - m)], target, True)[0] * m[..., 0]
+        if np.ptp(V) > 0:
+            F = scaled(V) if F is None else scaled((F + scaled(V)) * otsu(scaled(V)))
+    return F
+
+
+def _lime(x, target, score, labels):
+    option = OPTIONS["lime"]
+    count = labels.max() + 1
+    z = np.random.default_rng(option["seed"]).integers(0, 2, (option["samples"], count), np.int8)
+    z[0] = 1
+    hidden = x.mean(axis=tuple(range(x.ndim - 1)))
+    values = score.of_inputs([np.where(row[labels][..., None] == 1, x, hidden) for row in z], target, True)
+    return ridge(z, values, np.exp(-((1 - np.sqrt(z.mean(axis=1))) ** 2) / 0.25**2 / 2), 1.0)[labels]
+
+
+def ridge(z, values, weights, alpha):
+    """beta of sum_i weights_i (values_i - b - beta.z_i)^2 + alpha |beta|^2, by its normal equations."""
+    X = np.column_stack([z, np.ones(len(z))]).astype(float)
+    penalty = alpha * np.diag([*np.ones(z.shape[1]), 0])
+    return np.linalg.solve(X.T @ (weights[:, None] * X) + penalty, X.T @ (weights * values))[:-1]
+
+
+def _perturbation_map(name, truth, x, targets, score):
+    each = list(zip(x.astype(np.float64), targets, strict=True))
+    if name == "occlusion":
+        return np.stack([_occlusion(one, c, score) for one, c in each])
+    if name == "rise":
+        return np.stack([_rise(one, c, score) for one, c in each])
+    if name == "sise":
+        return np.stack([_sise(truth, one, c, score) for one, c in each])
+    labels = xu.superpixels(x, OPTIONS["lime"]["segments"])
+    return np.stack([_lime(one, c, score, own) for (one, c), own in zip(each, labels, strict=True)])
+
+
+def expected(name, truth, x, targets, channel=None):
+    """The map of the method `name` with its OPTIONS, computed without Keras and without the code under test.
+
+    With `channel` that of the mean of one feature map.
+    """
+    score, family = Score(truth, channel), xu.METHODS[name].family
+
+    def gradient(points, *relu):
+        if channel is None:
+            return truth.gradient(points, targets, *relu)
+        return truth.unit_gradient(points, channel, *relu)
+
+    if name == "guided_grad_cam":
+        coarse = truth.on_grid(_cam_family("grad_cam", truth, x, targets, score))
+        fine = np.stack([enlarged(one, x.shape[1:-1]) for one in coarse])
+        return gradient(x, guided_relu) * fine[..., None]
+    if family == "cam":
+        return truth.on_grid(_cam_family(name, truth, x, targets, score))
+    if family == "perturbation":
+        return _perturbation_map(name, truth, x, targets, score)
+    return _gradient_map(name, truth, x, gradient)
 
 
 def distance(found, true):
@@ -266,6 +455,19 @@ def pointwise_head(truth):
     return keras.Model(inputs, layers.Activation("softmax")(x))
 
 
+def flat_head(truth):
+    inputs = keras.Input(truth.shape)
+    last = layers.Dense(CLASSES, activation="softmax", name="head")
+    return keras.Model(inputs, chain([*trunk(truth), layers.Flatten(), last], inputs))
+
+
+def without_relu(truth):
+    conv_1, pool, conv_2 = trunk(truth)
+    conv_1.activation = conv_2.activation = keras.activations.tanh
+    inputs = keras.Input(truth.shape)
+    return keras.Model(inputs, chain([conv_1, pool, conv_2, *head(truth)], inputs))
+
+
 class Subclassed(keras.Model):
     """A model that is only a `call`."""
 
@@ -313,7 +515,66 @@ SHAPES = {
     "residual and batch norm": Shape(residual, Truth(residual=True)),
     "one dimension": Shape(functional, Truth(SIGNAL)),
     "1x1 convolution head": Shape(pointwise_head, PLAIN),
+    "Flatten + Dense head": Shape(flat_head, Truth(flat=True)),
+    "one dimension, Flatten + Dense head": Shape(flat_head, Truth(SIGNAL, flat=True)),
+    "tanh in place of ReLU": Shape(without_relu, Truth(smooth=True)),
     "subclassed": Shape(subclassed, PLAIN),
     "sides of any size": Shape(lambda truth: functional(truth, shape=(None, None, 2)), PLAIN),
     "mixed precision": Shape(lambda truth: functional(truth, dtype="mixed_float16"), PLAIN, tolerance=1e-2),
+}
+
+# --- the acceptance grid --------------------------------------------------------------------------------------
+
+UNITS = ("one dimension", "nested trunk", "subclassed")  # in these shapes the methods also explain an inner unit
+WITHOUT_GAP = {
+    shape: "CAM is defined for a GAP head alone: the call is refused and names `grad_cam`"
+    for shape in ("Flatten + Dense head", "one dimension, Flatten + Dense head")
+}
+WITHOUT_RELU = {"tanh in place of ReLU": "the rule changes ReLUs and there is none: the call is refused"}
+NOT_APPLICABLE = {
+    "cam": {**WITHOUT_GAP, "inner unit": "a unit has no head of class weights: the call is refused"},
+    "guided_backprop": WITHOUT_RELU,
+    "deconvnet": WITHOUT_RELU,
+    "guided_grad_cam": WITHOUT_RELU,
+    "sise": {"inner unit": "SISE scores by the class probability, which a unit has not: the call is refused"},
+}
+
+
+def tolerance(name, shape):
+    """The largest `distance` that a cell of the grid may have.
+
+    VarGrad is a difference of near numbers, squared; in SISE a position can change sides of Otsu's threshold.
+    """
+    return SHAPES[shape].tolerance * (2 if name in ("var_grad", "sise") else 1)
+
+
+ORACLES = {
+    "G": "the gradient of the same network written without Keras, in float64; that gradient is itself compared with "
+    "central finite differences (`test_the_gradients_of_the_oracle_are_central_differences`)",
+    "R": "the backward rule written as a custom gradient of the same network without Keras, in float64",
+    "F": "the formula of the paper, term by term in float64, on the maps and gradients of the same network written "
+    "without Keras",
+    "B": "brute force: the perturbed inputs made one by one and scored by the same network written without Keras, in "
+    "float64, and the formula of the paper on these scores",
+}
+COMPARED = {
+    "saliency": ("G", "dS_c/dx"),
+    "gradient_x_input": ("G", "x times dS_c/dx"),
+    "smooth_grad": ("G", "mean over the same noisy copies"),
+    "var_grad": ("G", "variance over the same noisy copies"),
+    "guided_backprop": ("R", "guided rule at both ReLUs"),
+    "deconvnet": ("R", "deconvnet rule at both ReLUs"),
+    "integrated_gradients": ("G", "midpoint sum along the same path"),
+    "cam": ("F", "class weights times the maps before the pooling"),
+    "grad_cam": ("F", "ReLU of the maps weighted by their mean gradients"),
+    "grad_cam_plus_plus": ("F", "weights of eq. (5) and (19) with g^2 and g^3 as printed"),
+    "score_cam": ("B", "one masked input per map"),
+    "ablation_cam": ("B", "one run of the head per map set to zero"),
+    "layer_cam": ("F", "maps times positive gradients"),
+    "hires_cam": ("F", "maps times gradients"),
+    "guided_grad_cam": ("R", "the guided rule times the formula of Grad-CAM, enlarged by interpolation matrices"),
+    "occlusion": ("B", "one covered input per patch"),
+    "rise": ("B", "one masked input per mask, the masks drawn again from the seed"),
+    "sise": ("B", "one masked input per map, Otsu's threshold by trying all of 256"),
+    "lime": ("B", "one input per draw on the same 8 segments, the ridge by its normal equations"),
 }

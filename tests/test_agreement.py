@@ -16,7 +16,12 @@ import models
 import xai_utils as xu
 
 TARGETS = np.array([2, 0, 1, 2])
-FEW = {"smooth_grad": {"samples": 5}, "var_grad": {"samples": 5}}
+FEW = {"smooth_grad": {"samples": 5}, "var_grad": {"samples": 5}, "rise": {"masks": 50}, "lime": {"samples": 50}}
+# One pixel is one patch, one segment; nothing hidden but 0; no penalty; and the logit, of which the shares are.
+ONE_PIXEL = {
+    xu.occlusion: {"patch": 1, "stride": 1, "fill": "zero"},
+    xu.lime: {"samples": 200, "fill": "zero", "alpha": 0, "score": "logit"},
+}
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +36,7 @@ def net():
 
 @pytest.mark.parametrize("shape", [models.IMAGE, models.SIGNAL])
 def test_on_a_linear_model_gradients_are_w_and_shares_are_w_x(shape):
-    """Baseline 0. One-pixel occlusion and LIME with one segment per pixel join the second line when they exist."""
+    """Baseline and fill 0; occlusion and LIME give the sum over channels, for they hide whole pixels."""
     model = models.linear(shape, ending="softmax")
     inputs, w = models.examples(model), models.linear_weights(model)[TARGETS]
     for method in (xu.saliency, xu.smooth_grad):
@@ -39,6 +44,11 @@ def test_on_a_linear_model_gradients_are_w_and_shares_are_w_x(shape):
     for method in (xu.gradient_x_input, xu.integrated_gradients):
         np.testing.assert_allclose(method(model, inputs, TARGETS), w * inputs, rtol=1e-4, atol=1e-6)
     assert np.abs(xu.var_grad(model, inputs, TARGETS)).max() < 1e-10
+    pixels = np.arange(np.prod(shape[:-1])).reshape(shape[:-1])
+    for method, options in ONE_PIXEL.items():
+        options = options | ({"segments": pixels} if method is xu.lime else {})
+        shares = method(model, inputs, TARGETS, **options)
+        np.testing.assert_allclose(shares, (w * inputs).sum(axis=-1), rtol=1e-3, atol=1e-5)
 
 
 # --- tf-keras-vis on identical weights --------------------------------------------------------------------------
@@ -167,7 +177,8 @@ def test_catalogue_needs_are_needed_and_enough(name):
         with pytest.raises(ValueError, match=cures[row.needs]):
             row.function(model, inputs, 0)
     else:
-        assert row.function(model, inputs, 0, **FEW.get(name, {})).shape == inputs.shape
+        wanted = {"inputs": inputs.shape, "map": inputs.shape[:-1]}[row.output]
+        assert row.function(model, inputs, 0, **FEW.get(name, {})).shape == wanted
 
 
 def test_catalogue_references_are_in_the_bibliography():

@@ -1,10 +1,14 @@
-"""Oracles of CAM and Grad-CAM: examples worked by hand, identities, and GradientTape through a split model."""
+"""Oracles of the CAM family: examples worked by hand, identities, and GradientTape through a split model."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from shapes import enlarged, line_weights, scaled
+from tf_keras_vis.gradcam_plus_plus import GradcamPlusPlus
+from tf_keras_vis.scorecam import Scorecam
+from tf_keras_vis.utils.scores import CategoricalScore
 
 import models
 import xai_utils as xu
@@ -45,18 +49,6 @@ def raw_grad_cam(split, inputs, targets):
         sum(g[..., k].mean() * a[..., k] for k in range(a.shape[-1])) for a, g in zip(activation, gradient, strict=True)
     ]
     return np.stack(maps)
-
-
-def linear_weights(native, size):
-    """Rows: output pixels, columns: native pixels; centres at half-integers, linear in between, flat at the ends."""
-    weights = np.zeros((size, native))
-    for i in range(size):
-        at = np.clip((i + 0.5) * native / size - 0.5, 0, native - 1)
-        low = min(int(at), native - 2) if native > 1 else 0
-        weights[i, low] += 1 - (at - low)
-        if native > 1:
-            weights[i, low + 1] += at - low
-    return weights
 
 
 # --- CAM --------------------------------------------------------------------------------------------------------
@@ -108,7 +100,7 @@ def test_cam_upsampled_is_linear_between_pixel_centres():
     model = models.cnn(head="gap")
     inputs = models.examples(model)
     native = xu.cam(model, inputs, TARGETS, upsample=False)
-    wanted = np.einsum("ih,nhw,jw->nij", linear_weights(4, 8), native, linear_weights(3, 6))
+    wanted = np.einsum("ih,nhw,jw->nij", line_weights(4, 8), native, line_weights(3, 6))
     np.testing.assert_allclose(xu.cam(model, inputs, TARGETS), wanted, rtol=1e-4, atol=1e-5)
 
 
@@ -316,7 +308,7 @@ def test_grad_cam_upsampled_by_hand_in_one_dimension():
 def test_grad_cam_upsampled_is_linear_between_pixel_centres(flat_net):
     model, _, inputs = flat_net
     native = xu.grad_cam(model, inputs, TARGETS, upsample=False)
-    wanted = np.einsum("ih,nhw,jw->nij", linear_weights(4, 8), native, linear_weights(3, 6))
+    wanted = np.einsum("ih,nhw,jw->nij", line_weights(4, 8), native, line_weights(3, 6))
     got = xu.grad_cam(model, inputs, TARGETS)
     assert got.shape == (4, 8, 6) and got.dtype == np.float32
     np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-6)
@@ -328,3 +320,362 @@ def test_grad_cam_refuses_a_layer_without_space_or_not_there(flat_net):
         xu.grad_cam(model, inputs, 0, layer="scores")
     with pytest.raises(ValueError, match="'conv_9' is not in the model.*'conv_1', 'pool', 'conv_2'"):
         xu.grad_cam(model, inputs, 0, layer="conv_9")
+
+
+# --- Grad-CAM++ -------------------------------------------------------------------------------------------------
+
+
+def same_maps(weights, bias=(0.0, 0.0)):
+    """x (2x2, K channels) -> the same maps, layer "maps" -> S_c = sum_pk v_ckp x_k(p) + b_c; `weights` (2, 2, K, 2)."""
+    weights = np.asarray(weights, float)
+    inputs = keras.Input(weights.shape[:3])
+    x = layers.DepthwiseConv2D(1, use_bias=False, name="maps")(inputs)
+    model = keras.Model(inputs, layers.Dense(2)(layers.Flatten()(x)))
+    model.set_weights([np.ones((1, 1, weights.shape[2], 1)), weights.reshape(-1, 2), np.array(bias)])
+    return model
+
+
+# By hand: A_1 = [[1, 2], [0, 1]] (sum 4), A_2 = [[2, 0], [1, 0]] (sum 3); for class 0
+# g_1 = [[1, -1], [0, 2]], g_2 = [[-2, 3], [0.5, 0]]; for class 1 g = -(these).
+HAND_A = np.stack([[[1.0, 2], [0, 1]], [[2, 0], [1, 0]]], axis=-1)
+HAND_G = np.stack([[[1.0, -1], [0, 2]], [[-2, 3], [0.5, 0]]], axis=-1)
+TWO = np.stack([HAND_A, HAND_A]).astype("float32")
+
+
+@pytest.fixture(scope="module")
+def hand_maps():
+    return same_maps(np.stack([HAND_G, -HAND_G], axis=-1))
+
+
+def test_grad_cam_plus_plus_by_hand(hand_maps):
+    """a = g^2 / (2 g^2 + g^3 sum A) = 1 / (2 + g sum A), counted where g > 0.
+
+    Class 0: w_1 = 1 / (2 + 4) + 2 / (2 + 8) = 11/30; w_2 = 3 / (2 + 9) + 0.5 / (2 + 1.5) = 3/11 + 1/7 = 32/77.
+    Class 1: w_1 = 1 / (2 + 4) = 1/6; w_2 = 2 / (2 + 6) = 1/4.
+    """
+    got = xu.grad_cam_plus_plus(hand_maps, TWO, [0, 1], layer="maps", upsample=False)
+    wanted = [HAND_A @ [11 / 30, 32 / 77], HAND_A @ [1 / 6, 1 / 4]]
+    np.testing.assert_allclose(got, wanted, rtol=1e-5)
+
+
+def test_grad_cam_plus_plus_of_the_paper_with_its_exponential():
+    """Eq. (5), (10), (19) in float64 with Y = exp(S), whose common factor exp(S) scales the map of an input."""
+    model, twin = models.cnn(), models.cnn(ending="logits")
+    inputs = models.examples(model)
+    split = keras.Model(twin.inputs, [twin.get_layer("conv_2").output, twin.outputs[0]])
+    with tf.GradientTape() as tape:
+        A, z = split(tf.constant(inputs))
+        score = tf.gather(z, TARGETS, batch_dims=1)
+    A, g, Y = (np.asarray(each, np.float64) for each in (A, tape.gradient(score, A), np.exp(score)))
+    wanted = np.zeros(A.shape[:-1])
+    for n in range(4):
+        for k in range(A.shape[-1]):
+            first, second, third = (Y[n] * g[n, ..., k] ** power for power in (1, 2, 3))
+            a = second / (2 * second + A[n, ..., k].sum() * third + (second == 0))
+            wanted[n] += (a * np.maximum(first, 0)).sum() * A[n, ..., k]
+    got = xu.grad_cam_plus_plus(model, inputs, TARGETS, upsample=False)
+    np.testing.assert_allclose(got, wanted / Y[:, None, None], rtol=1e-4, atol=1e-6)
+    assert np.abs(np.log(Y)).min() > 0.05, "with S = 0 the factor would not show"
+
+
+def test_grad_cam_plus_plus_cuts_the_map_at_zero():
+    """A = [[-1, 2], [0, 1]] (sum 2), g = 1 at one position: w = 1 / (2 + 2), and the map is max(A, 0) / 4."""
+    g = np.zeros((2, 2, 1, 2))
+    g[1, 1, 0, 0] = 1  # of class 0
+    A = np.array([[-1.0, 2], [0, 1]])
+    got = xu.grad_cam_plus_plus(same_maps(g), A[None, ..., None].astype("float32"), 0, layer="maps", upsample=False)
+    np.testing.assert_allclose(got[0], np.maximum(A, 0) / 4, rtol=1e-6)
+
+
+def test_grad_cam_plus_plus_does_not_overflow_at_a_score_of_200(hand_maps):
+    """exp(200) is beyond float32; the bias that makes S = 200 leaves the map as it is."""
+    high = same_maps(np.stack([HAND_G, -HAND_G], axis=-1), (200.0, 200.0))
+    assert xu.scores(high, TWO, 0, score="logit").min() > 190
+    wanted = xu.grad_cam_plus_plus(hand_maps, TWO, [0, 1], layer="maps")
+    np.testing.assert_allclose(xu.grad_cam_plus_plus(high, TWO, [0, 1], layer="maps"), wanted, rtol=1e-6)
+
+
+def test_grad_cam_plus_plus_does_not_underflow_with_tiny_gradients():
+    """At g = 1e-20 the weights are g / 2: g^2 and g^3 would be 0 in float32."""
+    tiny = same_maps(1e-20 * np.stack([HAND_G, -HAND_G], axis=-1))
+    got = xu.grad_cam_plus_plus(tiny, TWO, [0, 1], layer="maps", upsample=False)
+    weights = [np.maximum(sign * HAND_G, 0).sum(axis=(0, 1)) / 2 for sign in (1, -1)]
+    np.testing.assert_allclose(got * 1e20, [HAND_A @ w for w in weights], rtol=1e-4)
+
+
+THEIR_OPTIONS = {"penultimate_layer": "conv_2", "seek_penultimate_conv_layer": False, "expand_cam": False}
+
+
+def test_grad_cam_plus_plus_equals_tf_keras_vis_on_one_map():
+    """They divide the a_k(p) by their sum over p (as the authors' program, not their paper, does).
+
+    With one map that is a factor, so that the normalised maps are equal; with several it weights the maps otherwise.
+    """
+    inputs = keras.Input(models.IMAGE)
+    x = layers.Conv2D(1, 3, activation="relu", name="conv_2")(inputs)
+    model = models.randomised(keras.Model(inputs, layers.Dense(3)(layers.Flatten()(x))), 5)
+    x = models.examples(model)
+    theirs = GradcamPlusPlus(model, clone=False)(CategoricalScore(TARGETS.tolist()), x, **THEIR_OPTIONS)
+    ours = xu.grad_cam_plus_plus(model, x, TARGETS, upsample=False)
+    np.testing.assert_allclose([scaled(one) for one in ours], theirs, atol=1e-4)
+
+    several = models.cnn(ending="logits")
+    x = models.examples(several)
+    theirs = GradcamPlusPlus(several, clone=False)(CategoricalScore(TARGETS.tolist()), x, **THEIR_OPTIONS)
+    ours = xu.grad_cam_plus_plus(several, x, TARGETS, upsample=False)
+    assert max(np.abs(scaled(one) - other).max() for one, other in zip(ours, theirs, strict=True)) > 0.01
+
+
+# --- LayerCAM and HiResCAM --------------------------------------------------------------------------------------
+
+
+def test_layer_cam_by_hand(hand_maps):
+    """Class 0: 1 * A_1 at the first place, 2 A_1 at the last, 0.5 A_2 at the third: [[1, 0], [0.5, 2]].
+
+    Class 1: A_1 at the second place, 2 A_2 at the first: [[4, 2], [0, 0]].
+    """
+    got = xu.layer_cam(hand_maps, TWO, [0, 1], layer="maps", upsample=False)
+    np.testing.assert_allclose(got, [[[1, 0], [0.5, 2]], [[4, 2], [0, 0]]], rtol=1e-6)
+
+
+def test_layer_cam_cuts_negative_activations(hand_maps):
+    got = xu.layer_cam(hand_maps, TWO * [-1, 2], 0, layer="maps", upsample=False)
+    np.testing.assert_allclose(got[0], [[0, 0], [1, 0]], atol=1e-6)
+
+
+def test_hires_cam_by_hand(hand_maps):
+    """g_1 A_1 + g_2 A_2 = [[1 - 4, -2 + 0], [0 + 0.5, 2 + 0]]; the other class has its negative."""
+    raw = np.array([[-3.0, -2], [0.5, 2]])
+    np.testing.assert_allclose(xu.hires_cam(hand_maps, TWO, [0, 1], layer="maps", upsample=False), [raw, -raw])
+    got = xu.hires_cam(hand_maps, TWO, [0, 1], layer="maps", upsample=False, relu=True)
+    np.testing.assert_allclose(got, [np.maximum(raw, 0), np.maximum(-raw, 0)])
+
+
+@pytest.mark.parametrize("shape", [models.IMAGE, models.SIGNAL])
+@pytest.mark.parametrize("head", ["gap", "flatten"])
+def test_hires_cam_adds_up_to_the_score_less_the_bias(head, shape):
+    model, twin = models.cnn(shape, head=head), models.cnn(shape, head=head, ending="logits")
+    inputs, bias = models.examples(model), np.asarray(model.get_layer("scores").bias)
+    raw = xu.hires_cam(model, inputs, TARGETS, upsample=False, batch_size=3)
+    wanted = twin(inputs).numpy()[range(4), TARGETS] - bias[TARGETS]
+    np.testing.assert_allclose(raw.reshape(4, -1).sum(axis=1), wanted, rtol=1e-4, atol=1e-5)
+    assert raw.min() < 0 < raw.max()
+
+
+def test_hires_cam_at_one_position_is_raw_grad_cam_and_layer_cam_is_not():
+    """On 1x1 the gradient is its own mean. A model of any size takes such inputs."""
+    inputs = keras.Input((None, None, 2))
+    x = layers.Conv2D(5, 1, name="maps")(inputs)
+    x = layers.Dense(4, activation="tanh")(layers.GlobalAveragePooling2D()(x))
+    model = models.randomised(keras.Model(inputs, layers.Dense(3)(x)))
+    x, options = models.examples((1, 1, 2)), {"layer": "maps", "upsample": False}
+    raw = xu.grad_cam(model, x, TARGETS, relu=False, **options)
+    np.testing.assert_allclose(xu.hires_cam(model, x, TARGETS, **options), raw, rtol=1e-5)
+    assert np.abs(xu.layer_cam(model, x, TARGETS, **options) - np.maximum(raw, 0)).max() > 1e-2
+
+
+# --- Score-CAM --------------------------------------------------------------------------------------------------
+
+
+def one_map(ending="softmax"):
+    inputs = keras.Input((6, 4, 2))
+    x = layers.Conv2D(1, 3, padding="same", activation="relu", name="maps")(inputs)
+    x = layers.MaxPooling2D(2, name="pool")(x)
+    last = layers.Dense(3, activation=models.ENDINGS[ending])
+    return models.randomised(keras.Model(inputs, last(layers.Flatten()(x))), 2)
+
+
+def test_score_cam_of_one_map_is_its_probability_times_the_map():
+    """The softmax is applied once: applied twice, p_c would be flatter."""
+    model, twin = one_map(), one_map("logits")
+    inputs = models.examples(model)
+    A = keras.Model(model.inputs, model.get_layer("pool").output)(inputs).numpy()[..., 0]
+    seen = np.stack([x * enlarged(scaled(a), (6, 4))[..., None] for x, a in zip(inputs, A, strict=True)])
+    z = twin(seen.astype("float32")).numpy().astype(np.float64)
+    p = (np.exp(z) / np.exp(z).sum(axis=1, keepdims=True))[range(4), TARGETS]
+    got = xu.score_cam(model, inputs, TARGETS, layer="pool", upsample=False)
+    np.testing.assert_allclose(got, A * p[:, None, None], rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(xu.score_cam(twin, inputs, TARGETS, layer="pool", upsample=False), got, rtol=1e-4)
+    only = xu.score_cam(model, inputs, TARGETS, layer="pool", upsample=False, weights="softmax")
+    np.testing.assert_allclose(only, A, rtol=1e-5, err_msg="one weight of a softmax is 1")
+
+
+def three_maps():
+    """A_1 = x_1, A_2 = 5 (constant), A_3 = x_2; S = (sum x_1, sum x_2) at 2x2 pixels."""
+    inputs = keras.Input((2, 2, 2))
+    x = layers.Conv2D(3, 1, name="maps")(inputs)
+    model = keras.Model(inputs, layers.Dense(2)(layers.Flatten()(x)))
+    v = np.zeros((4, 3, 2))
+    v[:, 0, 0] = v[:, 2, 1] = 1
+    model.set_weights(
+        [np.array([[1.0, 0, 0], [0, 0, 1]]).reshape(1, 1, 2, 3), np.array([0, 5.0, 0]), v.reshape(12, 2), np.zeros(2)]
+    )
+    return model
+
+
+def test_score_cam_by_hand_with_both_weights_and_a_constant_map():
+    """x_1 = [[0, 1], [0, 1]], x_2 = [[0, 0], [0, 2]]; H_1 = x_1, H_3 = x_2 / 2.
+
+    Through H_1: S = (2, 2); through H_3: S = (1, 2). For class 1: p = (1/2, 1 / (1 + e^-1)) and softmax(2, 2) = 1/2
+    each; for class 0: p = (1/2, 1 / (1 + e)) and softmax(2, 1) = (1 / (1 + e^-1), 1 / (1 + e)). The constant A_2 = 5
+    has no H and no weight.
+    """
+    x_1, x_2 = np.array([[0.0, 1], [0, 1]]), np.array([[0.0, 0], [0, 2]])
+    x = np.stack([np.stack([x_1, x_2], axis=-1)] * 2).astype("float32")
+    most, least = 1 / (1 + np.exp(-1)), 1 / (1 + np.e)
+    options = {"layer": "maps", "upsample": False}
+    got = xu.score_cam(three_maps(), x, [0, 1], **options)
+    np.testing.assert_allclose(got, [x_1 / 2 + least * x_2, x_1 / 2 + most * x_2], rtol=1e-5, atol=1e-7)
+    got = xu.score_cam(three_maps(), x, [0, 1], weights="softmax", **options)
+    np.testing.assert_allclose(got, [most * x_1 + least * x_2, x_1 / 2 + x_2 / 2], rtol=1e-5, atol=1e-7)
+
+
+def test_score_cam_fills_what_the_mask_hides():
+    """The net of the example above with fill f: through H_k the head reads x H_k + f (1 - H_k), here by hand."""
+    x_1, x_2 = np.array([[0.0, 1], [0, 1]]), np.array([[0.0, 0], [0, 2]])
+    x = np.stack([np.stack([x_1, x_2], axis=-1), np.stack([x_1, 2 * x_2], axis=-1)]).astype("float32")
+    fill = np.stack([np.full((2, 2, 2), 3.0), np.full((2, 2, 2), 0.5)])
+    wanted = []
+    for item in range(2):
+        total = 0
+        for A, c in ((x[item, ..., 0], 1), (x[item, ..., 1], 1)):
+            H = (A / A.max())[..., None]
+            seen = x[item] * H + fill[item] * (1 - H)
+            S = np.array([seen[..., 0].sum(), seen[..., 1].sum()])
+            total = total + np.exp(S[c]) / np.exp(S).sum() * A
+        wanted.append(total)
+    got = xu.score_cam(three_maps(), x, 1, layer="maps", upsample=False, fill=fill)
+    np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-6)
+    got = xu.score_cam(three_maps(), x[1:], 1, layer="maps", upsample=False, fill=0.5)
+    np.testing.assert_allclose(got, wanted[1:], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 32])
+def test_score_cam_does_not_depend_on_the_batch(flat_net, batch_size):
+    model, _, inputs = flat_net
+    wanted = [xu.score_cam(model, inputs[i : i + 1], TARGETS[i])[0] for i in range(4)]
+    np.testing.assert_allclose(
+        xu.score_cam(model, inputs, TARGETS, batch_size=batch_size), wanted, rtol=1e-4, atol=1e-6
+    )
+
+
+def test_score_cam_equals_tf_keras_vis_where_no_enlargement_is_needed():
+    """They enlarge the maps corner to corner, we by pixel centres: at full resolution the definitions coincide.
+
+    They apply a softmax to whatever the model gives, so theirs is asked of the twin that ends in logits.
+    """
+
+    def ending_in(activation):
+        inputs = keras.Input(models.IMAGE)
+        x = layers.Conv2D(4, 3, padding="same", activation="relu", name="conv_2")(inputs)
+        return models.randomised(keras.Model(inputs, layers.Dense(3, activation=activation)(layers.Flatten()(x))), 5)
+
+    model, twin = ending_in("softmax"), ending_in(None)
+    x = models.examples(model)
+    options = THEIR_OPTIONS | {"normalize_cam": False}
+    theirs = Scorecam(twin)(CategoricalScore(TARGETS.tolist()), x, **options)
+    ours = xu.score_cam(model, x, TARGETS, upsample=False)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+# --- Ablation-CAM -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [models.IMAGE, models.SIGNAL])
+def test_ablation_cam_of_a_gap_head_weights_each_map_with_its_share_of_the_score(shape):
+    """S - S(A_k = 0) = w_kc mean(A_k): the map is sum_k w_kc mean(A_k) A_k, and the shares add up to S - b."""
+    model, twin = models.cnn(shape, head="gap"), models.cnn(shape, head="gap", ending="logits")
+    inputs, kernel = models.examples(model), np.asarray(model.get_layer("scores").kernel)
+    A = keras.Model(model.inputs, model.get_layer("conv_2").output)(inputs).numpy()
+    shares = kernel[:, TARGETS].T * A.mean(axis=tuple(range(1, A.ndim - 1)))
+    wanted = np.einsum("n...k,nk->n...", A, shares)
+    got = xu.ablation_cam(model, inputs, TARGETS, relu=False, upsample=False)
+    np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
+    bias = np.asarray(model.get_layer("scores").bias)
+    z = twin(inputs).numpy()[range(4), TARGETS]
+    np.testing.assert_allclose(shares.sum(axis=1) + bias[TARGETS], z, rtol=1e-4, atol=1e-5)
+    with pytest.warns(xu.XAIWarning, match="all zero"):
+        cut = xu.ablation_cam(model, inputs, TARGETS, upsample=False)
+    np.testing.assert_allclose(cut, np.maximum(wanted, 0), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("score", ["logit", "probability"])
+@pytest.mark.parametrize("layer", ["conv_1", "conv_2"])
+def test_ablation_cam_equals_zeroing_the_kernels(flat_net, layer, score):
+    """A convolution whose kernel and bias are 0 in channel k gives the map 0 there (its ReLU keeps 0)."""
+    model, _, inputs = flat_net
+    split = models.cnn(ending="logits" if score == "logit" else "softmax")
+    kernel, bias = split.get_layer(layer).get_weights()
+    whole = split(inputs).numpy()[range(4), TARGETS]
+    A = keras.Model(model.inputs, model.get_layer(layer).output)(inputs).numpy()
+    wanted = 0
+    for k in range(A.shape[-1]):
+        keep = (np.arange(A.shape[-1]) != k).astype("float32")
+        split.get_layer(layer).set_weights([kernel * keep, bias * keep])
+        lost = whole - split(inputs).numpy()[range(4), TARGETS]
+        wanted = wanted + lost[:, None, None] * A[..., k]
+    options = {"layer": layer, "relu": False, "upsample": False, "score": score, "batch_size": 3}
+    got = xu.ablation_cam(model, inputs, TARGETS, **options)
+    np.testing.assert_allclose(got, wanted, rtol=1e-3, atol=1e-4 * np.abs(wanted).max())
+
+
+def test_ablation_cam_with_a_way_around_the_layer(residual_net):
+    """conv_1 reaches the scores around conv_2 too; only what goes through conv_2 may be switched off."""
+    model, twin, inputs = residual_net
+    x = layers.Input((8, 6, 4)), layers.Input((8, 6, 4))
+    y = twin.get_layer("norm")(x[1])
+    for name in ("joined", "gap"):
+        y = twin.get_layer(name)(twin.get_layer("add")([x[0], y]) if name == "joined" else y)
+    for last in twin.layers[-2:]:
+        y = last(y)
+    head = keras.Model(x, y)
+    outputs = [twin.get_layer(name).output for name in ("conv_1", "conv_2")]
+    a, A = (each.numpy() for each in keras.Model(twin.inputs, outputs)(inputs))
+    wanted = 0
+    for k in range(4):
+        lost = (head([a, A]) - head([a, A * (np.arange(4) != k)])).numpy()[range(4), TARGETS]
+        wanted = wanted + lost[:, None, None] * A[..., k]
+    got = xu.ablation_cam(model, inputs, TARGETS, layer="conv_2", relu=False, upsample=False)
+    np.testing.assert_allclose(got, wanted, rtol=1e-3, atol=1e-5)
+
+
+# --- Guided Grad-CAM --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [models.IMAGE, models.SIGNAL])
+@pytest.mark.filterwarnings("ignore::xai_utils.XAIWarning")
+def test_guided_grad_cam_is_the_product(shape):
+    model = models.cnn(shape, head="hidden")
+    inputs = models.examples(model)
+    for options in ({"layer": "conv_1"}, {"layer": "pool", "score": "probability"}, {}):
+        score = {"score": options.get("score", "logit")}
+        coarse, fine = (
+            xu.grad_cam(model, inputs, TARGETS, **options),
+            xu.guided_backprop(model, inputs, TARGETS, **score),
+        )
+        got = xu.guided_grad_cam(model, inputs, TARGETS, **options)
+        np.testing.assert_allclose(got, np.stack([coarse, coarse], axis=-1) * fine, rtol=1e-5)
+        assert got.min() < 0 < got.max() and (coarse > 0).any()
+
+
+# --- the family upsamples and warns in one way ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["grad_cam_plus_plus", "layer_cam", "hires_cam", "score_cam", "ablation_cam"])
+@pytest.mark.filterwarnings("ignore::xai_utils.XAIWarning")
+def test_family_upsamples_linearly_between_pixel_centres(flat_net, name):
+    model, _, inputs = flat_net
+    native = getattr(xu, name)(model, inputs, TARGETS, upsample=False)
+    wanted = np.einsum("ih,nhw,jw->nij", line_weights(4, 8), native, line_weights(3, 6))
+    np.testing.assert_allclose(getattr(xu, name)(model, inputs, TARGETS), wanted, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["grad_cam_plus_plus", "layer_cam", "score_cam", "ablation_cam", "guided_grad_cam"])
+def test_family_warns_of_a_map_that_is_all_zero(name):
+    """Every map is off: nothing can push any class."""
+    inputs = keras.Input((4, 4, 1))
+    x = layers.Conv2D(2, 1, activation="relu", name="maps")(inputs)
+    model = models.randomised(keras.Model(inputs, layers.Dense(2)(layers.Flatten()(x))))
+    model.get_layer("maps").set_weights([np.ones((1, 1, 1, 2)), np.array([-99.0, -99])])
+    with pytest.warns(xu.XAIWarning, match="all zero for 2 of 2 inputs"):
+        assert not getattr(xu, name)(model, models.examples((4, 4, 1), 2), 0, layer="maps").any()

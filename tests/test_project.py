@@ -25,7 +25,7 @@ MATHS = {"numpy", "keras", "tensorflow"}
 ROOMS = {
     "checks": (set(), {"numpy"}),
     "views": ({"checks"}, MATHS),
-    "core": ({"checks", "views"}, MATHS | {"tqdm"}),
+    "core": ({"checks", "views"}, MATHS | {"scipy", "tqdm"}),
     "gradients": (BELOW, MATHS | {"scipy"}),
     "cam": (BELOW | {"gradients"}, MATHS),
     "perturbation": (BELOW, MATHS | {"scipy", "skimage", "sklearn"}),

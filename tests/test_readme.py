@@ -4,8 +4,10 @@ import re
 from pathlib import Path
 
 import numpy as np
+import shapes
 
 import mnist1d_utils as m1
+import xai_utils as xu
 from tools import readme
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -14,6 +16,14 @@ TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def test_the_tables_are_in_step_with_methods_notebooks_and_cards():
     assert readme.updated(TEXT) == TEXT, "run make readme"
+
+
+def test_the_acceptance_grid_is_in_step_and_has_an_oracle_or_a_reason_in_every_cell():
+    assert readme.GRID.read_text(encoding="utf-8") == readme.acceptance_grid(), "run make readme"
+    assert set(shapes.COMPARED) == set(xu.METHODS) and {kind for kind, _ in shapes.COMPARED.values()} == set(
+        shapes.ORACLES
+    )
+    assert all(tests for tests in readme.further_tests(xu).values()), "a method has no test of its own"
 
 
 def test_your_own_model_in_five_lines_runs_as_printed(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Write the tables of README.md between their markers: methods, notebooks, networks, each from its own files."""
+"""Write the tables of README.md between their markers, and docs/acceptance_grid.md from the tests."""
 
 import re
 import sys
@@ -72,6 +72,72 @@ def updated(text: str) -> str:
     return text
 
 
+GRID = ROOT / "docs" / "acceptance_grid.md"
+INTRODUCTION = """\
+# The acceptance grid: every method on every shape of a model
+
+Written by `make readme` from `tests/shapes.py`; a test compares. One small network (convolution, ReLU, max pooling,
+convolution, ReLU, GAP, Dense; variants as named) is built in every shape that a Keras model can have. In every cell
+the map of the method for three inputs and three classes is compared with an oracle that uses neither Keras nor the
+code under test. A cell names the kind of oracle and the largest allowed sum of absolute errors, relative to the sum of
+the true magnitudes. The test is `test_every_shape_of_one_network_has_the_map_of_the_formula` in
+`tests/test_contract.py`; that of inner units is `test_every_method_explains_an_inner_unit`.
+"""
+
+
+def acceptance_grid() -> str:
+    """docs/acceptance_grid.md: the shapes, the grid, its oracles, what is not applicable, and the further tests."""
+    import shapes
+
+    import xai_utils as xu
+
+    numbered = [*shapes.SHAPES, "inner unit"]
+    columns = dict(enumerate(numbered, 1))
+    grid, reasons = [], []
+    for name in xu.METHODS:
+        kind, text = shapes.COMPARED[name]
+        missing = shapes.NOT_APPLICABLE.get(name, {})
+        bounds = {shape: shapes.tolerance(name, shapes.UNITS[0] if shape == "inner unit" else shape)
+                  for shape in numbered}  # fmt: skip
+        cells = [
+            "n/a" if shape in missing else f"{kind} {bounds[shape]:.0e}".replace("e-0", "e-") for shape in numbered
+        ]
+        grid.append((f"`{name}`", *cells, text))
+        reasons += [(f"`{name}`", shape, reason) for shape, reason in missing.items()]
+    parts = [
+        INTRODUCTION,
+        "## Shapes\n",
+        table(("column", "shape"), [(number, _said(shape, shapes.UNITS)) for number, shape in columns.items()]) + "\n",
+        "## Oracles\n",
+        table(("kind", "what a map is compared with"), shapes.ORACLES.items()) + "\n",
+        "## Grid\n",
+        table(("method", *columns, "what is computed"), grid) + "\n",
+        "## Not applicable\n",
+        table(("method", "shape", "why, and what is tested instead"), reasons) + "\n",
+        "## Further tests of each method\n\nTheir names, as they stand in the test files.\n",
+        table(("method", "tests"), [(f"`{name}`", "; ".join(tests)) for name, tests in further_tests(xu).items()]),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _said(shape: str, units: tuple) -> str:
+    return f"mean of one inner feature map, in the shapes {', '.join(units)}" if shape == "inner unit" else shape
+
+
+def further_tests(xu) -> dict:
+    """{method: what its tests in the files of the families say}, read from the functions' names."""
+    one = "|".join(sorted(xu.METHODS, key=len, reverse=True))
+    found = {name: [] for name in xu.METHODS}
+    for family in ("gradients", "cam", "perturbation"):
+        text = (ROOT / "tests" / f"test_{family}.py").read_text(encoding="utf-8")
+        for first, second, said in re.findall(rf"^def test_({one})(?:_and_({one}))?_(\w+)\(", text, re.M):
+            for name in filter(None, (first, second)):
+                found[name].append(said.replace("_", " "))
+    return found
+
+
 def refresh() -> None:
-    sys.path.insert(0, str(ROOT))
+    sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
     write(README, updated(README.read_text(encoding="utf-8")))
+    GRID.parent.mkdir(exist_ok=True)
+    write(GRID, acceptance_grid())

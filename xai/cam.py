@@ -1,4 +1,4 @@
-"""Class activation maps: CAM and Grad-CAM. One float32 map per input, raw; (N, H, W) or (N, T).
+"""Class activation maps: CAM, Grad-CAM and their relatives. One float32 map per input, raw; (N, H, W) or (N, T).
 
 Shared arguments (model, inputs, targets, layer, upsample, score, batch_size) are explained in `xai_utils`.
 """
@@ -7,8 +7,9 @@ import keras
 import numpy as np
 
 from xai import checks
-from xai.core import BATCH_SIZE, Query, resize
-from xai.views import space_mean
+from xai.core import BATCH_SIZE, Query, baselines, resize
+from xai.gradients import saliency
+from xai.views import space_mean, with_relu_rule
 
 _POOLINGS = (keras.layers.GlobalAveragePooling1D, keras.layers.GlobalAveragePooling2D)
 _PASSED = (keras.layers.Dropout, keras.layers.Flatten, keras.layers.Reshape, keras.layers.Identity)
@@ -83,6 +84,151 @@ def grad_cam(
         return np.maximum(raw, 0) if relu else raw
 
     return _finished(query.maps(query.layer(layer), weighted), query, upsample)
+
+
+def grad_cam_plus_plus(model, inputs, targets=None, *, layer=None, upsample=True, score="logit", batch_size=BATCH_SIZE):
+    """Grad-CAM with the positive gradients weighted so that every instance of the class counts.
+
+    With g = dS_c/dA and Y = exp(S_c):  a_k(p) = g^2 / (2 g^2 + g^3 sum_q A_k(q)),  w_k = sum_p a_k(p) ReLU(g_k(p)),
+    M(p) = ReLU(sum_k w_k A_k(p)). The factor exp(S_c) is common to all maps of an input; it is left out, since it
+    overflows float32 at S_c = 89. g^2 cancels in a_k(p), which is 0 where its denominator is. Raises as `grad_cam`.
+    Source: Chattopadhay et al. 2018, eq. (5), (10), (19).
+    """
+    upsample = checks.as_flag("upsample", upsample)
+    query = Query(model, inputs, targets, score=score, batch_size=batch_size)
+
+    def weighted(A, g, _):
+        space = tuple(range(1, A.ndim - 1))
+        below = 2 + g * A.sum(axis=space, keepdims=True)
+        shares = np.divide(1, below, out=np.zeros_like(g), where=below != 0)  # eq. (19), without g^2
+        weights = (shares * np.maximum(g, 0)).sum(axis=space)  # eq. (5), without exp(S_c)
+        return np.maximum(np.einsum("n...k,nk->n...", A, weights), 0)
+
+    return _finished(query.maps(query.layer(layer), weighted), query, upsample)
+
+
+def layer_cam(model, inputs, targets=None, *, layer=None, upsample=True, score="logit", batch_size=BATCH_SIZE):
+    """Every position of every map weighted by its own positive gradient, so that early layers can be used.
+
+    M(p) = ReLU(sum_k ReLU(dS_c/dA_k(p)) A_k(p)). Raises as `grad_cam`. Source: Jiang et al. 2021, eq. (5)-(7).
+    """
+    upsample = checks.as_flag("upsample", upsample)
+    query = Query(model, inputs, targets, score=score, batch_size=batch_size)
+
+    def weighted(A, gradient, _):
+        return np.maximum((np.maximum(gradient, 0) * A).sum(axis=-1), 0)
+
+    return _finished(query.maps(query.layer(layer), weighted), query, upsample)
+
+
+def hires_cam(
+    model, inputs, targets=None, *, layer=None, relu=False, upsample=True, score="logit", batch_size=BATCH_SIZE
+):
+    """Every position of every map weighted by its own gradient: the layer's exact share in a linear head.
+
+    M(p) = sum_k dS_c/dA_k(p) A_k(p), cut at 0 for relu=True. Where only GAP + Dense or Flatten + Dense follows the
+    layer, the raw native map adds up to S_c - b_c. Raises as `grad_cam`. Source: Draelos and Carin 2020, eq. (4).
+    """
+    relu, upsample = checks.as_flag("relu", relu), checks.as_flag("upsample", upsample)
+    query = Query(model, inputs, targets, score=score, batch_size=batch_size)
+
+    def weighted(A, gradient, _):
+        raw = (gradient * A).sum(axis=-1)
+        return np.maximum(raw, 0) if relu else raw
+
+    return _finished(query.maps(query.layer(layer), weighted), query, upsample)
+
+
+def score_cam(
+    model,
+    inputs,
+    targets=None,
+    *,
+    layer=None,
+    weights="probability",
+    fill="zero",
+    upsample=True,
+    batch_size=BATCH_SIZE,
+):
+    """Each map weighted by the class probability of the input seen through it: no gradient.
+
+    H_k = the map at input resolution, scaled to [0, 1];  w_k = p_c(x * H_k + f * (1 - H_k));  M(p) = ReLU(sum_k w_k
+    A_k(p)). With weights="softmax" w = softmax over k of S_c instead of p_c, the paper's other version. f = `fill`: the
+    paper's is "zero", where an input that is all 0 says nothing to the network; else "mean", "blur", a number or an
+    array. Constant maps, which cannot be scaled, are skipped. One forward pass per map and input. Raises as `grad_cam`,
+    and `ValueError` for other words in `weights` or `fill`. Source: Wang et al. 2020, eq. (3)-(8).
+    """
+    checks.one_of("weights", weights, ("probability", "softmax"))
+    upsample = checks.as_flag("upsample", upsample)
+    score = "probability" if weights == "probability" else "logit"
+    query = Query(model, inputs, targets, score=score, batch_size=batch_size)
+    layer = query.layer(layer)
+    hidden = baselines(fill, query.inputs, "fill")
+    maps = [_score_cam_of(query, layer, item, weights, hidden[item]) for item in range(len(query.inputs))]
+    return _finished(np.stack(maps), query, upsample)
+
+
+def _score_cam_of(query, layer, item, weights, hidden):
+    A = query.activation(layer, [item])[0]
+    flat = A.reshape(-1, A.shape[-1])
+    low, high = flat.min(axis=0), flat.max(axis=0)
+    varied = np.flatnonzero(high > low)
+
+    def seen_through(_, k):
+        mask = resize(((A[..., k] - low[k]) / (high[k] - low[k]))[None], query.inputs.shape[1:-1])[0][..., None]
+        return query.inputs[item] * mask + hidden * (1 - mask)
+
+    w = np.zeros(A.shape[-1])
+    for _, k, value in query.perturbed(varied, seen_through, [item], "Score-CAM"):
+        w[k] = value
+    if weights == "softmax" and len(varied):
+        w[varied] = np.exp(w[varied] - w[varied].max())  # S_c(0) is common to all k and cancels
+        w /= w.sum()
+    return np.maximum(A @ w, 0)
+
+
+def ablation_cam(
+    model, inputs, targets=None, *, layer=None, relu=True, upsample=True, score="logit", batch_size=BATCH_SIZE
+):
+    """Each map weighted by the score that is lost when the map is set to zero: no gradient.
+
+    w_k = S_c - S_c(A_k = 0);  M(p) = ReLU(sum_k w_k A_k(p)), without the ReLU for relu=False. The paper divides w_k by
+    S_c, which only scales the map, and turns it over where S_c < 0. Only what follows the layer is run again, once per
+    map. Raises as `grad_cam`. Source: Desai and Ramaswamy 2020, eq. (2)-(3).
+    """
+    relu, upsample = checks.as_flag("relu", relu), checks.as_flag("upsample", upsample)
+    query = Query(model, inputs, targets, score=score, batch_size=batch_size)
+    layer = query.layer(layer)
+    maps = []
+    for item, score_of_item in enumerate(query.scores()):
+        A = query.activation(layer, [item])[0]
+        w = score_of_item - _ablated_scores(query, layer, A, item)  # eq. (2)
+        raw = A @ w
+        maps.append(np.maximum(raw, 0) if relu else raw)
+    return _finished(np.stack(maps), query, upsample)
+
+
+def _ablated_scores(query, layer, A, item):
+    """S_c with each map of A set to zero in turn, a chunk of copies in memory at a time."""
+    maps = np.arange(A.shape[-1])
+    chunks = np.split(maps, range(query.batch_size, len(maps), query.batch_size))
+    return np.concatenate(
+        [
+            query.head_scores(layer, A * (maps != part[:, None])[(slice(None), *[None] * (A.ndim - 1))], item)
+            for part in chunks
+        ]
+    )
+
+
+def guided_grad_cam(model, inputs, targets=None, *, layer=None, score="logit", batch_size=BATCH_SIZE):
+    """Guided backprop where Grad-CAM is positive: the look of the one at the place of the other.
+
+    M = guided_backprop * Grad-CAM at input resolution, in the shape of the inputs. What guided backprop does not tell
+    of the class, this does not tell either. Raises as both. Source: Selvaraju et al. 2017, sec. 3.2.
+    """
+    view = with_relu_rule(model, "guided")
+    coarse = grad_cam(model, inputs, targets, layer=layer, score=score, batch_size=batch_size)
+    return saliency(view, inputs, targets, score=score, batch_size=batch_size) * coarse[..., None]
 
 
 def _finished(maps, query, upsample):

@@ -30,7 +30,7 @@ def as_inputs(inputs, shape, input_range=None):
     everything else becomes float32. Raises `TypeError` for integer, boolean or object arrays, `ValueError` for a wrong
     shape, an empty batch, NaN or infinity.
     """
-    array = _array("inputs", inputs)
+    array = as_array("inputs", inputs)
     if array.dtype.kind in "uib":
         raise TypeError(
             f"inputs: got {array.dtype} values; a method needs floats in the model's own units. "
@@ -77,7 +77,7 @@ def as_targets(targets, count, classes):
     """Return `targets` as `count` integers in [0, classes), or None when the prediction is to be explained."""
     if targets is None:
         return None
-    array = _array("targets", targets)
+    array = as_array("targets", targets)
     allowed = f"a class index from 0 to {classes - 1}, one per example ({count}) or one for all, or None"
     if array.dtype.kind not in "iu":
         raise TypeError(
@@ -92,7 +92,8 @@ def as_targets(targets, count, classes):
     return array.astype(np.int32)
 
 
-def _array(name, values):
+def as_array(name, values):
+    """Return `values` as an array; rows of different lengths are refused by the argument's name."""
     try:
         return np.asarray(values)
     except ValueError as error:

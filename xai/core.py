@@ -3,10 +3,13 @@
 Methods are formulas over a `Query`; how a model is seen and differentiated stands in `xai.views`.
 """
 
+import itertools
 import os
+from dataclasses import replace
 
 import numpy as np
 import tensorflow as tf
+from scipy.ndimage import gaussian_filter
 from tqdm.auto import tqdm
 
 from xai import checks
@@ -34,7 +37,7 @@ class Query:
         self.batch_size = checks.as_count("batch_size", batch_size)
         base = self.recipe.base
         self.inputs = checks.as_inputs(inputs, self.recipe.shape, getattr(base, "input_range", None))
-        self.inputs = self.inputs.astype(input_dtype(base), copy=False)
+        self.inputs = np.ascontiguousarray(self.inputs, input_dtype(base))  # equal bits for any memory order
         self.anatomy = anatomy(self.recipe)
         if self.anatomy.kind == "unit" and score == "probability":
             raise ValueError("score: an inner unit has no probability; use score='logit'.")
@@ -103,20 +106,35 @@ class Query:
             return self.inputs, self.targets
         return inputs, self.targets if items is None else self.targets[items]
 
-    def gradients(self, samples, point, items=None, label="samples"):
+    def gradients(self, samples, point, items=None, label="gradients"):
         """Yield (item, sample, dS_c/dx at point(item, sample)) for every pair, one chunk in memory at a time."""
+        return self._pairs(self.gradient, samples, point, items, label)
+
+    def perturbed(self, samples, point, items=None, label="perturbed inputs"):
+        """Yield (item, sample, S_c at point(item, sample)) for every pair, one chunk in memory at a time."""
+        return self._pairs(self.scores, samples, point, items, label)
+
+    def _pairs(self, function, samples, point, items, label):
         items = range(len(self.inputs)) if items is None else items
-        pairs = [(item, sample) for sample in samples for item in items]
-        for start in progress(range(0, len(pairs), self.batch_size), None, label):
-            part = pairs[start : start + self.batch_size]
+        pairs = ((item, sample) for sample in samples for item in items)
+        for _ in progress(range(0, len(samples) * len(items), self.batch_size), None, label):
+            part = list(itertools.islice(pairs, self.batch_size))
             points = np.stack([point(item, sample) for item, sample in part]).astype(self.inputs.dtype, copy=False)
-            gradients = self.gradient(points, [item for item, _ in part])
-            for (item, sample), gradient in zip(part, gradients, strict=True):
-                yield item, sample, gradient
+            values = function(points, [item for item, _ in part])
+            for (item, sample), value in zip(part, values, strict=True):
+                yield item, sample, value
 
     def layer(self, layer=None):
         """The spatial layer of that name, or the default one; raises `ValueError` with the list of them."""
         return find_layer(self.recipe, layer, spatial=True).layer
+
+    def block_ends(self):
+        """The last layer at each resolution, from the input on: the ends of the network's blocks."""
+        last, shape = {}, (None, *self.inputs.shape[1:])  # the sizes of these inputs, for a model of any size
+        for call in anatomy(replace(self.recipe, shape=shape)).calls:
+            if call.spatial and not hasattr(call.layer, "layers"):
+                last[call.shape[1:-1]] = call.layer
+        return list(last.values())
 
     def maps(self, layer, combine, inner="output"):
         """combine(A, dS_c/dA, targets) for each chunk of inputs, joined: one map per input on the layer's grid.
@@ -124,17 +142,49 @@ class Query:
         A is what comes out of `layer`, or what goes into it for inner="input".
         """
 
-        def build(run, classes):
-            tensor = getattr(run.call_of(run.layer), inner)
-            return as_float(tensor), run.differentiate(run.score(classes, self.score), tensor)
-
-        run = program(self.recipe, ("maps", self.score, inner), build, _CLASSES, layer=layer)
+        run = self._layer_program(layer, inner)
 
         def chunk(inputs, targets):
             activation, gradient = run(inputs, targets)
             return combine(activation.numpy(), gradient.numpy(), targets)
 
         return self.batched(chunk, self.inputs, self.targets)
+
+    def layer_gradient(self, layer, item):
+        """A and dS_c/dA of one input at `layer`, both (..., K)."""
+        found = self.batched(self._layer_program(layer), self.inputs[[item]], self.targets[[item]])
+        return found[0][0], found[1][0]
+
+    def _layer_program(self, layer, inner="output"):
+        def build(run, classes):
+            tensor = getattr(run.call_of(run.layer), inner)
+            return as_float(tensor), run.differentiate(run.score(classes, self.score), tensor)
+
+        return program(self.recipe, ("maps", self.score, inner), build, _CLASSES, layer=layer)
+
+    def activation(self, layer, items=None):
+        """A, the output of `layer`, for all inputs or for those at `items`."""
+        run = program(self.recipe, "activation", lambda run: as_float(run.call_of(run.layer).output), layer=layer)
+        return self.batched(run, self.inputs if items is None else self.inputs[items])
+
+    def head_scores(self, layer, activations, item):
+        """S_c of one input with each of `activations` (n, ..., K) in place of the output of `layer`.
+
+        Only what follows the layer is computed: TensorFlow drops from the graph what the score does not need.
+        """
+        spec = tf.TensorSpec((None, *activations.shape[1:]), activations.dtype)
+        name = ("head", self.score, str(spec.shape))
+
+        def build(run, _, classes):
+            return run.score(classes, self.score)
+
+        run = program(self.recipe, name, build, spec, _CLASSES, layer=layer, substitute=True)
+
+        def chunk(part):
+            inputs = np.broadcast_to(self.inputs[item], (len(part), *self.inputs.shape[1:]))
+            return run(inputs, part, np.full(len(part), self.targets[item], np.int32))
+
+        return self.batched(chunk, activations)
 
 
 def _finite(values):
@@ -153,6 +203,28 @@ def scores(model, inputs, targets=None, *, score="probability", batch_size=BATCH
     """
     query = Query(model, inputs, targets, score=score, batch_size=batch_size)
     return query.scores().astype(np.float32)
+
+
+def baselines(choice, inputs, name="baseline", middle=None):
+    """Return the values x' that stand for "nothing" in each input, in the shape of `inputs`.
+
+    `choice`: "zero", "mean" (of each input's channels), "blur" (of each input, sigma a tenth of its sides), a finite
+    number, an array in the shape of one input or of all; and "middle" where the method says which value that is.
+    Raises `ValueError` for anything else, naming the argument `name`.
+    """
+    space = tuple(range(1, inputs.ndim - 1))
+    if isinstance(choice, str):
+        mean = inputs.mean(axis=space, keepdims=True)
+        words = {"zero": 0, "mean": mean} | ({} if middle is None else {"middle": middle})
+        if checks.one_of(name, choice, (*words, "blur")) == "blur":
+            return gaussian_filter(inputs, [0, *(inputs.shape[axis] / 10 for axis in space), 0])
+        return np.broadcast_to(np.asarray(words[choice], inputs.dtype), inputs.shape)
+    array = checks.as_array(name, choice)
+    if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+        raise ValueError(f"{name}: got {choice!r}; pass 'zero', 'mean', 'blur', a finite number or an array.")
+    if array.ndim and array.shape not in (inputs.shape, inputs.shape[1:]):
+        raise ValueError(f"{name}: got shape {array.shape}; allowed: {inputs.shape[1:]} or {inputs.shape}.")
+    return np.broadcast_to(array.astype(inputs.dtype), inputs.shape)
 
 
 def resize(maps, shape):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xai import cam, checks, gradients
+from xai import cam, checks, gradients, perturbation
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,46 @@ _ROWS = (
     Method(
         cam.grad_cam, "Grad-CAM", "cam", "map", False, "positive", False, "layer with positions",
         "ReLU(sum_k mean_p(dS_c/dA_k) A_k)", "selvaraju2017",
+    ),
+    Method(
+        cam.grad_cam_plus_plus, "Grad-CAM++", "cam", "map", False, "positive", False, "layer with positions",
+        "ReLU(sum_k w_k A_k), w_k = sum_p a_k ReLU(dS_c/dA_k)", "chattopadhay2018",
+    ),
+    Method(
+        cam.score_cam, "Score-CAM", "cam", "map", False, "positive", False, "layer with positions",
+        "ReLU(sum_k p_c(x * H_k) A_k)", "wang2020",
+    ),
+    Method(
+        cam.ablation_cam, "Ablation-CAM", "cam", "map", False, "positive", False, "layer with positions",
+        "ReLU(sum_k (S_c - S_c(A_k = 0)) A_k)", "desai2020",
+    ),
+    Method(
+        cam.layer_cam, "LayerCAM", "cam", "map", False, "positive", False, "layer with positions",
+        "ReLU(sum_k ReLU(dS_c/dA_k) * A_k)", "jiang2021",
+    ),
+    Method(
+        cam.hires_cam, "HiResCAM", "cam", "map", True, "positive", False, "layer with positions",
+        "sum_k dS_c/dA_k * A_k", "draelos2020",
+    ),
+    Method(
+        cam.guided_grad_cam, "Guided Grad-CAM", "cam", "inputs", True, "magnitude", False, "ReLU",
+        "guided backprop * Grad-CAM", "selvaraju2017",
+    ),
+    Method(
+        perturbation.occlusion, "Occlusion", "perturbation", "map", True, "positive", False, "",
+        "mean over patches of S_c(x) - S_c(x covered)", "zeiler2014",
+    ),
+    Method(
+        perturbation.rise, "RISE", "perturbation", "map", True, "positive", False, "",
+        "1/(n p) sum_i p_c(x * m_i) (m_i - mean m)", "petsiuk2018",
+    ),
+    Method(
+        perturbation.sise, "SISE", "perturbation", "map", False, "positive", False, "layer with positions",
+        "fused blocks of sum_k p_c(x * m_k) m_k", "sattarzadeh2021",
+    ),
+    Method(
+        perturbation.lime, "LIME", "perturbation", "map", True, "positive", False, "",
+        "weighted ridge of p_c on visible segments", "ribeiro2016",
     ),
 )  # fmt: skip
 

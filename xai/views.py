@@ -51,7 +51,7 @@ class Recipe:
 
     base: keras.Model
     shape: tuple  # of one batch of inputs, None where any size will do
-    unit: tuple | None = None  # (layer, channel)
+    unit: tuple | None = None  # (layer, channel); (layer, None): all channels, before ReLU; (layer, "energy")
     relu_rule: str | None = None  # "XaiGuided" or "XaiDeconvnet"
 
 
@@ -203,7 +203,7 @@ def _watched(model, calls, layer=None, substitute=None):
             if threading.get_ident() != tracer:
                 return original(*arguments, **options)
             replaced = substitute is not None and watched is layer
-            output = substitute if replaced else original(*arguments, **options)
+            output = tf.cast(substitute, watched.compute_dtype) if replaced else original(*arguments, **options)
             if tf.is_tensor(output):
                 given = (*arguments, *options.values())
                 calls.append(Call(watched, given[0] if given else None, output))
@@ -253,7 +253,12 @@ class Run:
     def _ending(self, recipe, outputs):
         if recipe.unit:
             layer, channel = recipe.unit
-            return "unit", space_mean(as_float(self.call_of(layer).output)[..., channel : channel + 1])
+            if channel == "energy":
+                A = as_float(self.call_of(layer).output)
+                return "unit", tf.reduce_mean(A**2, axis=tuple(range(1, len(A.shape))))[:, None]
+            if channel is not None:
+                return "unit", space_mean(as_float(self.call_of(layer).output)[..., channel : channel + 1])
+            return "unit", space_mean(self._before_relu(layer))
         if not tf.is_tensor(outputs) or outputs.shape.rank != 2:
             raise ValueError(
                 f"model: its output is {getattr(outputs, 'shape', type(outputs).__name__)}; a classifier ends in one "
@@ -274,6 +279,11 @@ class Run:
         if outputs.shape[-1] == 1:
             return "sigmoid" if kind == "sigmoid" else "one unit", tf.concat([-scores, scores], axis=-1)
         return kind, scores
+
+    def _before_relu(self, layer):
+        """The layer's output before its ReLU, where it ends in one: a unit that is off still has a gradient there."""
+        output = self.call_of(layer).output
+        return as_float(output.op.inputs[0] if output.op.type in RELUS else output)
 
     @property
     def probabilities(self):
