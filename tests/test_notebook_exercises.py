@@ -3,11 +3,13 @@
 The cells are read from the notebooks, so a check that changes there is tested here.
 """
 
+import itertools
 from pathlib import Path
 
 import keras
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 
@@ -257,3 +259,216 @@ def test_saliency_exercise(capsys, saliency_names, number):
     assert saliency_exercise(capsys, saliency_names, number, SALIENCY_SOLUTIONS[number]).endswith(": True")
     for wrong in SALIENCY_WRONG[number]:
         assert saliency_exercise(capsys, saliency_names, number, wrong).endswith(": False")
+
+
+# ---- 05_cam_gradcam
+
+
+@pytest.fixture(scope="module")
+def cam_names():
+    """What the cells before the exercises of chapter 05 leave behind."""
+    model = xu.load_model(ROOT / "models" / "faces.keras")
+    images = xu.load_faces().images
+    chosen, second = model(images).numpy().argsort(axis=1)[:, :-3:-1].T
+    A = keras.Model(model.input, model.get_layer("conv6").output)(images).numpy()
+    W, b = (np.asarray(values) for values in model.get_layer("classes").get_weights())
+    S = xu.scores(model, images, chosen, score="logit")
+    tissue_net = xu.load_model(ROOT / "models" / "tissue_phantom.keras")
+    tiles = xu.tissue_phantom(4, seed=3).images
+    tissue = tissue_net(tiles).numpy().argmax(axis=1)
+    names = {"np": np, "xu": xu, "keras": keras, "model": model, "images": images, "chosen": chosen, "second": second}
+    return names | {"A": A, "W": W, "b": b, "S": S, "tissue_net": tissue_net, "tiles": tiles, "tissue": tissue}
+
+
+# Exercise 2: the mean gradients are 0 and 1: Grad-CAM is A_2; g A = (4, -2) + (1, 2); ReLU(g) A = (4, 0) + (1, 2).
+# Exercise 3: the missing part is the sum of v_jc e_j over the hidden units that are on.
+CAM_ANSWERS = {
+    1: (
+        "np.einsum('nhwk,kn->nhw', A, W[:, chosen] - W[:, second])",
+        ["np.einsum('nhwk,kn->nhw', A, W[:, chosen])", "np.einsum('nhwk,kn->nhw', A, W[:, second] - W[:, chosen])"],
+    ),
+    2: ("[(1, 2), (5, 0), (5, 2)]", ["[(5, 0), (1, 2), (5, 2)]", "[(1, 2), (5, 2), (5, 0)]", "(1, 2)"]),
+    3: (
+        "((hidden(pooled).numpy() > 0) * hidden.bias.numpy() * final.kernel.numpy().T[tissue]).sum(axis=1)",
+        ["(hidden.bias.numpy() * final.kernel.numpy().T[tissue]).sum(axis=1)", "0 * tissue"],
+    ),
+}
+
+
+@pytest.mark.parametrize("number", CAM_ANSWERS)
+def test_cam_exercise(capsys, cam_names, number):
+    cells = nbformat.read(ROOT / "notebooks" / "05_cam_gradcam.ipynb", as_version=4).cells
+    (cell,) = [cell for cell in cells if f"exercise-{number}" in cell.metadata.get("tags", [])]
+    assert cell.source.count("answer = None") == 1
+
+    def says(answer):
+        exec(cell.source.replace("answer = None", f"answer = {answer}"), dict(cam_names))
+        return capsys.readouterr().out.strip()
+
+    right, wrong = CAM_ANSWERS[number]
+    assert says("None") == "not attempted"
+    assert says(right).endswith(": True")
+    assert all(says(answer).endswith(": False") for answer in wrong)
+
+
+# ---- 02_filter_visualization
+
+
+@pytest.fixture(scope="module")
+def filters_chapter():
+    """What the cells before the exercises of chapter 02 leave behind."""
+    model, faces = xu.load_model(ROOT / "models" / "faces.keras"), xu.load_faces()
+    layers = [model.get_layer(name) for name in ("conv1", "conv4")]
+    z = {
+        layer.name: keras.Model(model.input, layer.convolution_op(layer.input, layer.kernel) + layer.bias)
+        for layer in layers
+    }
+    start = (0.5 + 0.1 * np.random.default_rng(0).standard_normal((1, 48, 48, 1))).astype(np.float32)
+
+    def climb(function, x, step, iterations):
+        """Equation (3) for any function of a picture."""
+        for _ in range(iterations):
+            with tf.GradientTape() as tape:
+                tape.watch(x := tf.constant(x))
+                value = function(x)
+            g = tape.gradient(value, x)
+            x = tf.clip_by_value(x + step * g / (tf.norm(g) + 1e-8), 0, 1)
+        return x.numpy()
+
+    census = pd.DataFrame({"sees": {"conv4": 22}})
+    names = {"np": np, "tf": tf, "xu": xu, "itertools": itertools, "model": model, "z": z, "start": start}
+    names |= {"images": faces.images, "names": faces.class_names, "kernels": xu.kernels(model, "conv1")[:, :, 0]}
+    return names | {"census": census, "climb": climb}
+
+
+# Exercise 1: the gradient g of the linear a is the same for every picture: the best is 1 where g > 0 and 0 elsewhere.
+# Exercise 2: 3x3 kernels and poolings before conv4: 3, 4, 8, 12, 14, 22 pixels.
+FILTERS_ANSWERS = {
+    1: (
+        "xu.activation_maximization(model, 'conv1', k, iterations=1, step=1e4)[0]",
+        ["xu.activation_maximization(model, 'conv1', k)[0]", "start", "np.full((1, 48, 48, 1), 2.0)"],
+    ),
+    2: (
+        "climb(lambda x: z['conv4'](x)[0, 6, 6, 0], start, 0.5, 20)",
+        ["start", "xu.activation_maximization(model, 'conv4', 0, iterations=20)[0]"],
+    ),
+    3: (
+        "climb(lambda x: xu.logits(model)(x)[0, 4] - xu.logits(model)(x)[0, 3], images[:1], 0.1, 18)",
+        ["images[:1]", "images[7:8]", "xu.class_model(model, 4, iterations=30)[0]"],
+    ),
+}
+
+
+@pytest.mark.parametrize("number", FILTERS_ANSWERS)
+def test_filters_exercise(capsys, filters_chapter, number):
+    cells = nbformat.read(ROOT / "notebooks" / "02_filter_visualization.ipynb", as_version=4).cells
+    (cell,) = [cell for cell in cells if f"exercise-{number}" in cell.metadata.get("tags", [])]
+    assert cell.source.count("answer = None") == 1
+
+    def says(answer):
+        exec(cell.source.replace("answer = None", f"answer = {answer}"), dict(filters_chapter))
+        return capsys.readouterr().out.strip()
+
+    right, wrong = FILTERS_ANSWERS[number]
+    assert says("None") == "not attempted"
+    assert says(right).endswith(": True")
+    for answer in wrong:
+        assert says(answer).endswith(": False"), answer
+
+
+# ---- 03_lime
+
+
+@pytest.fixture(scope="module")
+def lime_names():
+    """What the cells before the exercises of chapter 03 leave behind, as far as the exercises use it."""
+    cells = nbformat.read(ROOT / "notebooks" / "03_lime.ipynb", as_version=4).cells
+    names = {"np": np, "xu": xu, "fed": []}
+    for defined in ("masked", "fit"):
+        (cell,) = [cell for cell in cells if cell.cell_type == "code" and f"def {defined}(" in cell.source]
+        exec(cell.source[: cell.source.rindex("\n\n\n")], names)
+    model, image = xu.load_model(ROOT / "models" / "faces.keras"), xu.load_faces().images[0]
+    reader = xu.load_model(ROOT / "models" / "mnist1d.keras")
+    signal = m1.split(m1.load_pickle(ROOT / "data" / "MNIST1D.pkl"), "test")[0][0]
+    segments = xu.superpixels(image[None])[0]
+    every = np.array(list(np.ndindex(*[2] * 8)))
+    hidden = names["masked"](signal, np.arange(40) // 5, every, signal.mean())
+    return names | {
+        "model": model, "image": image, "segments": segments, "d": segments.max() + 1, "c": 3,
+        "S": xu.scores(model, image[None], 3), "every": every, "told": [xu.scores(reader, hidden, 0)],
+    }  # fmt: skip
+
+
+# Exercise 1: shown segment 1, S is 1 in one of two masks, else 0: 1/2, the same for 2; b = 1/4 - (1/2 + 1/2) / 2.
+LIME_SOLUTIONS = {
+    1: "answer = (0.5, 0.5, -0.25)",
+    2: "answer = [told[0][every[:, k] == 1].mean() - told[0][every[:, k] == 0].mean() for k in range(8)]",
+    3: "answer = S[0] - answers(model, masked(image, segments, 1 - np.eye(d, dtype=int), image.mean()), c)",
+}
+LIME_WRONG = {
+    1: ["answer = (0.5, 0.5, 0)", "answer = (1, 1, -1)"],
+    2: ["answer = fit(every, told[0])[0]", "answer = [told[0][every[:, k] == 1].mean() for k in range(8)]"],
+    3: [
+        "answer = answers(model, masked(image, segments, 1 - np.eye(d, dtype=int), image.mean()), c)",
+        "answer = S[0] - answers(model, masked(image, segments, np.eye(d, dtype=int), image.mean()), c)",
+    ],
+}
+
+
+@pytest.mark.parametrize("number", LIME_SOLUTIONS)
+def test_lime_exercise(capsys, lime_names, number):
+    cells = nbformat.read(ROOT / "notebooks" / "03_lime.ipynb", as_version=4).cells
+    (cell,) = [cell for cell in cells if f"exercise-{number}" in cell.metadata.get("tags", [])]
+    assert cell.source.count("answer = None") == 1
+
+    def says(solution):
+        exec(cell.source.replace("answer = None", solution), dict(lime_names))
+        return capsys.readouterr().out.strip()
+
+    assert says("answer = None") == "not attempted"
+    assert says(LIME_SOLUTIONS[number]).endswith(": True")
+    for wrong in LIME_WRONG[number]:
+        assert says(wrong).endswith(": False")
+
+
+# ---- 04_occlusion
+
+
+@pytest.fixture(scope="module")
+def occlusion_names():
+    """What the cells before the exercises of chapter 04 leave behind, run from the notebook where they define it."""
+    cells = nbformat.read(ROOT / "notebooks" / "04_occlusion.ipynb", as_version=4).cells
+    model, images = xu.load_model(ROOT / "models" / "faces.keras"), xu.load_faces().images[:1]
+    names = {"np": np, "pd": pd, "xu": xu, "keras": keras, "model": model, "images": images}
+    names["c"] = int(np.argmax(model(images)[0]))
+    for wanted in ("def windows(", "bent = ", "def mask("):
+        (cell,) = [cell for cell in cells if cell.cell_type == "code" and wanted in cell.source]
+        exec(cell.source[cell.source.index(wanted) :], names)
+    return names
+
+
+# Exercise 1: stride 4 starts at 0, 4, ..., 40: 11 places; stride 3 at 0, 3, ..., 39 and at 40: 15 places; squared.
+# Exercise 2: |1 - 0.5| - |0.5 - 0.5|, min(1, 0.5) - min(0.5, 0.5), 1 - 0.5.
+OCCLUSION_ANSWERS = {
+    1: ("(121, 225)", ["(121, 196)", "(144, 225)", "(11, 15)"]),
+    2: ("(0.5, 0, 0.5)", ["(0, 0.5, 1)", "(0.5, 0.5, 0.5)"]),
+    3: ("np.tensordot(answers, three, 1) / (3 * 0.5)", ["small", "np.tensordot(answers, three, 1) / 3"]),
+}
+
+
+@pytest.mark.parametrize("number", OCCLUSION_ANSWERS)
+def test_occlusion_exercise(capsys, occlusion_names, number):
+    cells = nbformat.read(ROOT / "notebooks" / "04_occlusion.ipynb", as_version=4).cells
+    (cell,) = [cell for cell in cells if f"exercise-{number}" in cell.metadata.get("tags", [])]
+    assert cell.source.count("answer = None") == 1
+    capsys.readouterr()
+
+    def says(answer):
+        exec(cell.source.replace("answer = None", f"answer = {answer}"), dict(occlusion_names))
+        return capsys.readouterr().out.strip()
+
+    right, wrong = OCCLUSION_ANSWERS[number]
+    assert says("None") == "not attempted"
+    assert says(right).endswith(": True")
+    for answer in wrong:
+        assert says(answer).endswith(": False"), answer
