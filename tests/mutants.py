@@ -439,8 +439,8 @@ GROUPS = {
     ),
     "kernels and activations": group(
         "test_features.py", "kernels",
-        (FEATURES, "return np.array(weights, np.float32)", "return np.array(weights, np.float32)[::-1]"),
-        (FEATURES, "return np.array(weights, np.float32)", "return np.array(weights, np.float32).swapaxes(-1, -2)"),
+        (FEATURES, "return np.array(weights.numpy(), np.float32)", "return np.array(weights.numpy(), np.float32)[::-1]"),
+        (FEATURES, "return np.array(weights.numpy(), np.float32)", "return np.array(weights.numpy(), np.float32).swapaxes(-1, -2)"),
         (FEATURES, "len(weights.shape) < 3", "len(weights.shape) < 2"),
         (FEATURES, "query.activation(find_layer(query.recipe, layer).layer)",
          "query.activation(find_layer(query.recipe, None).layer)"),

@@ -41,7 +41,8 @@ import xai_utils as xu"""
 
 # What every notebook is made from, beside its own cells.
 SOURCES = ("xai/**/*.py", "*_utils.py", "data/MNIST1D.pkl", "models/*.keras", "models/*.json")
-SOURCES += ("results/**/*.csv", "requirements.txt", "tools/notebooks.py")
+SOURCES += ("requirements.txt", "tools/notebooks.py")
+RESULTS = "results/**/*.csv"  # count for the notebooks that read a table from there
 TEXT = {".py", ".txt", ".json", ".csv"}
 
 
@@ -59,11 +60,13 @@ def found() -> list[Path]:
 
 
 def source_digest(notebook: Path, root: Path = ROOT) -> str:
-    """SHA-256 of the cells' sources and tags and of every file in SOURCES; stored outputs do not count."""
+    """SHA-256 of the cells' sources and tags and of every file that they depend on; stored outputs do not count."""
     cells = nbformat.read(notebook, as_version=4).cells
+    reads_results = any(cell.cell_type == "code" and "results" in cell.source for cell in cells)
+    patterns = (*SOURCES, RESULTS) if reads_results else SOURCES
     parts = [[cell.cell_type, cell.source, cell.metadata.get("tags", [])] for cell in cells]
     whole = hashlib.sha256(json.dumps(parts).encode())
-    for path in sorted(path for pattern in SOURCES for path in root.glob(pattern)):
+    for path in sorted(path for pattern in patterns for path in root.glob(pattern)):
         content = path.read_bytes()
         if path.suffix in TEXT:
             content = content.replace(b"\r\n", b"\n")  # a checkout on Windows

@@ -1,0 +1,142 @@
+"""The parity table: every row met or explained, its page rendered from it; the PyTorch twin that Captum explains."""
+
+import ast
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tools import parity
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def table():
+    return parity.read()
+
+
+# --- the committed table ----------------------------------------------------------------------------------------
+
+
+def test_every_row_is_met_or_has_a_reason(table):
+    assert set(table["met"]) <= {"yes", "adapted", "none"}
+    met = table[table["met"] == "yes"]
+    assert len(met) > 60 and (met["difference"].astype(float) <= parity.THRESHOLD).all()
+    apart = table[table["met"] == "adapted"]
+    assert (apart["difference"].astype(float) > parity.THRESHOLD).all()
+    assert (apart["adapted"].astype(float) <= parity.THRESHOLD).all()
+    assert (table[table["met"] != "yes"]["reason"].str.len() > 10).all()
+
+
+def test_the_twin_of_the_table_computes_what_keras_computes(table):
+    twins = table[table["method"] == "logits"]
+    assert set(twins["network"]) == set(table["network"])
+    assert (twins["difference"].astype(float) <= 1e-5).all()
+
+
+def test_the_page_is_what_the_table_renders_to(table):
+    assert parity.PAGE.read_text(encoding="utf-8") == parity.page(table)
+
+
+def test_the_versions_of_the_table_are_the_pinned_ones(table):
+    pins = {}
+    for name in ("requirements.txt", "requirements-peers.txt"):
+        for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
+            pin = Requirement(line)
+            pins.setdefault(canonicalize_name(pin.name), str(pin.specifier).removeprefix("=="))
+    pinned = {title: pins[canonicalize_name(key)] for key, title in parity.TITLES.items()}
+    assert dict(zip(table["peer"], table["version"], strict=True)) == pinned
+
+
+# --- what the numbers mean --------------------------------------------------------------------------------------
+
+
+def test_the_difference_is_of_the_worst_input_by_hand():
+    """Inputs of largest value 4 and 10, apart by 1 and 1: 1/4."""
+    theirs = np.array([[4.0, -1], [-10, 3]])
+    assert parity.relative_difference(theirs + [[0, 1], [1, 0]], theirs) == 0.25
+    assert parity.relative_difference(np.zeros((1, 2)), np.zeros((1, 2))) == 0
+    assert parity.relative_difference(np.ones((1, 2)), np.zeros((1, 2))) == np.inf
+
+
+def test_verdicts():
+    assert parity.verdict(1e-6, None) == "yes"
+    assert parity.verdict(0.3, 1e-6) == "adapted"
+    assert parity.verdict(0.3, None) == parity.verdict(0.3, 2e-4) == "no"
+    assert parity.verdict(np.nan, None) == "no"
+
+
+def test_blocks_by_hand():
+    assert parity.blocks((2, 4), (1, 2)).tolist() == [[0, 0, 1, 1], [2, 2, 3, 3]]
+    assert parity.blocks((6,), (2,)).tolist() == [0, 0, 1, 1, 2, 2]
+
+
+# --- the other environment --------------------------------------------------------------------------------------
+
+
+def test_the_peers_are_pinned_without_addresses():
+    text = parity.REQUIREMENTS.read_text(encoding="utf-8")
+    assert "://" not in text and "@" not in text
+    assert all(str(Requirement(line).specifier).startswith("==") for line in text.splitlines())
+
+
+def test_every_library_that_a_peer_imports_is_pinned_for_it():
+    ours = {"tools", "xai", "xai_utils"}
+    for path in (ROOT / "tools" / "peers").glob("with_*.py"):
+        found = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) else []
+            found |= {name.split(".")[0] for name in names}
+        inside = path.stem.removeprefix("with_") in parity.HERE
+        pins = (ROOT / ("requirements.txt" if inside else "requirements-peers.txt")).read_text(encoding="utf-8")
+        pinned = {canonicalize_name(Requirement(line).name) for line in pins.splitlines()}
+        pinned |= {"sklearn"} if "scikit-learn" in pinned else set()
+        pinned |= {"tensorflow"} if "tensorflow-cpu" in pinned else set()
+        missing = {canonicalize_name(name) for name in found - ours - set(sys.stdlib_module_names)} - pinned
+        assert not missing, f"{path.name}: {missing}"
+
+
+TWIN = """
+import keras, numpy as np, torch
+from keras import layers
+from tools.peers.twin import to_torch, twin
+
+def check(shape, *parts):
+    model = keras.Sequential([keras.Input(shape), *parts])
+    generator = np.random.default_rng(0)
+    for variable in model.weights:
+        variable.assign(generator.normal(0, 0.3, variable.shape))
+    x = generator.normal(size=(3, *shape)).astype("float32")
+    theirs = model(x).numpy()
+    found = twin(model)(to_torch(x)).detach().numpy()
+    assert np.abs(found - theirs).max() <= 1e-5 * np.abs(theirs).max() > 0, (found, theirs)
+
+C1, C2 = layers.Conv1D, layers.Conv2D
+check((9, 7, 2), C2(4, 3, activation="relu"), layers.MaxPooling2D(2), layers.Flatten(), layers.Dense(5))
+check((9, 8, 2), C2(4, (5, 2), strides=(2, 3), padding="same"), layers.ReLU(), layers.Flatten(), layers.Dense(5))
+check((8, 8, 1), C2(4, 3, dilation_rate=2, padding="same"), layers.GlobalAveragePooling2D(), layers.Dense(3))
+check((11, 3), C1(4, 4, strides=2, padding="same", activation="relu"), layers.MaxPooling1D(2, 1),
+      C1(5, 3, use_bias=False), layers.Dropout(0.5), layers.Flatten(), layers.Dense(6, activation="relu"))
+try:
+    check((4, 4, 1), layers.Flatten(), layers.Dense(3, activation="softmax"))
+except ValueError as refused:
+    assert "softmax" in str(refused)
+else:
+    raise AssertionError("a softmax must be refused")
+"""
+
+
+def test_the_twin_equals_keras_on_every_kind_of_layer():
+    peers = parity.VENV / "bin" / "python"
+    python = sys.executable if find_spec("torch") else str(peers) if peers.exists() else None
+    if python is None:
+        pytest.skip("PyTorch is in the environment of `make parity` only")
+    done = subprocess.run([python, "-c", TWIN], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
