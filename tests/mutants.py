@@ -59,6 +59,7 @@ LAYER = "return np.maximum((np.maximum(gradient, 0) * A).sum(axis=-1), 0)"
 HIRES = "raw = (gradient * A).sum(axis=-1)\n        return np.maximum(raw, 0) if relu else raw"
 GUIDED_PRODUCT = "score=score, batch_size=batch_size) * coarse[..., None]"
 RISE_MAP = "((change - sums.reshape(-1, *[1] * len(space)) * mean) / (masks * p))"
+COPIED = "return np.array(weights.numpy(), np.float32)"
 SEEN = "return query.inputs[item] * mask + hidden * (1 - mask)"
 PLACES = "places = (np.arange(side) + generator.integers(cell) + 0.5) * cells / ((cells + (cell > 1)) * cell) - 0.5"
 DRAWS = "np.random.default_rng(seed).integers(0, 2, (samples, own.max() + 1), np.int8)"
@@ -439,8 +440,8 @@ GROUPS = {
     ),
     "kernels and activations": group(
         "test_features.py", "kernels",
-        (FEATURES, "return np.array(weights.numpy(), np.float32)", "return np.array(weights.numpy(), np.float32)[::-1]"),
-        (FEATURES, "return np.array(weights.numpy(), np.float32)", "return np.array(weights.numpy(), np.float32).swapaxes(-1, -2)"),
+        (FEATURES, COPIED, COPIED + "[::-1]"),
+        (FEATURES, COPIED, COPIED + ".swapaxes(-1, -2)"),
         (FEATURES, "len(weights.shape) < 3", "len(weights.shape) < 2"),
         (FEATURES, "query.activation(find_layer(query.recipe, layer).layer)",
          "query.activation(find_layer(query.recipe, None).layer)"),

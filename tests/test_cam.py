@@ -534,7 +534,7 @@ def test_score_cam_fills_what_the_mask_hides():
     """The net of the example above with fill f: through H_k the head reads x H_k + f (1 - H_k), here by hand."""
     x_1, x_2 = np.array([[0.0, 1], [0, 1]]), np.array([[0.0, 0], [0, 2]])
     x = np.stack([np.stack([x_1, x_2], axis=-1), np.stack([x_1, 2 * x_2], axis=-1)]).astype("float32")
-    fill = np.stack([np.full((2, 2, 2), 3.0), np.full((2, 2, 2), 0.5)])
+    fill = np.stack([np.full((2, 2, 2), [3.0, 1.0]), np.full((2, 2, 2), [0.5, -1.0])])  # unlike each other
     wanted = []
     for item in range(2):
         total = 0
@@ -546,7 +546,7 @@ def test_score_cam_fills_what_the_mask_hides():
         wanted.append(total)
     got = xu.score_cam(three_maps(), x, 1, layer="maps", upsample=False, fill=fill)
     np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-6)
-    got = xu.score_cam(three_maps(), x[1:], 1, layer="maps", upsample=False, fill=0.5)
+    got = xu.score_cam(three_maps(), x[1:], 1, layer="maps", upsample=False, fill=fill[1])
     np.testing.assert_allclose(got, wanted[1:], rtol=1e-4, atol=1e-6)
 
 

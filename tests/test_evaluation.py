@@ -206,6 +206,34 @@ def test_committed_results_belong_to_the_committed_network(name):
     assert tables.is_current(name), f"results/{name}.csv was made by another network or other settings: make evaluation"
 
 
+@pytest.mark.parametrize("name", ["tissue_phantom", "hmt"])
+def test_the_table_of_all_methods_agrees_with_that_of_six_where_both_have_an_item(name):
+    """Other batches, other code for the fill, one colour: the same map of the same item has the same scores."""
+    few, every = (pd.read_csv(tables.RESULTS / f"{stem}.csv") for stem in (name, f"{name}_all"))
+    few = few[few["metric"].isin(["evidence_mass", "average_drop_grey"])].replace("average_drop_grey", "average_drop")
+    both = every[every["method"].isin([*tables.METHODS, "edge", "centre"])].merge(few, on=["method", "metric", "item"])
+    assert set(both["item"]) == set(every["item"]) and set(both["method"]) > set(tables.METHODS)
+    near = np.isclose(both["value_x"], both["value_y"], rtol=0.01, atol=0.005)
+    assert near.mean() > 0.98, both[~near]  # a pixel at the edge of the top 15 % may fall on either side
+
+
+def test_a_table_takes_every_nth_item_and_names_it_by_its_place_in_the_data(monkeypatch):
+    phantom = xu.tissue_phantom(6, seed=3)
+    settings = {"methods": ("gradient_x_input",), "options": {}, "starts": {"mean": "mean"}}
+    settings |= {"fraction": 0.15, "fill": "grey", "seed": 0}
+    tiny = tables.Table("tissue_phantom", lambda: (phantom.images, phantom.masks), "", settings, 2, 2, ("white",))
+    monkeypatch.setattr(tables, "TABLES", {"tiny": tiny})
+    table = tables.make("tiny").set_index(["method", "metric", "item"])["value"]
+    items = table.index.to_frame(index=False).groupby(["method", "metric"])["item"].apply(list)
+    assert items["gradient_x_input", "evidence_mass"] == items["edge", "average_drop"] == [0, 2, 4]
+    others = [("gradient_x_input", "average_drop_white"), ("integrated_gradients_mean", "evidence_mass")]
+    assert [items[other] for other in others] == [[0, 4], [0, 4]]
+    model, grey = xu.load_model(tables.ROOT / "models" / "tissue_phantom.keras"), float(phantom.images.mean())
+    for metric, fill in {"average_drop": grey, "average_drop_white": 1.0}.items():
+        alone = xu.evaluate(model, phantom.images[4:5], None, settings["methods"], ("average_drop",), fill=fill)
+        assert table["gradient_x_input", metric, 4] == pytest.approx(alone["value"][0], rel=1e-3)
+
+
 def test_a_table_is_kept_until_its_network_settings_or_bytes_change(tmp_path, monkeypatch):
     table = frame_of(a=[1.5, 2.25])
     assert not tables.is_current("tissue_phantom", tmp_path)
