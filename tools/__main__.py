@@ -27,6 +27,7 @@ HELP = {
     "models": "train the networks again (models/train.py)",
     "evaluation": "score the methods on whole test sets into results/ (what is up to date is kept)",
     "mutants": "break each method in turn and see which test catches it",
+    "parity": "compare the methods with other libraries (a second environment, .venv-peers)",
     "lint": "ruff on code and notebooks",
     "edition": "refresh stored outputs of changed notebooks, report/figures/, report/report.pdf, README.md",
     "readme": "write the tables of README.md from METHODS, the notebooks and the cards of the networks",
@@ -91,6 +92,12 @@ def evaluation() -> int:
     return 0
 
 
+def parity() -> int:
+    from tools import parity as comparison
+
+    return comparison.main()
+
+
 def latex() -> int:
     from tools import report as pdf
 
@@ -135,6 +142,7 @@ INSIDE = {
     "models": lambda: python("models/train.py"),
     "evaluation": evaluation,
     "mutants": lambda: python("tests/mutants.py"),
+    "parity": parity,
     "lint": lambda: python("-m", "ruff", "check", ".") or python("-m", "ruff", "format", "--check", "."),
     "edition": edition,
     "readme": readme,

@@ -8,6 +8,8 @@ import datetime
 import hashlib
 import json
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,6 +21,20 @@ STEPS = 18
 OPTIONS = {"integrated_gradients": {"steps": STEPS, "baseline": 1.0}, "smooth_grad": {"samples": 10}}
 STARTS = {"black": 0.0, "mean": "mean"}  # other baselines of Integrated Gradients than white
 SETTINGS = {"methods": METHODS, "options": OPTIONS, "starts": STARTS, "fraction": 0.15, "fill": 0.0, "seed": 0}
+
+# The tables of all methods: one fill, the mean of all items, and the mean colour where a method hides or covers.
+ALL_METHODS = METHODS + ("grad_cam_plus_plus", "layer_cam", "hires_cam", "score_cam", "ablation_cam")
+ALL_METHODS += ("guided_grad_cam", "var_grad", "deconvnet", "occlusion", "rise", "sise", "lime")
+ALL_OPTIONS = OPTIONS | {
+    "var_grad": {"samples": 10},
+    "score_cam": {"fill": "mean"},
+    "occlusion": {"patch": 30, "stride": 15, "fill": "mean"},
+    "rise": {"masks": 200, "fill": "mean"},
+    "sise": {"fill": "mean"},
+    "lime": {"samples": 200, "segments": 60, "fill": "mean"},
+}
+ALL_SETTINGS = {"methods": ALL_METHODS, "options": ALL_OPTIONS, "starts": {"mean": "mean"}}
+ALL_SETTINGS |= {"fraction": 0.15, "fill": "grey", "seed": 0}
 
 
 def hmt():
@@ -36,10 +52,26 @@ def tissue_phantom():
     return phantom.images, phantom.masks
 
 
-# name of the table: (its data, what the note says of it, other baselines and fills are tried on every n-th item)
+@dataclass(frozen=True)
+class Table:
+    """One table: a network, its data, how the methods are called, and which items of the data it takes."""
+
+    network: str
+    data: Callable
+    note: str  # what the data are
+    settings: dict
+    every: int = 1  # the items of the table: every n-th
+    others_on_every: int = 1  # of these, the items for other baselines and other fills
+    fills: tuple = ("white", "grey")  # the other fills
+
+
+TISSUE = ("tissue_phantom", tissue_phantom, "xai.phantoms.tissue_phantom(100, seed=3), generated")
+HMT = ("hmt", hmt, "H&E tiles, test part (Kather et al. 2016, doi:10.5281/zenodo.53169, CC BY 4.0)")
 TABLES = {
-    "tissue_phantom": (tissue_phantom, "xai.phantoms.tissue_phantom(100, seed=3), generated", 1),
-    "hmt": (hmt, "H&E tiles, test part (Kather et al. 2016, doi:10.5281/zenodo.53169, CC BY 4.0)", 4),
+    "tissue_phantom": Table(*TISSUE, SETTINGS),
+    "hmt": Table(*HMT, SETTINGS, others_on_every=4),
+    "tissue_phantom_all": Table(*TISSUE, ALL_SETTINGS, every=2, fills=()),
+    "hmt_all": Table(*HMT, ALL_SETTINGS, every=12, fills=()),
 }
 
 
@@ -49,10 +81,11 @@ def digest(path: Path) -> str:
 
 def settings(name: str) -> dict:
     """What decides whether a table is up to date, as JSON gives it back."""
-    model = f"models/{name}.keras"
-    _, data, every = TABLES[name]
-    wanted = {"data": data, "others_on_every": every, "model": model, "model_sha256": digest(ROOT / model)}
-    return json.loads(json.dumps(wanted | SETTINGS))
+    table = TABLES[name]
+    model = f"models/{table.network}.keras"
+    wanted = {"data": table.note, "others_on_every": table.others_on_every, "model": model}
+    wanted |= {"every": table.every} if table.every > 1 else {}
+    return json.loads(json.dumps(wanted | {"model_sha256": digest(ROOT / model)} | table.settings))
 
 
 def is_current(name: str, folder: Path = RESULTS) -> bool:
@@ -70,20 +103,27 @@ def make(name: str):
 
     import xai_utils as xu
 
-    inputs, masks = TABLES[name][0]()
-    some = slice(None, None, TABLES[name][2])
-    few, few_masks = inputs[some], None if masks is None else masks[some]
-    model = xu.load_model(ROOT / "models" / f"{name}.keras")
-    common = {"fraction": SETTINGS["fraction"], "seed": SETTINGS["seed"]}
-    parts = [xu.evaluate(model, inputs, None, METHODS, masks=masks, options=OPTIONS, fill=SETTINGS["fill"], **common)]
-    for word, start in STARTS.items():
+    table, chosen = TABLES[name], TABLES[name].settings
+    inputs, masks = table.data()
+    fills = {0.0: 0.0, "white": 1.0, "grey": float(inputs.mean())}
+    model = xu.load_model(ROOT / "models" / f"{table.network}.keras")
+
+    def score(step, methods, options, fill, metrics=None):
+        """Every `step`-th item; `item` counts all items of the data."""
+        given = masks[::step] if masks is not None and metrics is None else None
+        common = {"fraction": chosen["fraction"], "seed": chosen["seed"], "fill": fills[fill], "options": options}
+        part = xu.evaluate(model, inputs[::step], None, methods, metrics, given, **common)
+        return part.assign(item=part["item"] * step)
+
+    few = table.every * table.others_on_every
+    parts = [score(table.every, chosen["methods"], chosen["options"], chosen["fill"])]
+    for word, start in chosen["starts"].items():
         options = {"integrated_gradients": {"steps": STEPS, "baseline": start}}
-        part = xu.evaluate(model, few, None, tuple(options), masks=few_masks, options=options, **common)
-        part = part[part["method"].isin(tuple(options))]
-        parts.append(part.assign(method=f"integrated_gradients_{word}", item=part["item"] * some.step))
-    for word, fill in {"white": 1.0, "grey": float(inputs.mean())}.items():
-        part = xu.evaluate(model, few, None, METHODS, ("average_drop",), options=OPTIONS, fill=fill, **common)
-        parts.append(part.assign(metric=f"average_drop_{word}", item=part["item"] * some.step))
+        part = score(few, tuple(options), options, chosen["fill"])
+        parts.append(part[part["method"].isin(tuple(options))].assign(method=f"integrated_gradients_{word}"))
+    for word in table.fills:
+        part = score(few, chosen["methods"], chosen["options"], word, ("average_drop",))
+        parts.append(part.assign(metric=f"average_drop_{word}"))
     return pd.concat(parts)
 
 

@@ -1,0 +1,141 @@
+"""Our maps of a case, and what becomes of them when one step is done as another library does it."""
+
+from functools import cached_property
+
+import numpy as np
+import tensorflow as tf
+
+import xai_utils as xu
+from tools.peers.case import ALPHA, KERNEL_WIDTH, NOISE
+from xai.core import Query
+
+
+class Ours:
+    """Our maps of one case: `ours("saliency")` calls `xu.saliency`; every map is computed once."""
+
+    def __init__(self, case):
+        self.case, self.model = case, case.network("model")
+        self.found = {}
+
+    def __call__(self, method, **options):
+        key = (method, *sorted(options.items()))
+        if key not in self.found:
+            case = self.case
+            self.found[key] = getattr(xu, method)(self.model, case.inputs, case.targets, **options)
+        return self.found[key]
+
+    @cached_property
+    def logits(self):
+        return np.stack(
+            [xu.scores(self.model, self.case.inputs, c, score="logit") for c in range(self.case.one_hot.shape[1])], 1
+        )
+
+    def cam(self, method, **options):
+        """On the layer's own grid unless told otherwise."""
+        return self(method, layer=str(self.case.layer), **({"upsample": False} | options))
+
+    def smooth(self, method):
+        return self(method, samples=self.case.noise.shape[1], noise=NOISE)
+
+    def occlusion(self, parts, patch=None):
+        patch = self.case.patch if patch is None else patch
+        options = {"patch": tuple(patch.tolist()), "stride": tuple(np.maximum(patch // parts, 1).tolist())}
+        return self("occlusion", fill=float(self.case.fill), **options)
+
+    def lime(self, fill):
+        case = self.case
+        options = {"samples": len(case.visible), "alpha": ALPHA, "kernel_width": KERNEL_WIDTH, "fill": fill}
+        return xu.lime(self.model, case.inputs, case.targets, segments=case.segments, **options)
+
+    def integrated(self, nodes, weights):
+        """Integrated Gradients from 0 by another rule: x * sum_k w_k dS_c/dx (a_k x)."""
+        case = self.case
+        gradients = [xu.saliency(self.model, (a * case.inputs).astype("float32"), case.targets) for a in nodes]
+        return case.inputs * np.tensordot(weights, gradients, 1)
+
+
+# --- their ways -------------------------------------------------------------------------------------------------
+
+
+def summed(maps):
+    """One value per position of a map in the shape of the inputs."""
+    return maps.sum(axis=-1)
+
+
+def shown(maps):
+    """|M|, the largest channel, scaled to [0, 1]."""
+    maps = np.abs(maps).max(axis=-1)
+    axes = tuple(range(1, maps.ndim))
+    low, high = maps.min(axis=axes, keepdims=True), maps.max(axis=axes, keepdims=True)
+    return (maps - low) / (high - low)
+
+
+def by_largest(maps):
+    return maps / maps.max(axis=tuple(range(1, maps.ndim)), keepdims=True)
+
+
+def bicubic(maps, ours):
+    return tf.image.resize(maps[..., None], ours.case.inputs.shape[1:-1], "bicubic").numpy()[..., 0]
+
+
+def trapezoid(n):
+    """n nodes from 0 to 1."""
+    weights = np.full(n, 1 / (n - 1))
+    weights[[0, -1]] /= 2
+    return np.linspace(0, 1, n), weights
+
+
+def all_nodes_alike(n):
+    """n nodes from 0 to 1, the ends with full weight."""
+    return np.linspace(0, 1, n), np.full(n, 1 / n)
+
+
+def grad_cam_plus_plus_of_the_program(ours):
+    """a_k(p) divided by their sum over p, and the factor exp(S_c) kept, as in the authors' program."""
+    case = ours.case
+    query = Query(ours.model, case.inputs, case.targets)
+
+    def combine(A, g, _):
+        space = tuple(range(1, A.ndim - 1))
+        shares = np.where(g != 0, 1 / (2 + g * A.sum(axis=space, keepdims=True)), 0)
+        total = shares.sum(axis=space, keepdims=True)
+        weights = (shares / np.where(total == 0, 1, total) * np.maximum(g, 0)).sum(axis=space)
+        return np.maximum(np.einsum("n...k,nk->n...", A, weights), 0)
+
+    factor = np.exp(xu.scores(ours.model, case.inputs, case.targets, score="logit"))
+    return query.maps(query.layer(str(case.layer)), combine) * factor.reshape(-1, *[1] * (case.inputs.ndim - 2))
+
+
+def times_covered(space, patch, stride):
+    """How many windows contain each position."""
+    times = np.ones(())
+    for side, size, step in zip(space, patch, stride, strict=True):
+        along = np.zeros(side)
+        for start in range(0, side - size + 1, step):
+            along[start : start + size] += 1
+        times = np.multiply.outer(times, along)
+    return times
+
+
+def overlapping_sum(ours, parts, patch=None):
+    patch = ours.case.patch if patch is None else patch
+    times = times_covered(ours.case.inputs.shape[1:-1], patch, np.maximum(patch // parts, 1))
+    return ours.occlusion(parts, patch) * times
+
+
+def half(ours):
+    """The side of PAIR's window, which is a square and moves by one."""
+    side = ours.case.inputs.shape[1] // 2
+    return np.full(ours.case.inputs.ndim - 2, side)
+
+
+def rise(ours):
+    return ours("rise", masks=len(ours.case.masks))
+
+
+def rise_as_a_mean(ours):
+    """sum S m / sum m = p M / mean m + mean S."""
+    case = ours.case
+    seen = [xu.scores(ours.model, x * case.masks[..., None], c) for x, c in zip(case.inputs, case.targets, strict=True)]
+    mean = np.mean(seen, axis=1).reshape(-1, *[1] * (case.inputs.ndim - 2))
+    return 0.5 * rise(ours) / case.masks.mean(axis=0) + mean
