@@ -414,10 +414,11 @@ def test_a_log_is_read_for_references_citations_labels_and_boxes():
 
 
 def test_values_become_definitions_with_special_characters_escaped():
-    text = report.values_tex({"b-1": "94.3 %\n", "a": r"$10^{-3}$ \% of x_1 & #2"})
+    text = report.values_tex({"b-1": "94.3 %\n", "a": r"$10^{-3}$ \% of x_1 & #2", "c": "-0.5"})
     assert text.removeprefix(report.VAL_MACRO).splitlines() == [
         r"\expandafter\def\csname val:a\endcsname{$10^{-3}$ \% of x\_1 \& \#2}",
         r"\expandafter\def\csname val:b-1\endcsname{94.3 \%}",
+        r"\expandafter\def\csname val:c\endcsname{$-$0.5}",
     ]
 
 

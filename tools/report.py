@@ -40,10 +40,11 @@ def collect(folders: list[Path]) -> dict[tuple[str, str], Path]:
 
 
 def values_tex(values: dict[str, str]) -> str:
-    r"""One definition for each value: plain text, in which % & # _ are escaped and maths may stand."""
+    r"""One definition for each value: plain text; % & # _ are escaped, a leading minus becomes one, maths may stand."""
     lines = [VAL_MACRO]
     for name, text in sorted(values.items()):
         escaped = re.sub(r"(?<!\\)([%&#_])", r"\\\1", text.strip())
+        escaped = re.sub(r"^-(?=\d)", "$-$", escaped)
         lines.append(rf"\expandafter\def\csname val:{name}\endcsname{{{escaped}}}" + "\n")
     return "".join(lines)
 
