@@ -20,6 +20,7 @@ ROOT = environment.ROOT
 HELP = {
     "help": "print this list",
     "report": "set up .venv, execute the notebooks into build/, write build/report/report.pdf",
+    "template": "typeset the blank of the report for students, build/template/template.pdf",
     "test": "unit tests, and every notebook executed again and compared with its stored outputs",
     "lab": "open the notebooks in JupyterLab",
     "latex": "install the Debian packages of apt.txt that the report needs (asks for sudo)",
@@ -65,6 +66,13 @@ def report() -> int:
     started = time.monotonic()
     notebooks.execute_all()
     pdf.build(started)
+    return 0
+
+
+def template() -> int:
+    from tools import report as pdf
+
+    print(f"template: build/template/template.pdf, {pdf.template()} pages")
     return 0
 
 
@@ -136,6 +144,7 @@ def data() -> int:
 OUTSIDE = {"help": show_help, "latex": latex, "environment": write_environment, "clean": clean}
 INSIDE = {
     "report": report,
+    "template": template,
     "test": lambda: python("-m", "pytest", "--nbval"),
     "lab": lab,
     "data": data,

@@ -1,7 +1,8 @@
 r"""Assemble build/report/ from what the notebooks wrote, and typeset it with latexmk.
 
 figures/ holds the committed figures overlaid by those just made; tables/ the tables; values.tex every value,
-quoted in the text as \val{NAME}, where an unknown name stops the build.
+quoted in the text as \val{NAME}, where an unknown name stops the build. build/template/ holds the blank of the
+report for students, which needs no notebook.
 """
 
 import os
@@ -17,6 +18,7 @@ from tools.notebooks import DATE, found
 
 SOURCE = ROOT / "report"
 BUILD = ROOT / "build" / "report"
+TEMPLATE = ROOT / "build" / "template"
 KINDS = ("figures", "values", "tables")
 OVERFULL_LIMIT = 5.0  # points
 LATEX_SIZE = "186 MB to download, 484 MB on disk"
@@ -71,7 +73,7 @@ def missing_latex() -> list[str]:
     programs = [name for name in ("latexmk", "pdflatex", "bibtex") if not shutil.which(name)]
     if programs or not shutil.which("kpsewhich"):
         return programs
-    text = (SOURCE / "report.tex").read_text(encoding="utf-8")
+    text = "".join((SOURCE / name).read_text(encoding="utf-8") for name in ("report.tex", "template/template.tex"))
     groups = re.findall(r"^\\usepackage(?:\[[^]]*\])?\{([^}]*)\}", text, re.MULTILINE)
     styles = [f"{name.strip()}.sty" for group in groups for name in group.split(",")]
     there = subprocess.run(["kpsewhich", *styles], capture_output=True, text=True).stdout.split()
@@ -110,20 +112,20 @@ def pages(log: str) -> int:
     return int(re.search(r"Output written on .*?\((\d+) page", log, re.DOTALL).group(1))
 
 
-def typeset() -> int:
-    """Run latexmk in build/report/; the number of pages, or an error with the reason from the log."""
+def typeset(folder: Path = BUILD, name: str = "report") -> int:
+    """Run latexmk on NAME.tex in `folder`; the number of pages, or an error with the reason from the log."""
     environ = {**os.environ, "SOURCE_DATE_EPOCH": DATE, "FORCE_SOURCE_DATE": "1", "max_print_line": "1000"}
-    command = ["latexmk", "-pdf", "-interaction=nonstopmode", "-halt-on-error", "report.tex"]
-    run = subprocess.run(command, cwd=BUILD, env=environ, capture_output=True, text=True, errors="replace")
-    write(BUILD / "latexmk.txt", run.stdout + run.stderr)
-    path = BUILD / "report.log"
+    command = ["latexmk", "-pdf", "-interaction=nonstopmode", "-halt-on-error", f"{name}.tex"]
+    run = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, errors="replace")
+    write(folder / "latexmk.txt", run.stdout + run.stderr)
+    path = folder / f"{name}.log"
     log = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
     if run.returncode:
         error = re.search(r"^!.*(?:\n.*){0,8}", log, re.MULTILINE)
         reason = error.group(0) if error else (run.stdout + run.stderr)[-2000:]
-        raise SystemExit(f"latexmk failed (build/report/report.log):\n{reason}")
+        raise SystemExit(f"latexmk failed ({path}):\n{reason}")
     if wrong := complaints(log):
-        raise SystemExit("the report is not in order:\n  " + "\n  ".join(wrong))
+        raise SystemExit(f"{name}.tex is not in order:\n  " + "\n  ".join(wrong))
     return pages(log)
 
 
@@ -134,6 +136,16 @@ def build(started: float) -> None:
     number = typeset()
     path = (BUILD / "report.pdf").relative_to(ROOT)
     print(f"report: {path}, {number} pages, {time.monotonic() - started:.0f} s", flush=True)
+
+
+def template(folder: Path = TEMPLATE) -> int:
+    """Typeset the blank of the report; return its pages. It reads ../references.bib, as report/template/ does."""
+    ensure_latex()
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in (SOURCE / "template").glob("*.tex"):
+        shutil.copyfile(path, folder / path.name)
+    shutil.copyfile(SOURCE / "references.bib", folder.parent / "references.bib")
+    return typeset(folder, "template")
 
 
 def publish() -> None:
