@@ -191,7 +191,7 @@ _ADMITTED = {
 }
 
 
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(pickle._Unpickler):  # the one in Python: the other takes gigabytes when a few bytes ask for them
     """Reads plain containers; the few names that arrays need become inert descriptions; any other is refused."""
 
     def find_class(self, module, name):
@@ -274,15 +274,16 @@ def write_pickle(path, data=None):
 def _write(path, fill):
     """Write a file through a temporary neighbour, so that it is either whole or absent."""
     path = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     try:
-        with os.fdopen(handle, "wb") as stream:
-            fill(stream)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
+            partial = Path(folder) / path.name
+            with partial.open("wb") as stream:
+                fill(stream)
+            os.replace(partial, path)
+    except OSError as error:
+        message = f"path: {path} could not be written ({error.strerror or error}); what was there is unchanged: "
+        message += "make room, or name another folder"
+        raise OSError(*([error.errno] if error.errno else []), message) from error
 
 
 # ------------------------------------------------------------------------------------- the networks, their training

@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,9 +28,15 @@ def lock_text() -> str:
 
 def write(path: Path, text: str) -> None:
     """Write a text file whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(text.encode("utf-8"))
-    os.replace(partial, path)
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
+            partial = Path(folder) / path.name
+            partial.write_bytes(text.encode("utf-8"))
+            os.replace(partial, path)
+    except OSError as error:
+        message = f"path: {path} could not be written ({error.strerror or error}); what was there is unchanged: "
+        message += "make room, or name another folder"
+        raise OSError(*([error.errno] if error.errno else []), message) from error
 
 
 def gpu_requirements(lock: str) -> str:

@@ -9,6 +9,7 @@ import hashlib
 import io
 import os
 import re
+import tempfile
 import zipfile
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -26,6 +27,8 @@ CACHE = ROOT / "data" / "cache"
 EXPRESSIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 TISSUES = ("tumor", "stroma", "complex", "lympho", "debris", "mucosa", "adipose", "empty")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp")
+IMAGE_FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")  # PIL knows more, and runs another program to read some
+IMAGE_BYTES, TABLE_BYTES = 10_000_000, 500_000_000  # what one file of a zip may unpack to; FER2013's table: 301 MB
 
 
 class Dataset(NamedTuple):
@@ -147,19 +150,36 @@ def load_fer2013(part="test"):
 
 def _fer_table(files, table):
     """Kaggle's tables: emotion, pixels, Usage, in any order, with or without blanks in the header."""
-    frame = pd.read_csv(io.BytesIO(files.read(table)), skipinitialspace=True).rename(columns=str.strip)
+    try:
+        frame = pd.read_csv(io.BytesIO(files.read(table, TABLE_BYTES)), skipinitialspace=True).rename(columns=str.strip)
+    except Exception as error:  # a damaged zip or table fails in many ways
+        raise ValueError(f"{files.path}: {table} is not a readable table ({error}); fetch it again") from error
     missing = {"emotion", "pixels", "Usage"} - set(frame.columns)
     if missing:
         raise ValueError(f"fer2013: {table} lacks the columns {sorted(missing)}; it has {list(frame.columns)}")
-    usages = frame["Usage"].str.strip().tolist()
+    usages = [str(usage).strip() for usage in frame["Usage"]]
+    for column, values, allowed in (
+        ("emotion", frame["emotion"].tolist(), range(len(EXPRESSIONS))),
+        ("Usage", usages, FER_PARTS.values()),
+    ):
+        wrong = [value for value in set(values) if value not in allowed]
+        if wrong:
+            raise ValueError(f"fer2013: {table} has {column} {wrong[0]!r}; allowed are {list(allowed)}; fetch it again")
     names = [f"{usage}_{row:05d}" for row, usage in enumerate(usages)]
 
     def decode():
-        rows = [np.fromstring(pixels, dtype=np.uint8, sep=" ") for pixels in frame["pixels"]]
-        wrong = [row for row, pixels in enumerate(rows) if pixels.size != 48 * 48]
-        if wrong:
-            raise ValueError(f"fer2013: row {wrong[0]} of {table} does not hold 48x48 pixels; fetch the file again")
-        return np.stack(rows).reshape(-1, 48, 48)
+        images = np.empty((len(frame), 48 * 48), dtype=np.uint8)
+        for row, text in enumerate(frame["pixels"]):
+            try:
+                pixels = np.fromstring(str(text), dtype=np.int64, sep=" ")
+            except ValueError:  # not numbers alone
+                pixels = np.zeros(0)
+            if pixels.size != 48 * 48 or pixels.min() < 0 or pixels.max() > 255:
+                raise ValueError(
+                    f"fer2013: row {row} of {table} does not hold 48x48 pixels from 0 to 255; fetch the file again"
+                )
+            images[row] = pixels
+        return images.reshape(-1, 48, 48)
 
     return frame["emotion"].tolist(), usages, names, decode
 
@@ -261,8 +281,8 @@ def fetch_hmt():
         return Path(record.fetch(HMT_FILE, progressbar=os.environ.get("XAI_PROGRESS") != "0"))
     except Exception as error:
         raise OSError(
-            f"hmt: fetching {HMT_URL} failed ({error}); nothing was kept: try again, or fetch the file with a browser "
-            f"and put it into {folder}"
+            f"hmt: fetching {HMT_URL} into {folder} failed ({error}); nothing was kept: try again, let XAI_DATA name a "
+            "folder that can be written and has 258 MB of room, or fetch the file with a browser and put it there"
         ) from error
 
 
@@ -321,21 +341,31 @@ class _Source:
     def _file(self, name):
         return self.path / name if self.path.is_dir() else self.path
 
-    def read(self, name):
-        return self.zip.read(name) if self.zip else self._file(name).read_bytes()
+    def read(self, name, limit):
+        """One file; from a zip never more than ``limit`` bytes, whatever size the zip declares."""
+        if not self.zip:
+            return self._file(name).read_bytes()
+        member = self.zip.getinfo(name)
+        if member.file_size > limit:
+            raise ValueError(f"it would unpack to {member.file_size:,} bytes; allowed are {limit:,}")
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others unpack without a bound
+            raise ValueError(f"it is compressed by method {member.compress_type}; allowed are 0 (stored), 8 (deflated)")
+        with self.zip.open(member) as stream:
+            return stream.read(member.file_size)
 
     def decode(self, names, mode, shape):
         """The images as one uint8 array; ``mode`` is PIL's, "L" or "RGB"."""
         images = np.empty((len(names), *shape, *([3] if mode == "RGB" else [])), dtype=np.uint8)
         for place, name in enumerate(names):
             try:
-                with Image.open(io.BytesIO(self.read(name))) as image:
-                    pixels = np.asarray(image.convert(mode))
-            except (OSError, zipfile.BadZipFile) as error:
+                with Image.open(io.BytesIO(self.read(name, IMAGE_BYTES)), formats=IMAGE_FORMATS) as image:
+                    found = image.size[::-1]
+                    if found == shape:  # nothing larger is decoded
+                        images[place] = image.convert(mode)
+            except Exception as error:  # a damaged zip or image fails in many ways
                 raise ValueError(f"{self.path}: {name} is not a readable image ({error}); fetch it again") from error
-            if pixels.shape[:2] != shape:
-                raise ValueError(f"{self.path}: {name} is {pixels.shape[:2]} pixels; needed are {shape}")
-            images[place] = pixels
+            if found != shape:
+                raise ValueError(f"{self.path}: {name} is {found} pixels; needed are {shape}; fetch it again")
         return images
 
     def fingerprint(self):
@@ -356,18 +386,20 @@ def _cached(name, files, names, decode):
     if path.is_file():
         try:
             images = np.load(path, mmap_mode="r", allow_pickle=False)
-            if len(images) == len(names):
+            if images.shape[:1] == (len(names),):
                 return images
-        except (OSError, ValueError):
+        except (OSError, ValueError, EOFError):
             pass  # a damaged cache is written anew
     images = decode()
     try:
         CACHE.mkdir(parents=True, exist_ok=True)
-        partial = CACHE / f".{os.getpid()}-{path.name}"
-        np.save(partial, images)
-        for old in CACHE.glob(f"{name}-*.npy"):
-            old.unlink()
-        os.replace(partial, path)
+        with tempfile.TemporaryDirectory(dir=CACHE, prefix=".saving-") as folder:
+            partial = Path(folder) / path.name
+            np.save(partial, images)
+            os.replace(partial, path)
+        for other in CACHE.glob(f"{name}-*.npy"):
+            if other != path:
+                other.unlink(missing_ok=True)
     except OSError:
         pass  # no room or no right to write: decode again next time
     return images

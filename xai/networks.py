@@ -4,9 +4,11 @@ A *card* is a JSON file beside the model (``models/NAME.keras``, ``models/NAME.j
 was trained on, how it was chosen, what its inputs must look like and how well it does, with intervals.
 """
 
+import contextlib
 import datetime
 import json
 import os
+import shutil
 import tempfile
 import zipfile
 from pathlib import Path
@@ -55,6 +57,7 @@ def load_model(path, input_range=None):
         raise ValueError(f"path: {path} is not a complete .keras file; it is damaged or cut short: fetch it again")
     try:
         if path.suffix == ".keras":
+            _check_archive(path)
             _refuse_code(path)
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
@@ -67,6 +70,19 @@ def load_model(path, input_range=None):
     model.input_range = input_range
     model.class_names = tuple(card["class_names"]) if "class_names" in card else None
     return model
+
+
+def _check_archive(path):
+    """Refuse a zip bomb before anything is unpacked as a whole: by the sizes it declares, and by what is there."""
+    with zipfile.ZipFile(path) as archive:
+        for part in archive.infolist():
+            if part.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others unpack without a bound
+                raise ValueError(f"unpacking {part.filename} is not safe: method {part.compress_type}")
+            if part.file_size > max(10_000_000, 100 * part.compress_size):
+                raise ValueError(f"unpacking {part.filename} is not safe: {part.file_size:,} bytes")
+        damaged = archive.testzip()  # in small pieces
+    if damaged:
+        raise ValueError(f"{damaged} is not what the archive declares")
 
 
 def _refuse_code(path):
@@ -83,6 +99,11 @@ def _refuse_code(path):
 def _loading_problem(error):
     """What a failed load means, and its cure."""
     text = " ".join(str(error).split())
+    if text.startswith("unpacking"):
+        return (
+            f"was not loaded: {text}. Allowed are parts that are stored, or that deflate to a hundredth at most; "
+            "fetch it again, or save it again with model.save, which does not compress"
+        )
     if "lambda" in text.lower() or "unsafe" in text.lower():
         return (
             "holds a Lambda layer, which is Python code that loading would run; it was not loaded. Replace the "
@@ -90,7 +111,8 @@ def _loading_problem(error):
         )
     if "No model config" in text:
         return "holds weights alone: build the model in code, then call model.load_weights(path)"
-    return f"is not a readable Keras model: damaged, cut short, or it needs a custom layer. Keras says: {text[:300]}"
+    meaning = "is not a readable Keras model: damaged or cut short (fetch it again), or it needs a custom layer"
+    return f"{meaning}. Keras says: {text[:300]}"
 
 
 def save_model(model, path, card):
@@ -106,13 +128,40 @@ def save_model(model, path, card):
         raise ValueError(f"path: {path} ends in '{path.suffix}'; new models are saved as .keras")
     card = _complete_card(model, card)
     _check_card(model, card)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
-        new_model, new_card = Path(folder) / path.name, Path(folder) / (path.stem + ".json")
+    with replacing(path, path.with_suffix(".json")) as (new_model, new_card):
         model.save(new_model)
         new_card.write_text(json.dumps(card, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        os.replace(new_model, path)
-        os.replace(new_card, path.with_suffix(".json"))
+
+
+@contextlib.contextmanager
+def replacing(*paths):
+    """Temporary paths to write to; at the end of the block they replace ``paths``, all or none.
+
+    After an error or an interruption ``paths`` are as they were and nothing else is left. An ``OSError`` (no room, no
+    right to write) is raised again with the path and the cure.
+    """
+    try:
+        paths[0].parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=paths[0].parent, prefix=".saving-") as folder:
+            partial = [Path(folder) / path.name for path in paths]
+            yield partial
+            _exchange(partial, paths, Path(folder))
+    except OSError as error:
+        message = f"path: {paths[0]} could not be written ({error.strerror or error}); what was there is unchanged: "
+        message += "make room, or name another folder"
+        raise OSError(*([error.errno] if error.errno else []), message) from error
+
+
+def _exchange(partial, paths, folder):
+    """Replace each of ``paths``; a failure between two of them puts all of them back."""
+    kept = {path: shutil.copy2(path, folder / f"kept-{path.name}") for path in paths if path.exists()}
+    try:
+        for new, path in zip(partial, paths, strict=True):
+            os.replace(new, path)
+    except BaseException:
+        for path in paths:
+            os.replace(kept[path], path) if path in kept else path.unlink(missing_ok=True)
+        raise
 
 
 def read_card(path):
@@ -125,9 +174,13 @@ def read_card(path):
         raise FileNotFoundError(f"path: no card at {path}; 'make models' trains the networks and writes their cards")
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"path: {path} is not valid JSON ({error}); 'make models' writes it again") from error
     _check_keys(card)
+    _check_range(card["input_range"], f"path: {path}: input_range")
+    names = card["class_names"]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"path: {path}: class_names: got {names!r}; it must be a list of texts")
     return card
 
 
@@ -141,7 +194,10 @@ def _check_model_path(path, must_exist):
 
 
 def _check_range(bounds, name):
-    values = np.asarray(bounds, dtype=float)
+    try:
+        values = np.asarray(bounds, dtype=float)
+    except (TypeError, ValueError):
+        values = np.zeros(0)
     if values.shape != (2,) or not np.all(np.isfinite(values)) or values[0] >= values[1]:
         raise ValueError(f"{name}: got {bounds!r}; it must be two finite numbers (low, high) with low < high")
     return float(values[0]), float(values[1])

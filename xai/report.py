@@ -37,13 +37,16 @@ def _report_path(folder, name):
 
 def _write(path, content):
     """Write bytes so that the file is either complete or untouched."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        partial.write_bytes(content)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
+            partial = Path(folder) / path.name
+            partial.write_bytes(content)
+            os.replace(partial, path)
+    except OSError as error:
+        message = f"{path} could not be written ({error.strerror or error}); what was there is unchanged: "
+        message += "make room, or let XAI_REPORT_DIR name another folder"
+        raise OSError(*([error.errno] if error.errno else []), message) from error
     return path
 
 

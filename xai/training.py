@@ -5,7 +5,6 @@ the form that is committed and explained.
 """
 
 import json
-import os
 import time
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from xai.networks import measure
+from xai.networks import measure, replacing
 
 # --------------------------------------------------------------------------------------------------- networks
 
@@ -169,6 +168,8 @@ def train(
     and a cosine schedule, exponential average of the weights. ``training`` and ``validation`` are (images in [0, 1],
     labels); ``phases`` is a list of (Augment, epochs). Each epoch is written to the file ``checkpoint`` (.npz): a run
     that was stopped resumes where it was. Returns the history, one dictionary an epoch.
+
+    Raises ``ValueError`` for a checkpoint that is damaged or of another network.
     """
     images, labels = training
     epochs, steps = sum(count for _, count in phases), len(images) // batch_size
@@ -219,16 +220,27 @@ class _Progress:
         self.network, self.optimizer, self.path, self.history = network, optimizer, path, []
         self.averaged = self.best = network.get_weights()
         if path.is_file():
-            with np.load(path, allow_pickle=False) as stored:
-                self.history = json.loads(str(stored["history"]))
-                count = len(self.averaged)
-                group = lambda name, n: [stored[f"{name}{k}"] for k in range(n)]  # noqa: E731
-                network.set_weights(group("weights", count))
-                self.averaged, self.best = group("averaged", count), group("best", count)
-                for variable, value in zip(
-                    optimizer.variables, group("optimizer", len(optimizer.variables)), strict=True
-                ):
-                    variable.assign(value)
+            self._resume()
+
+    def _groups(self):
+        groups = {"weights": self.network.get_weights(), "averaged": self.averaged, "best": self.best}
+        return groups | {"optimizer": [np.asarray(variable) for variable in self.optimizer.variables]}
+
+    def _resume(self):
+        """Take up the run that the file holds, whole or not at all."""
+        try:
+            with np.load(self.path, allow_pickle=False) as file:
+                stored = dict(file)
+            history = json.loads(str(stored["history"]))
+            found = {name: [stored[f"{name}{k}"] for k in range(len(own))] for name, own in self._groups().items()}
+        except Exception as error:  # a damaged archive fails in many ways
+            raise ValueError(f"checkpoint: {self.path} cannot be read ({error}); delete it to start anew") from error
+        if any([*map(np.shape, own)] != [*map(np.shape, found[name])] for name, own in self._groups().items()):
+            raise ValueError(f"checkpoint: {self.path} is of another network; delete it to start anew")
+        self.history, self.averaged, self.best = history, found["averaged"], found["best"]
+        self.network.set_weights(found["weights"])
+        for variable, value in zip(self.optimizer.variables, found["optimizer"], strict=True):
+            variable.assign(value)
 
     def average(self, decay):
         """averaged <- d averaged + (1 - d) weights, with d growing from 0.1 to ``decay`` over the first steps."""
@@ -247,9 +259,6 @@ class _Progress:
             self.best = self.averaged
         self.history.append({"loss": round(loss, 4), "validation": accuracy, "seconds": round(seconds)})
         print(f"epoch {len(self.history)}: {self.history[-1]}", flush=True)
-        groups = {"weights": weights, "averaged": self.averaged, "best": self.best}
-        groups["optimizer"] = [np.asarray(variable) for variable in self.optimizer.variables]
-        arrays = {f"{name}{k}": value for name, values in groups.items() for k, value in enumerate(values)}
-        partial = self.path.with_suffix(".part.npz")
-        np.savez(partial, history=json.dumps(self.history), **arrays)
-        os.replace(partial, self.path)
+        arrays = {f"{name}{k}": value for name, values in self._groups().items() for k, value in enumerate(values)}
+        with replacing(self.path) as (partial,), partial.open("wb") as stream:
+            np.savez(stream, history=json.dumps(self.history), **arrays)
