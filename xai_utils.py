@@ -37,7 +37,16 @@ from xai.cam import (
 from xai.checks import XAIWarning
 from xai.core import scores
 from xai.datasets import load_faces, load_fer2013, load_hmt, load_photos
-from xai.evaluation import evaluate, summarise
+from xai.evaluation import evaluate
+from xai.faithfulness import (
+    area_under_curve,
+    deletion_curve,
+    infidelity,
+    insertion_curve,
+    max_sensitivity,
+    randomisation,
+    randomised,
+)
 from xai.features import activation_maximization, activations, class_model, deep_dream, kernels
 from xai.gradients import (
     deconvnet,
@@ -51,10 +60,15 @@ from xai.gradients import (
 from xai.metrics import (
     average_drop,
     average_increase,
+    average_precision,
     completeness_gap,
     evidence_mass,
     keep_top,
     pointing_game,
+    rank_accuracy,
+    rank_correlation,
+    similarity,
+    soft_mask,
 )
 from xai.networks import load_model, read_card, save_model, wilson_interval
 from xai.perturbation import lime, occlusion, pros_and_cons, rise, sise, superpixels
@@ -71,21 +85,27 @@ from xai.plots import (
 )
 from xai.registry import METHODS, methods_table, relevance
 from xai.report import describe, save_figure, save_table, save_value
+from xai.scoring import METRICS
+from xai.summary import rank_agreement, summarise
 from xai.views import logits, unit, with_relu_rule
 
 __all__ = [
     "METHODS",
+    "METRICS",
     "XAIWarning",
     "ablation_cam",
     "activation_maximization",
     "activations",
+    "area_under_curve",
     "average_drop",
     "average_increase",
+    "average_precision",
     "cam",
     "class_model",
     "completeness_gap",
     "deconvnet",
     "deep_dream",
+    "deletion_curve",
     "describe",
     "evaluate",
     "evidence_mass",
@@ -95,6 +115,8 @@ __all__ = [
     "guided_backprop",
     "guided_grad_cam",
     "hires_cam",
+    "infidelity",
+    "insertion_curve",
     "integrated_gradients",
     "keep_top",
     "kernels",
@@ -106,9 +128,10 @@ __all__ = [
     "load_model",
     "load_photos",
     "logits",
+    "max_sensitivity",
     "methods_table",
-    "plot_architecture",
     "occlusion",
+    "plot_architecture",
     "plot_attributions",
     "plot_confusion",
     "plot_curves",
@@ -117,6 +140,11 @@ __all__ = [
     "plot_signals",
     "pointing_game",
     "pros_and_cons",
+    "randomisation",
+    "randomised",
+    "rank_accuracy",
+    "rank_agreement",
+    "rank_correlation",
     "read_card",
     "relevance",
     "rise",
@@ -128,8 +156,10 @@ __all__ = [
     "schematic_faces",
     "score_cam",
     "scores",
+    "similarity",
     "sise",
     "smooth_grad",
+    "soft_mask",
     "summarise",
     "superpixels",
     "tissue_phantom",

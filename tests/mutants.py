@@ -27,6 +27,9 @@ GRADIENTS, CAM, PERTURBATION, FEATURES, VIEWS, CORE, METRICS, REGISTRY, CHECKS =
     f"xai.{name}"
     for name in ("gradients", "cam", "perturbation", "features", "views", "core", "metrics", "registry", "checks")
 )
+LOCAL = "xai.local"
+FAITH, SUMMARY, SCORING, EVALUATION = "xai.faithfulness", "xai.summary", "xai.scoring", "xai.evaluation"
+PHANTOMS, FACES, TISSUE = "xai.phantoms", "xai.phantom_faces", "xai.phantom_tissue"
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ def group(tests, keywords, *mutants):
     return tests, keywords, [Mutant(*mutant) for mutant in mutants]
 
 
-QUERY_GRADIENT = "return self.batched(self._gradient_program(), inputs, targets)"
+QUERY_GRADIENT = "return self.batched(self._gradient_program(), inputs, targets, passes=BOTH)"
 GRADIENT_PROGRAM = "return run.differentiate(run.score(classes, self.score), run.inputs)"
 PICK = 'return tf.gather(self.logits if score == "logit" else self.probabilities, targets, batch_dims=1)'
 NOISY_POINT = "query.inputs[item] + sigma[item] * draw(sample)"
@@ -361,6 +364,23 @@ GROUPS = {
         (CORE, "return self._pairs(self.scores, samples",
          "return self._pairs(lambda x, i: self.scores(x, i)[::-1], samples"),
     ),
+    "local": group(
+        "test_local.py", "images or signals or occlusion or hand or more_than",
+        (LOCAL, "(low + left - step.reach) // step.stride + 1", "(low + left - step.reach) // step.stride + 2"),
+        (LOCAL, "(high + left - 1) // step.stride + 1", "(high + left - 1) // step.stride"),
+        (LOCAL, "sides, left = np.array(step.calls[-1].shape[1:-1]), step.pads[:, 0]",
+         "sides, left = np.array(step.calls[-1].shape[1:-1]), step.pads[:, 1]"),
+        (LOCAL, "starts.append(np.minimum(low, sides - sizes[-1]))", "starts.append(low)"),
+        (LOCAL, "return self.starts[number + 1] * step.stride,", "return self.starts[number + 1] * step.stride + 1,"),
+        (LOCAL, "self.starts[at, numbers] + step.pads[:, 0]", "self.starts[at, numbers]"),
+        (LOCAL, "outside = first.input.dtype.min if _is(first.layer, *MAXIMA) else 0", "outside = 0"),
+        (LOCAL, "return np.stack([total // 2, total - total // 2], axis=1)",
+         "return np.stack([total - total // 2, total // 2], axis=1)"),
+        (LOCAL, "part[target] = window[source]", "part[source] = window[source]"),
+        (LOCAL, "change = (windows - covers)", "change = windows"),
+        (LOCAL, "passes.share <= WORTH and ", ""),
+        (LOCAL, " and passes.exact()", ""),
+    ),
     "rise": group(
         "test_perturbation.py", "rise",
         (PERTURBATION, RISE_MAP, RISE_MAP.replace(" - sums.reshape(-1, *[1] * len(space)) * mean", "")),
@@ -532,6 +552,55 @@ GROUPS = {
         (METRICS, "return np.abs(total - difference)", "return (total - difference)"),
         (METRICS, "/ np.maximum(np.abs(difference), 1e-6)", ""),
     ),
+    "maps compared": group(
+        "test_metrics.py", "rank or precision or similarity or soft",
+        (METRICS, "last = np.sort(R)[-K]", "last = np.sort(R)[-K + 1]"),
+        (METRICS, "(tied & inside).sum() * (K - above.sum()) / tied.sum()", "(tied & inside).sum()"),
+        (METRICS, "average_precision_score(inside, R)", "average_precision_score(~inside, R)"),
+        (METRICS, "spearmanr(a.ravel(), b.ravel())", "spearmanr(a.ravel(), -b.ravel())"),
+        (METRICS, "np.divide(maps, largest,", "np.divide(maps, 1,"),
+        (METRICS, "largest = np.abs(maps)", "largest = maps"),
+        (METRICS, "data_range=2.0", "data_range=1.0"),
+        (METRICS, "m * inputs + (1 - m) * checks", "m * inputs + m * checks"),
+    ),
+    "faithfulness": group(
+        "test_faithfulness.py", "",
+        (FAITH, "_curve(query, query.inputs, baselines(fill", "_curve(query, 0 * query.inputs, baselines(fill"),
+        (FAITH, "order[item][..., None] < counts[step]", "order[item][..., None] <= counts[step]"),
+        (FAITH, "order[item][..., None] < counts[step]", "order[0][..., None] < counts[step]"),
+        (FAITH, "after[item], before[item])", "before[item], after[item])"),
+        (FAITH, 'np.argsort(-flat, axis=1, kind="stable")', 'np.argsort(flat, axis=1, kind="stable")'),
+        (FAITH, 'np.argsort(-flat, axis=1, kind="stable")', 'np.argsort(-flat[:, ::-1], axis=1, kind="stable")'),
+        (FAITH, "dx=1 / (curves.shape[1] - 1)", "dx=1 / curves.shape[1]"),
+        (FAITH, "generator.uniform(-1, 1, x.shape[1:])", "generator.uniform(0, 1, x.shape[1:])"),
+        (FAITH, "worst = np.maximum(worst,", "worst = np.minimum(worst,"),
+        (FAITH, "method(model, points, query.targets, batch_size", "method(model, points, None, batch_size"),
+        (FAITH, "return x[item] - perturbation", "return x[item] + perturbation"),
+        (FAITH, "moved[item, sample] = whole[item] - value", "moved[item, sample] = value"),
+        (FAITH, "(foretold * moved).sum(axis=1), power", "(foretold * moved).sum(axis=1), total"),
+        (FAITH, "(b[:, None] * foretold - moved) ** 2", "(foretold - moved) ** 2"),
+        (FAITH, "for layer in reversed(layers):", "for layer in layers:"),
+        (FAITH, "for layer in reversed(layers):", "for layer in reversed(layers[1:]):"),
+        (FAITH, "copy.set_weights(model.get_weights())", "copy = model"),
+    ),
+    "evaluation": group(
+        "test_evaluation.py", "hand or linear or item_by_item or completeness or costs or finished or interrupted",
+        (SCORING, "metrics.soft_mask(self.inputs, self.relevance, self.settings.fill)",
+         "metrics.soft_mask(self.inputs, self.relevance, 0.0)"),
+        (SCORING, "return alike.mean(axis=1), ranked.mean(axis=1)", "return alike[:, -1], ranked[:, -1]"),
+        (SCORING, 'start = baselines(self.options.get("baseline", "zero"), query.inputs)', "start = 0 * query.inputs"),
+        (SCORING, '{"samples": 10 * self.settings.samples,', '{"samples": self.settings.samples,'),
+        (SCORING, "seed=self.settings.seed, **arguments)", "seed=0, **arguments)"),
+        (CORE, "PASSES[name] += count", "PASSES[name] += 1"),
+        (CORE, "self._gradient_program(), inputs, targets, passes=BOTH)", "self._gradient_program(), inputs, targets)"),
+        (EVALUATION, "PASSES[name] - before[name]", "PASSES[name]"),
+        (EVALUATION, "{shard.options!r} {shard.items[0]}", "{shard.items[0]}"),
+        (EVALUATION, "        self.question.update(f", "        _ = (f"),
+        (EVALUATION, "os.replace(partial, path)", "pass"),
+        (SUMMARY, "rank - rank.mean(axis=1, keepdims=True)", "rank"),
+        (SUMMARY, "np.where(there, values, 0) / (counts @ there)", "np.where(there, values, 0)",
+         "without missing values every draw divides all means by the same number"),
+    ),
     "registry": group(
         "test_agreement.py", "relevance",
         (REGISTRY, "return np.abs(array).sum(axis=-1) if", "return np.abs(array.sum(axis=-1)) if"),
@@ -539,6 +608,19 @@ GROUPS = {
         (REGISTRY, "return np.maximum(array.sum(axis=-1) if", "return np.maximum(array.max(axis=-1) if"),
         (REGISTRY, "return np.maximum(array.sum(axis=-1) if", "return np.abs(array.sum(axis=-1) if"),
         (REGISTRY, "return np.maximum(array.sum(axis=-1) if", "return np.minimum(array.sum(axis=-1) if"),
+    ),
+    "confounded phantoms": group(
+        "test_phantoms.py", "artefact or confounded_item",
+        (PHANTOMS, "return label if agrees else (label + other) % classes", "return label if agrees else other"),
+        (PHANTOMS, "random.uniform() < agreement", "random.uniform() > agreement"),
+        (PHANTOMS, "random.integers(1, classes)", "random.integers(0, classes)"),
+        (PHANTOMS, "random.integers(1, classes)", "random.integers(1, classes - 1)"),
+        (FACES, "return stamped[..., None], plate < 0.5", "return stamped[..., None], plate < -0.5"),
+        (FACES, "abs(_COLUMNS - 43) - 3.5", "abs(_COLUMNS - 33) - 3.5"),
+        (FACES, '"afgedc", "abc")[code]', '"afgedc", "abc")[0]'),
+        (TISSUE, "cover[..., 0] > 0", "cover[..., 0] > 0.5"),
+        (TISSUE, '149 - 22 if nuisance["patch_y"] < 74.5', '149 - 22 if nuisance["patch_y"] > 74.5'),
+        (TISSUE, "np.array([code / len(CLASS_NAMES), 1.0, 0.9])", "np.array([0.0, 1.0, 0.9])"),
     ),
 }  # fmt: skip
 
@@ -558,10 +640,11 @@ def functions_in(code, prefix=()):
 
 
 def living_function(module, name):
-    """The function object behind a qualified name: unwrapped, or the getter of a property."""
+    """The function object behind a qualified name: unwrapped, or the getter of a property, kept or not."""
     found = module
     for part in name:
         found = vars(found)[part]
+    found = found.func if isinstance(found, functools.cached_property) else found
     return inspect.unwrap(found.fget if isinstance(found, property) else found)
 
 

@@ -1,5 +1,11 @@
 """The engine on a linear model whose every value is known, and the tables that are committed."""
 
+import os
+import pickle
+import subprocess
+import sys
+
+import joblib
 import keras
 import numpy as np
 import pandas as pd
@@ -7,7 +13,7 @@ import pytest
 
 import xai_utils as xu
 from tools import evaluation as tables
-from xai import evaluation, registry
+from xai import core, evaluation, registry, scoring
 
 # Four pixels, two classes: S_1 - S_0 = w.x, so the probability of class 1 is the sigmoid of w.x.
 WEIGHTS = np.array([2.0, -1.0, 1.0, 0.5], "float32")
@@ -60,8 +66,8 @@ def test_baselines_stand_in_every_table_and_never_look_at_the_model(model):
     other = keras.models.clone_model(model)
     other.set_weights([10 * model.get_weights()[0], np.ones(2)])
     pair = [xu.evaluate(network, INPUTS, 1, metrics=("evidence_mass",), masks=MASKS) for network in (model, other)]
-    assert list(pair[0]["method"].unique()) == ["grad_cam", "integrated_gradients", *evaluation.BASELINES]
-    for name in evaluation.BASELINES:
+    assert list(pair[0]["method"].unique()) == ["grad_cam", "integrated_gradients", *scoring.BASELINES]
+    for name in scoring.BASELINES:
         np.testing.assert_array_equal(*(values(frame, name, "evidence_mass") for frame in pair))
 
 
@@ -69,13 +75,13 @@ def test_baselines_by_hand():
     """A vertical step: Sobel's answer is 4 on both sides of it. The centre of 3x3 is 1, an edge 1 - 1/sqrt(2)."""
     step = np.zeros((1, 5, 6, 1))
     step[:, :, 3:] = 1
-    edge = evaluation.BASELINES["edge"](step, np.arange(1), 0)[0]
+    edge = scoring.BASELINES["edge"](step, np.arange(1), 0)[0]
     np.testing.assert_allclose(edge, np.tile([0, 0, 4, 4, 0, 0], (5, 1)))
-    centre = evaluation.BASELINES["centre"](np.zeros((1, 3, 3, 2)), np.arange(1), 0)[0]
+    centre = scoring.BASELINES["centre"](np.zeros((1, 3, 3, 2)), np.arange(1), 0)[0]
     np.testing.assert_allclose(centre, [[0, 1 - 0.5**0.5, 0], [1 - 0.5**0.5, 1, 1 - 0.5**0.5], [0, 1 - 0.5**0.5, 0]])
-    apart = evaluation.BASELINES["edge"](np.concatenate([0 * step, step, 1 - step]), np.arange(3), 0)
+    apart = scoring.BASELINES["edge"](np.concatenate([0 * step, step, 1 - step]), np.arange(3), 0)
     np.testing.assert_allclose(apart, np.stack([0 * edge, edge, edge]))  # items do not mix
-    line = evaluation.BASELINES["edge"](np.arange(6.0).reshape(1, 6, 1), np.arange(1), 0)[0]
+    line = scoring.BASELINES["edge"](np.arange(6.0).reshape(1, 6, 1), np.arange(1), 0)[0]
     np.testing.assert_allclose(line[1:-1], 2)
 
 
@@ -109,7 +115,7 @@ def test_a_method_that_fails_on_one_item_is_one_row_that_says_why(model, monkeyp
     assert set(failed["method"]) == {"moody"} and set(failed["item"]) == {1} and len(failed) == 4
     assert set(failed["reason"]) == {"ValueError: no map for a black corner"}
     assert set(frame.drop(failed.index)["reason"]) == {""}
-    for metric in evaluation.METRICS:
+    for metric in frame["metric"].unique():
         others = [values(frame, name, metric)[[0, 2]] for name in ("moody", "gradient_x_input")]
         np.testing.assert_array_equal(*others)
     summary = xu.summarise(frame, resamples=10).set_index(["method", "metric"])
@@ -198,6 +204,230 @@ def test_summarise_refuses_what_is_no_table_of_evaluate():
         xu.summarise(pd.concat([frame_of(a=[1.0]), frame_of(a=[2.0])]))
 
 
+# ---- every metric is the public function of that name
+
+
+def lone(function, *arrays):
+    """A function of batches, item by item."""
+    return np.concatenate([function(*(array[[item]] for array in arrays)) for item in range(len(arrays[0]))])
+
+
+def test_metrics_that_ask_the_model_are_the_public_functions_item_by_item(model):
+    names = ("deletion", "insertion", "max_sensitivity", "infidelity", "randomised_similarity", "rank_accuracy")
+    names += ("randomised_rank_correlation", "average_precision", "average_drop_soft", "average_increase_soft")
+    tall = np.repeat(np.repeat(INPUTS, 2, axis=1), 2, axis=2)  # sides of 4: structural similarity needs 3
+    seeded = [keras.initializers.GlorotUniform(seed) for seed in (3, 4)]
+    wide = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten()])
+    wide.add(keras.layers.Dense(6, activation="relu", kernel_initializer=seeded[0]))
+    wide.add(keras.layers.Dense(2, activation="softmax", kernel_initializer=seeded[1]))
+    masks = np.repeat(np.repeat(MASKS, 2, axis=1), 2, axis=2)
+    frame = xu.evaluate(wide, tall, 1, ("gradient_x_input",), names, masks, steps=5, samples=3, seed=4, fill=0.5)
+    M = xu.gradient_x_input(wide, tall, 1)
+    R = xu.relevance("gradient_x_input", M)
+    soft = [
+        xu.scores(wide, (R[i : i + 1] / R[i].max())[..., None] * (tall[i : i + 1] - 0.5) + 0.5, 1) for i in range(3)
+    ]
+    full = xu.scores(wide, tall, 1)
+    again = {"seed": 4}
+    cascade = [xu.randomisation(xu.gradient_x_input, wide, tall[[i]], 1, **again) for i in range(3)]
+    wanted = {
+        "deletion": lone(lambda x, r: xu.area_under_curve(xu.deletion_curve(wide, x, r, 1, steps=5)), tall, R),
+        "insertion": lone(lambda x, r: xu.area_under_curve(xu.insertion_curve(wide, x, r, 1, steps=5)), tall, R),
+        "max_sensitivity": lone(
+            lambda x: xu.max_sensitivity(xu.gradient_x_input, wide, x, 1, samples=3, **again), tall
+        ),
+        "infidelity": lone(lambda x, m: xu.infidelity(wide, x, m, 1, samples=30, **again), tall, M),
+        "randomised_similarity": [found[1].mean() for found in cascade],
+        "randomised_rank_correlation": [found[2].mean() for found in cascade],
+        "rank_accuracy": xu.rank_accuracy(R, masks),
+        "average_precision": xu.average_precision(R, masks),
+        "average_drop_soft": 100 * np.maximum(0, full - np.ravel(soft)) / full,
+        "average_increase_soft": 100.0 * (np.ravel(soft) > full),
+    }
+    for name, found in wanted.items():
+        np.testing.assert_allclose(values(frame, "gradient_x_input", name), found, rtol=1e-4, atol=1e-5, err_msg=name)
+    for name in scoring.BASELINES:  # the maps of a baseline know nothing of weights
+        assert (values(frame, name, "randomised_similarity") == 1).all()
+
+
+def test_completeness_gap_is_of_additive_methods_from_their_own_baseline(model):
+    options = {"integrated_gradients": {"steps": 3, "baseline": "mean"}}
+    frame = xu.evaluate(model, INPUTS, 1, ("integrated_gradients", "saliency"), ("completeness_gap",), options=options)
+    assert (
+        values(frame, "integrated_gradients", "completeness_gap") < 1e-4
+    ).all()  # a linear logit: exact in any steps
+    assert set(frame[frame["method"] == "saliency"]["reason"]) == {
+        "ValueError: completeness is a property of additive methods"
+    }
+
+
+def test_costs_count_what_goes_through_the_network(model):
+    """Saliency: one pass each way. IG: one each way per step. RISE: masks and input. Occlusion: 4 patches and input."""
+    methods = ("saliency", "integrated_gradients", "rise", "occlusion", "grad_cam")
+    options = {
+        "integrated_gradients": {"steps": 5},
+        "rise": {"masks": 7, "grid": 2},
+        "occlusion": {"patch": 1, "stride": 1},
+    }
+    frame = xu.evaluate(model, INPUTS, 1, methods, ("forwards", "backwards", "seconds"), options=options)
+    passes = {name: tuple(values(frame, name, cost)[0] for cost in ("forwards", "backwards")) for name in methods}
+    assert passes["saliency"] == (1, 1) and passes["integrated_gradients"] == (5, 5)
+    assert passes["occlusion"] == (5, 0) and passes["rise"] == (8, 0)
+    assert passes["grad_cam"] == (0, 0)  # no layer with positions: it failed before any pass
+    assert tuple(values(frame, "edge", cost)[0] for cost in ("forwards", "backwards")) == (0, 0)
+    assert (frame[frame["metric"] == "seconds"]["value"] >= 0).all()
+
+
+# ---- shards: kept, taken up again, sent elsewhere
+
+
+METHODS = ("saliency", "smooth_grad")
+TASK = {"methods": METHODS, "masks": MASKS, "options": {"smooth_grad": {"samples": 2}}}
+
+
+def test_a_finished_shard_is_found_again_and_only_by_the_same_question(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluation, "BATCH_SIZE", 2)
+    first = xu.evaluate(model, INPUTS, 1, folder=tmp_path, **TASK)
+    kept = sorted(tmp_path.iterdir())
+    assert len(kept) == (len(METHODS) + len(scoring.BASELINES)) * 2 and {path.suffix for path in kept} == {".json"}
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluation, "_answer", lambda *_: pytest.fail("nothing is left to compute"))
+        pd.testing.assert_frame_equal(xu.evaluate(model, INPUTS, 1, folder=tmp_path, **TASK), first)
+    kept[0].unlink()
+    pd.testing.assert_frame_equal(xu.evaluate(model, INPUTS, 1, folder=tmp_path, **TASK), first)
+    assert sorted(tmp_path.iterdir()) == kept
+    other = keras.models.clone_model(model)
+    other.set_weights([2 * weight for weight in model.get_weights()])
+    for network, change in ((model, {"fraction": 0.3}), (model, {"seed": 1}), (other, {}), (model, {"masks": ~MASKS})):
+        before = len(list(tmp_path.iterdir()))
+        xu.evaluate(network, INPUTS, 1, folder=tmp_path, **TASK | change)
+        assert len(list(tmp_path.iterdir())) == before + len(kept), change
+    before = len(list(tmp_path.iterdir()))
+    xu.evaluate(model, INPUTS, 1, folder=tmp_path, **TASK | {"options": {"smooth_grad": {"samples": 3}}})
+    assert len(list(tmp_path.iterdir())) == before + 2  # the shards of the one method whose options changed
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(model, tmp_path, monkeypatch):
+    whole = xu.evaluate(model, INPUTS, 1, **TASK)
+    answer, done = evaluation._answer, []
+
+    def stopped(*arguments):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(arguments)
+        return answer(*arguments)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(evaluation, "_answer", stopped)
+        xu.evaluate(model, INPUTS, 1, folder=tmp_path, **TASK)
+    assert len(list(tmp_path.iterdir())) == 2
+    pd.testing.assert_frame_equal(xu.evaluate(model, INPUTS, 1, folder=tmp_path, **TASK), whole)
+
+
+CLUSTER = """
+import os, pickle, signal, sys, threading, time
+from pathlib import Path
+import distributed, joblib
+import xai_utils as xu
+
+QUESTION = {"methods": ("grad_cam", "smooth_grad", "rise")}
+QUESTION["options"] = {"rise": {"masks": 60}, "smooth_grad": {"samples": 3}}
+QUESTION["metrics"] = ("average_drop", "deletion", "insertion", "evidence_mass")
+
+
+def kill(process, folder):
+    while not list(folder.glob("*.json")):  # until the run has begun; many shards are left then
+        time.sleep(0.01)
+    os.kill(process, signal.SIGKILL)
+
+
+def main(folder):
+    phantom = xu.schematic_faces(96, seed=5)
+    model = xu.load_model(Path(xu.__file__).parent / "models" / "schematic_faces.keras")
+    tables = {"alone": xu.evaluate(model, phantom.images, masks=phantom.masks, **QUESTION)}
+    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None)
+    with cluster, distributed.Client(cluster) as client, joblib.parallel_config("dask"):
+        tables["cluster"] = xu.evaluate(model, phantom.images, masks=phantom.masks, **QUESTION)
+        workers = client.run(os.getpid)
+        tables["both took part"] = list(client.run(lambda: "xai.evaluation" in sys.modules).values())
+        process = next(iter(workers.values()))
+        threading.Thread(target=kill, args=(process, folder)).start()
+        tables["killed"] = xu.evaluate(model, phantom.images, masks=phantom.masks, folder=folder, **QUESTION)
+        tables["is gone"] = process not in client.run(os.getpid).values()
+    Path(sys.argv[1]).write_bytes(pickle.dumps(tables))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[2]))
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster_run(tmp_path_factory):
+    """A process of its own with a Dask cluster of two worker processes, one of which is killed on the way."""
+    pytest.importorskip("distributed")
+    folder = tmp_path_factory.mktemp("cluster")
+    (folder / "run.py").write_text(CLUSTER)
+    environ = os.environ | {"PYTHONPATH": str(tables.ROOT), "XAI_PROGRESS": "1"}
+    command = [sys.executable, folder / "run.py", folder / "tables", folder / "shards"]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return pickle.loads((folder / "tables").read_bytes()), done.stderr
+
+
+def test_a_dask_cluster_of_two_processes_gives_the_table_of_one_process(cluster_run):
+    found, told = cluster_run
+    pd.testing.assert_frame_equal(found["cluster"], found["alone"], rtol=1e-5, atol=1e-5)  # threads may differ
+    assert found["both took part"] == [True, True]
+    assert "evaluation: " in told  # the bar
+
+
+def test_a_worker_killed_in_the_middle_loses_nothing(cluster_run):
+    found, _ = cluster_run
+    assert found["is gone"]
+    pd.testing.assert_frame_equal(found["killed"], found["alone"], rtol=1e-5, atol=1e-5)
+
+
+def test_a_model_that_cannot_travel_is_refused_with_the_cure(model):
+    with joblib.parallel_config("loky", n_jobs=2), pytest.raises(TypeError, match="cannot be sent to other processes"):
+        xu.evaluate(xu.logits(model), INPUTS, 1, **TASK)
+
+
+def test_no_bar_inside_a_bar(model, monkeypatch, capsys):
+    """A method's own bars are off inside a shard; they are on outside."""
+    monkeypatch.setenv("XAI_PROGRESS", "1")
+    seen = []
+    monkeypatch.setattr(core, "tqdm", lambda iterable, disable, **_: seen.append(disable) or iterable)
+    xu.evaluate(model, INPUTS, 1, ("rise",), options={"rise": {"masks": 3, "grid": 2}})
+    assert seen[-1] is True
+    xu.rise(model, INPUTS, 1, masks=3, grid=2)
+    assert seen[-1] is False
+
+
+# ---- agreement of two metrics
+
+
+def test_rank_agreement_by_hand():
+    """Four methods with means 1, 2, 3, 4 by one metric and 1, 3, 2, 4 by the other: 1 - 6 * 2 / (4 * 15) = 0.8."""
+    rows = [(name, "one", item, float(place), "") for place, name in enumerate("abcd") for item in range(5)]
+    rows += [(name, "other", item, float(place), "") for place, name in enumerate("acbd") for item in range(5)]
+    frame = pd.DataFrame(rows, columns=evaluation.COLUMNS)
+    found = xu.rank_agreement(frame, "one", "other", resamples=20)
+    assert found == {
+        "correlation": pytest.approx(0.8),
+        "low": pytest.approx(0.8),
+        "high": pytest.approx(0.8),
+        "methods": 4,
+    }
+    noisy = frame.assign(value=frame["value"] + np.random.default_rng(0).normal(0, 3, len(frame)))
+    found = xu.rank_agreement(noisy, "one", "other", resamples=200)
+    assert found["low"] < 1 and found["low"] <= found["correlation"] <= found["high"]
+    with pytest.raises(ValueError, match="other: got 'third'"):
+        xu.rank_agreement(frame, "one", "third")
+    with pytest.raises(ValueError, match="three methods or more"):
+        xu.rank_agreement(frame[frame["method"].isin(["a", "b"])], "one", "other")
+
+
 # ---- the committed tables
 
 
@@ -208,30 +438,52 @@ def test_committed_results_belong_to_the_committed_network(name):
 
 @pytest.mark.parametrize("name", ["tissue_phantom", "hmt"])
 def test_the_table_of_all_methods_agrees_with_that_of_six_where_both_have_an_item(name):
-    """Other batches, other code for the fill, one colour: the same map of the same item has the same scores."""
+    """Other shards, other code, one colour: the same map of the same item has the same scores."""
     few, every = (pd.read_csv(tables.RESULTS / f"{stem}.csv") for stem in (name, f"{name}_all"))
     few = few[few["metric"].isin(["evidence_mass", "average_drop_grey"])].replace("average_drop_grey", "average_drop")
-    both = every[every["method"].isin([*tables.METHODS, "edge", "centre"])].merge(few, on=["method", "metric", "item"])
-    assert set(both["item"]) == set(every["item"]) and set(both["method"]) > set(tables.METHODS)
+    few = few.replace("integrated_gradients_mean", "-").replace("integrated_gradients", "+")  # other baselines
+    every = every.melt(["method", "item"], [name for name in every if name in set(few["metric"])], "metric")
+    both = every.merge(few, on=["method", "metric", "item"])
+    assert set(both["method"]) == {*tables.METHODS, "random", "edge", "centre"} - {"integrated_gradients"}
     near = np.isclose(both["value_x"], both["value_y"], rtol=0.01, atol=0.005)
-    assert near.mean() > 0.98, both[~near]  # a pixel at the edge of the top 15 % may fall on either side
+    assert near.mean() > 0.97, both[~near]  # a pixel at the edge of the top 15 % may fall on either side
 
 
-def test_a_table_takes_every_nth_item_and_names_it_by_its_place_in_the_data(monkeypatch):
+def test_a_small_table_takes_other_fills_and_baselines_on_every_nth_item(monkeypatch):
     phantom = xu.tissue_phantom(6, seed=3)
     settings = {"methods": ("gradient_x_input",), "options": {}, "starts": {"mean": "mean"}}
     settings |= {"fraction": 0.15, "fill": "grey", "seed": 0}
-    tiny = tables.Table("tissue_phantom", lambda: (phantom.images, phantom.masks), "", settings, 2, 2, ("white",))
+    tiny = tables.Table("tissue_phantom", lambda: (phantom.images, phantom.masks), "", settings, 2, ("white",))
     monkeypatch.setattr(tables, "TABLES", {"tiny": tiny})
     table = tables.make("tiny").set_index(["method", "metric", "item"])["value"]
     items = table.index.to_frame(index=False).groupby(["method", "metric"])["item"].apply(list)
-    assert items["gradient_x_input", "evidence_mass"] == items["edge", "average_drop"] == [0, 2, 4]
+    assert items["gradient_x_input", "evidence_mass"] == items["edge", "average_drop"] == [0, 1, 2, 3, 4, 5]
     others = [("gradient_x_input", "average_drop_white"), ("integrated_gradients_mean", "evidence_mass")]
-    assert [items[other] for other in others] == [[0, 4], [0, 4]]
+    assert [items[other] for other in others] == [[0, 2, 4], [0, 2, 4]]
     model, grey = xu.load_model(tables.ROOT / "models" / "tissue_phantom.keras"), float(phantom.images.mean())
     for metric, fill in {"average_drop": grey, "average_drop_white": 1.0}.items():
         alone = xu.evaluate(model, phantom.images[4:5], None, settings["methods"], ("average_drop",), fill=fill)
         assert table["gradient_x_input", metric, 4] == pytest.approx(alone["value"][0], rel=1e-3)
+
+
+def test_a_large_table_has_one_row_per_method_and_item_and_is_taken_up_again(monkeypatch, tmp_path):
+    signals, masks = tables.mnist1d()
+    settings = tables.SIGNALS | {"methods": ("saliency", "cam")}
+    settings["options"] = {}
+    tiny = tables.LargeTable("mnist1d", lambda: (signals, masks), "", settings, ("average_drop", "evidence_mass"), 3)
+    monkeypatch.setattr(tables, "TABLES", {"tiny": tiny})
+    monkeypatch.setattr(tables, "ROOT", tmp_path)
+    (tmp_path / "models").symlink_to(xu.__file__.replace("xai_utils.py", "models"))
+    monkeypatch.setenv("XAI_JOBS", "1")
+    table = tables.make("tiny")
+    assert list(table) == ["method", "item", "average_drop", "evidence_mass", "reason"] and len(table) == 5 * 3
+    model = xu.load_model(tmp_path / "models" / "mnist1d.keras")
+    alone = xu.evaluate(model, signals[:3], None, ("saliency",), masks=masks[:3], fill=float(signals.mean()))
+    found = table[table["method"] == "saliency"]
+    np.testing.assert_allclose(found["evidence_mass"], values(alone, "saliency", "evidence_mass"), rtol=1e-5)
+    np.testing.assert_allclose(found["average_drop"], values(alone, "saliency", "average_drop"), rtol=1e-4, atol=1e-4)
+    assert table[table["method"] == "cam"]["reason"].str.startswith("ValueError: model: CAM needs a head").all()
+    assert len(list((tmp_path / "build" / "evaluation" / "tiny").iterdir())) == 5
 
 
 def test_a_table_is_kept_until_its_network_settings_or_bytes_change(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import pytest
 import xai_utils as xu
 
 MASK = np.array([[[True, False], [False, False]]] * 4)
+EVIDENCE_SCORES = [xu.evidence_mass, xu.pointing_game, xu.rank_accuracy, xu.average_precision]
 RELEVANCE = np.array([[[7, 0], [0, 0]], [[0, 1], [2, 3]], [[2, 2], [2, 2]], [[3, 1], [1, 3]]], float)
 
 
@@ -20,19 +21,82 @@ def test_pointing_game_by_hand_and_ties_are_shared():
     np.testing.assert_allclose(xu.pointing_game(RELEVANCE, MASK), [1, 0, 0.25, 0.5])
 
 
+def test_rank_accuracy_by_hand_and_ties_for_the_last_place_are_shared():
+    """The evidence has two of four positions: both on top, one, none, one and a third of what three share."""
+    mask = np.array([[True, True, False, False]] * 4)
+    relevance = np.array([[4.0, 3, 2, 1], [4, 1, 3, 2], [1, 2, 3, 4], [5, 1, 1, 1]])
+    np.testing.assert_allclose(xu.rank_accuracy(relevance, mask), [1, 0.5, 0, (1 + 1 / 3) / 2])
+    assert np.isnan(xu.rank_accuracy(relevance[:1], ~mask[:1] & mask[:1])).all()
+
+
+def test_average_precision_by_hand():
+    """Evidence at ranks 1 and 3: recall rises by 1/2 at precision 1 and by 1/2 at 2/3. A flat map: the mask's share."""
+    mask = np.array([[True, True, False, False]] * 3)
+    relevance = np.array([[4.0, 2, 3, 1], [4, 3, 2, 1], [1, 1, 1, 1]])
+    np.testing.assert_allclose(xu.average_precision(relevance, mask), [(1 + 2 / 3) / 2, 1, 0.5])
+    assert np.isnan(xu.average_precision(relevance[:1], ~mask[:1] & mask[:1])).all()
+
+
+def test_rank_correlation_by_hand():
+    """Same order, reverse, one exchange of neighbours among four: 1 - 6 * 2 / (4 * 15); a constant map has none."""
+    one = np.array([[1.0, 2, 3, 4]] * 4)
+    other = np.array([[1.0, 10, 100, 1000], [4, 3, 2, 1], [2, 1, 3, 4], [7, 7, 7, 7]])
+    np.testing.assert_allclose(xu.rank_correlation(one, other), [1, -1, 0.8, np.nan])
+
+
+def test_similarity_of_constants_is_the_luminance_term_and_scale_does_not_count():
+    """Maps of 1 and -1 everywhere: (2 * -1 + C1) / (2 + C1), C1 = (0.01 * 2)^2; a map and 5 times it are equal."""
+    ones, noise = np.ones((1, 8, 9)), np.random.default_rng(0).normal(size=(1, 8, 9))
+    np.testing.assert_allclose(xu.similarity(ones, -ones), [(-2 + 4e-4) / (2 + 4e-4)], rtol=1e-6)
+    np.testing.assert_allclose(xu.similarity(noise, 5 * noise), [1])
+    np.testing.assert_allclose(xu.similarity(np.zeros((1, 3, 3)), np.zeros((1, 3, 3))), [1])
+    assert xu.similarity(noise, noise[:, ::-1])[0] < 0.3
+    assert xu.similarity(noise[:, 0], noise[:, 0])[0] == 1
+
+
+def test_soft_mask_by_hand():
+    """Largest relevance: the input. Half of it: halfway to the fill. None: the fill."""
+    inputs, relevance = np.array([[[8.0], [6], [4]]]), np.array([[4.0, 2, 0]])
+    np.testing.assert_allclose(xu.soft_mask(inputs, relevance, 2.0), [[[8], [4], [2]]])
+    np.testing.assert_allclose(xu.soft_mask(inputs, 0 * relevance), 0 * inputs)
+    with pytest.raises(ValueError, match="relevance: got shape"):
+        xu.soft_mask(inputs, relevance[:, :2])
+    with pytest.raises(ValueError, match="relevance: has negative or NaN"):
+        xu.soft_mask(inputs, -relevance)
+
+
+@pytest.mark.parametrize("score", [xu.rank_correlation, xu.similarity])
+@pytest.mark.parametrize(
+    "one, other, message",
+    [
+        (RELEVANCE, RELEVANCE[:2], "other: got shape"),
+        (RELEVANCE[0, 0], RELEVANCE[0, 0], "other: got shape"),
+        (RELEVANCE, RELEVANCE * np.nan, "other: has NaN"),
+    ],
+)
+def test_similarities_refuse_bad_arguments(score, one, other, message):
+    with pytest.raises(ValueError, match=message):
+        score(one, other)
+
+
+def test_similarity_refuses_what_no_window_fits():
+    with pytest.raises(ValueError, match="sides of 3 or more"):
+        xu.similarity(RELEVANCE, RELEVANCE)
+
+
 def test_evidence_scores_work_on_signals():
     relevance, mask = np.array([[0.0, 1, 3, 4]]), np.array([[False, True, True, False]])
     assert xu.evidence_mass(relevance, mask) == pytest.approx([0.5])
     assert xu.pointing_game(relevance, mask) == pytest.approx([0])
 
 
-@pytest.mark.parametrize("score", [xu.evidence_mass, xu.pointing_game])
+@pytest.mark.parametrize("score", EVIDENCE_SCORES)
 def test_evidence_scores_of_an_empty_map_are_nan_and_of_it_alone(score):
     got = score(np.stack([np.zeros((2, 2)), RELEVANCE[0]]), MASK[:2])
     assert np.isnan(got[0]) and got[1] == 1
 
 
-@pytest.mark.parametrize("score", [xu.evidence_mass, xu.pointing_game])
+@pytest.mark.parametrize("score", EVIDENCE_SCORES)
 @pytest.mark.parametrize(
     "relevance, mask, message",
     [

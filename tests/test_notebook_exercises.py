@@ -466,3 +466,46 @@ def test_occlusion_exercise(capsys, occlusion_names, number):
     assert says(right).endswith(": True")
     for answer in wrong:
         assert says(answer).endswith(": False"), answer
+
+
+# ---- 15_your_own_model
+
+
+@pytest.fixture(scope="module")
+def own_model_names():
+    """What the cells before the exercises of chapter 15 leave behind."""
+    return {"np": np, "tf": tf, "keras": keras, "xu": xu, "model": xu.load_model(ROOT / "models" / "faces.keras")}
+
+
+# Exercise 1: (0 - 0.5) / 0.25 and (1 - 0.5) / 0.25; black is the low end.
+# Exercise 2: a 1 x 1 convolution with the weights of grey, divided by 255, and no bias.
+BEHIND = """
+grey = keras.layers.Conv2D(1, 1, use_bias=False)
+answer = keras.Sequential([keras.Input((48, 48, 3)), grey, model])
+grey.set_weights([np.array(WEIGHTS).reshape(1, 1, 3, 1) / SCALE])
+"""
+LUMA = BEHIND.replace("WEIGHTS", "[0.299, 0.587, 0.114]")
+OWN_MODEL_ANSWERS = {
+    1: ("answer = (-2, 2, -2)", ["answer = (-2, 2, 0)", "answer = (-1, 1, -1)", "answer = (-2, 2)"]),
+    2: (
+        LUMA.replace("SCALE", "255"),
+        [LUMA.replace("SCALE", "1"), BEHIND.replace("WEIGHTS", "[0.114, 0.587, 0.299]").replace("SCALE", "255")],
+    ),
+}
+
+
+@pytest.mark.parametrize("number", OWN_MODEL_ANSWERS)
+def test_own_model_exercise(capsys, own_model_names, number):
+    cells = nbformat.read(ROOT / "notebooks" / "15_your_own_model.ipynb", as_version=4).cells
+    (cell,) = [cell for cell in cells if f"exercise-{number}" in cell.metadata.get("tags", [])]
+    assert cell.source.count("answer = None") == 1
+
+    def says(solution):
+        exec(cell.source.replace("answer = None", solution), dict(own_model_names))
+        return capsys.readouterr().out.strip()
+
+    right, wrong = OWN_MODEL_ANSWERS[number]
+    assert says("answer = None") == "not attempted"
+    assert says(right).endswith(": True")
+    for answer in wrong:
+        assert says(answer).endswith(": False"), answer

@@ -4,9 +4,12 @@ For a table NAME the folder results/ holds NAME.csv (tidy: method, metric, item,
 NAME.json (settings, hashes, date, versions), written last: without it, or with other settings, the table is made anew.
 """
 
+import contextlib
 import datetime
+import functools
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,19 +25,48 @@ OPTIONS = {"integrated_gradients": {"steps": STEPS, "baseline": 1.0}, "smooth_gr
 STARTS = {"black": 0.0, "mean": "mean"}  # other baselines of Integrated Gradients than white
 SETTINGS = {"methods": METHODS, "options": OPTIONS, "starts": STARTS, "fraction": 0.15, "fill": 0.0, "seed": 0}
 
-# The tables of all methods: one fill, the mean of all items, and the mean colour where a method hides or covers.
-ALL_METHODS = METHODS + ("grad_cam_plus_plus", "layer_cam", "hires_cam", "score_cam", "ablation_cam")
-ALL_METHODS += ("guided_grad_cam", "var_grad", "deconvnet", "occlusion", "rise", "sise", "lime")
-ALL_OPTIONS = OPTIONS | {
-    "var_grad": {"samples": 10},
+# The large tables: all methods, one fill (the mean of all items), and the mean of an item where a method hides a part.
+MANY = (*METHODS, "grad_cam_plus_plus", "layer_cam", "hires_cam", "score_cam", "ablation_cam", "guided_grad_cam")
+MANY += ("var_grad", "deconvnet", "occlusion", "rise", "sise", "lime")
+QUICK = ("average_drop", "average_increase", "average_drop_soft", "deletion", "insertion")
+TRUTH = ("evidence_mass", "pointing_game", "rank_accuracy", "average_precision")
+COST = ("seconds", "forwards", "backwards")
+STABILITY = (
+    "max_sensitivity",
+    "infidelity",
+    "randomised_similarity",
+    "randomised_rank_correlation",
+    "completeness_gap",
+)
+HIDING = {
     "score_cam": {"fill": "mean"},
-    "occlusion": {"patch": 30, "stride": 15, "fill": "mean"},
-    "rise": {"masks": 200, "fill": "mean"},
+    "rise": {"masks": 300, "fill": "mean"},
     "sise": {"fill": "mean"},
-    "lime": {"samples": 200, "segments": 60, "fill": "mean"},
 }
-ALL_SETTINGS = {"methods": ALL_METHODS, "options": ALL_OPTIONS, "starts": {"mean": "mean"}}
-ALL_SETTINGS |= {"fraction": 0.15, "fill": "grey", "seed": 0}
+SAMPLED = {"smooth_grad": {"samples": 10}, "var_grad": {"samples": 10}}
+
+
+def large(occlusion, lime, start, steps):
+    """The settings of a large table; `start`: the baseline of Integrated Gradients."""
+    options = SAMPLED | HIDING | {"occlusion": occlusion, "lime": lime}
+    options |= {"integrated_gradients": {"steps": STEPS, "baseline": start}}
+    return {
+        "methods": MANY,
+        "options": options,
+        "fraction": 0.15,
+        "fill": "grey",
+        "steps": steps,
+        "samples": 4,
+        "seed": 0,
+    }
+
+
+IMAGES = large(
+    {"patch": 30, "stride": 15, "fill": "mean"}, {"samples": 200, "segments": 60, "fill": "mean"}, "mean", 10
+)
+FACES = large({"fill": "mean"}, {"samples": 300, "fill": "mean"}, "mean", 20)
+FACES |= {"methods": ("cam", *MANY)}
+SIGNALS = large({"fill": "mean"}, {"samples": 300, "fill": "mean"}, "zero", 20)
 
 
 def hmt():
@@ -44,12 +76,28 @@ def hmt():
     return xu.load_hmt("test").images, None
 
 
-def tissue_phantom():
-    """The first 100 items of the phantom's test part, with their evidence."""
+def tissue_phantom(count=100):
+    """The first items of the phantom's test part, with their evidence."""
     import xai_utils as xu
 
-    phantom = xu.tissue_phantom(100, seed=3)
+    phantom = xu.tissue_phantom(count, seed=3)
     return phantom.images, phantom.masks
+
+
+def schematic_faces():
+    """The first 500 items of the drawn faces' test part, with their evidence."""
+    import xai_utils as xu
+
+    phantom = xu.schematic_faces(500, seed=3)
+    return phantom.images, phantom.masks
+
+
+def mnist1d():
+    """The 1000 test signals, with their evidence."""
+    import mnist1d_utils as m1
+
+    data = m1.make_dataset()
+    return m1.split(data, "test")[0], m1.evidence_masks(data)[1]
 
 
 @dataclass(frozen=True)
@@ -60,18 +108,38 @@ class Table:
     data: Callable
     note: str  # what the data are
     settings: dict
-    every: int = 1  # the items of the table: every n-th
-    others_on_every: int = 1  # of these, the items for other baselines and other fills
+    others_on_every: int = 1  # the items for other baselines and other fills: every n-th
     fills: tuple = ("white", "grey")  # the other fills
 
 
-TISSUE = ("tissue_phantom", tissue_phantom, "xai.phantoms.tissue_phantom(100, seed=3), generated")
-HMT = ("hmt", hmt, "H&E tiles, test part (Kather et al. 2016, doi:10.5281/zenodo.53169, CC BY 4.0)")
+@dataclass(frozen=True)
+class LargeTable:
+    """All methods and many metrics, one row per method and item; in shards that are kept until the table is done."""
+
+    network: str
+    data: Callable
+    note: str
+    settings: dict
+    metrics: tuple
+    items: int | None = None  # the first of the data, None for all
+    every: int = 1  # and of these every n-th
+
+
+HMT_NOTE = "H&E tiles, test part (Kather et al. 2016, doi:10.5281/zenodo.53169, CC BY 4.0)"
+TISSUE_NOTE = "xai.phantoms.tissue_phantom({}, seed=3), generated"
+TISSUE = ("tissue_phantom", functools.partial(tissue_phantom, 500), TISSUE_NOTE.format(500), IMAGES)
+DRAWN = ("schematic_faces", schematic_faces, "xai.phantoms.schematic_faces(500, seed=3), generated", FACES)
+SIGNAL = ("mnist1d", mnist1d, "mnist1d_utils.make_dataset(), test part, generated", SIGNALS)
+TILES = ("hmt", hmt, HMT_NOTE, IMAGES)
 TABLES = {
-    "tissue_phantom": Table(*TISSUE, SETTINGS),
-    "hmt": Table(*HMT, SETTINGS, others_on_every=4),
-    "tissue_phantom_all": Table(*TISSUE, ALL_SETTINGS, every=2, fills=()),
-    "hmt_all": Table(*HMT, ALL_SETTINGS, every=12, fills=()),
+    "tissue_phantom": Table("tissue_phantom", tissue_phantom, TISSUE_NOTE.format(100), SETTINGS),
+    "hmt": Table("hmt", hmt, HMT_NOTE, SETTINGS, others_on_every=4),
+    "mnist1d_all": LargeTable(*SIGNAL, (*QUICK, *TRUTH, *COST)),
+    "schematic_faces_all": LargeTable(*DRAWN, (*QUICK, *TRUTH, *COST)),
+    "tissue_phantom_all": LargeTable(*TISSUE, (*QUICK, *TRUTH, *COST)),
+    "hmt_all": LargeTable(*TILES, (*QUICK, *COST), every=4),
+    "mnist1d_stability": LargeTable(*SIGNAL, STABILITY, 40),
+    "schematic_faces_stability": LargeTable(*DRAWN, STABILITY, 40),
 }
 
 
@@ -83,9 +151,10 @@ def settings(name: str) -> dict:
     """What decides whether a table is up to date, as JSON gives it back."""
     table = TABLES[name]
     model = f"models/{table.network}.keras"
-    wanted = {"data": table.note, "others_on_every": table.others_on_every, "model": model}
-    wanted |= {"every": table.every} if table.every > 1 else {}
-    return json.loads(json.dumps(wanted | {"model_sha256": digest(ROOT / model)} | table.settings))
+    wanted = {"data": table.note, "model": model, "model_sha256": digest(ROOT / model)} | table.settings
+    own = ("others_on_every",) if isinstance(table, Table) else ("metrics", "items", "every")
+    own = [field for field in own if field != "every" or table.every > 1]
+    return json.loads(json.dumps(wanted | {field: getattr(table, field) for field in own}))
 
 
 def is_current(name: str, folder: Path = RESULTS) -> bool:
@@ -98,15 +167,23 @@ def is_current(name: str, folder: Path = RESULTS) -> bool:
 
 
 def make(name: str):
-    """The table of one data set: all methods and baselines; Integrated Gradients from elsewhere; other fills."""
+    """One table as a frame, in the form in which it is stored."""
+    import xai_utils as xu
+
+    table = TABLES[name]
+    model = xu.load_model(ROOT / "models" / f"{table.network}.keras")
+    inputs, masks = table.data()
+    return (_small if isinstance(table, Table) else _large)(name, table, model, inputs, masks)
+
+
+def _small(name, table, model, inputs, masks):
+    """All methods and baselines; Integrated Gradients from elsewhere; other fills. One row per metric and item."""
     import pandas as pd
 
     import xai_utils as xu
 
-    table, chosen = TABLES[name], TABLES[name].settings
-    inputs, masks = table.data()
+    chosen = table.settings
     fills = {0.0: 0.0, "white": 1.0, "grey": float(inputs.mean())}
-    model = xu.load_model(ROOT / "models" / f"{table.network}.keras")
 
     def score(step, methods, options, fill, metrics=None):
         """Every `step`-th item; `item` counts all items of the data."""
@@ -115,8 +192,8 @@ def make(name: str):
         part = xu.evaluate(model, inputs[::step], None, methods, metrics, given, **common)
         return part.assign(item=part["item"] * step)
 
-    few = table.every * table.others_on_every
-    parts = [score(table.every, chosen["methods"], chosen["options"], chosen["fill"])]
+    few = table.others_on_every
+    parts = [score(1, chosen["methods"], chosen["options"], chosen["fill"])]
     for word, start in chosen["starts"].items():
         options = {"integrated_gradients": {"steps": STEPS, "baseline": start}}
         part = score(few, tuple(options), options, chosen["fill"])
@@ -125,6 +202,33 @@ def make(name: str):
         part = score(few, chosen["methods"], chosen["options"], word, ("average_drop",))
         parts.append(part.assign(metric=f"average_drop_{word}"))
     return pd.concat(parts)
+
+
+def _large(name, table, model, inputs, masks):
+    """One row per method and item, one column per metric, and the first reason why a value is missing."""
+    import xai_utils as xu
+
+    chosen = table.settings | {"fill": float(inputs.mean()), "folder": ROOT / "build" / "evaluation" / name}
+    masks = None if masks is None or not set(table.metrics) & set(TRUTH) else masks[: table.items : table.every]
+    with _parallel():
+        part = inputs[: table.items : table.every]
+        frame = xu.evaluate(model, part, None, metrics=table.metrics, masks=masks, **chosen)
+    frame["item"] *= table.every  # its place in the data
+    keys = ["method", "item"]
+    values = frame.pivot(index=keys, columns="metric", values="value")[list(table.metrics)]
+    reasons = frame[frame["reason"] != ""].drop_duplicates(keys).set_index(keys)["reason"]
+    return values.assign(reason=reasons).fillna({"reason": ""}).loc[frame["method"].unique()].reset_index()
+
+
+def _parallel():
+    """As many processes as cores, each with one thread; XAI_JOBS says how many, 1 for none but this."""
+    jobs = int(os.environ.get("XAI_JOBS", os.cpu_count() or 1))
+    if jobs == 1:
+        return contextlib.nullcontext()
+    import joblib
+
+    os.environ["TF_NUM_INTRAOP_THREADS"] = "1"  # read by the workers when they start
+    return joblib.parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1)
 
 
 def store(name: str, table, folder: Path = RESULTS) -> None:
@@ -137,7 +241,7 @@ def store(name: str, table, folder: Path = RESULTS) -> None:
         "settings": settings(name),
         "items": int(table["item"].nunique()),
         "rows": len(table),
-        "without_value": int(table["value"].isna().sum()),
+        "without_value": int((table["reason"] != "").sum()),
         "table_sha256": digest(folder / f"{name}.csv"),
     }
     write(folder / f"{name}.json", json.dumps(note, indent=1) + "\n")

@@ -5,6 +5,7 @@ Methods are formulas over a `Query`; how a model is seen and differentiated stan
 
 import itertools
 import os
+from contextvars import ContextVar
 from dataclasses import replace
 
 import numpy as np
@@ -17,11 +18,15 @@ from xai.views import anatomy, as_float, find_layer, input_dtype, program, recip
 
 BATCH_SIZE = 32
 _CLASSES = tf.TensorSpec((None,), tf.int32)
+PASSES = {"forwards": 0, "backwards": 0}  # examples that went through whole networks in this process so far
+QUIET = ContextVar("quiet", default=False)  # whether a bar is already shown around this work
+FORWARD, BOTH = ("forwards",), ("forwards", "backwards")
 
 
 def progress(iterable, total, label):
-    """A bar with the time left for long work, on the terminal or notebook; off when XAI_PROGRESS is 0."""
-    return tqdm(iterable, total=total, desc=label, delay=1, leave=False, disable=os.environ.get("XAI_PROGRESS") == "0")
+    """A bar with the time left for long work, on the terminal or notebook; off when XAI_PROGRESS is 0, and in a bar."""
+    off = QUIET.get() or os.environ.get("XAI_PROGRESS") == "0"
+    return tqdm(iterable, total=total, desc=label, delay=1, leave=False, disable=off)
 
 
 class Query:
@@ -65,11 +70,13 @@ class Query:
                 "are taken for logits. Cure: explain each network by itself, or end the model in logits."
             )
 
-    def batched(self, function, *arrays):
-        """Run `function` on chunks of `batch_size` along the first axis and join what it returns."""
-        count, joined = len(arrays[0]), None
-        for start in range(0, count, self.batch_size):
-            part = slice(start, start + self.batch_size)
+    def batched(self, function, *arrays, passes=FORWARD, size=None):
+        """Run `function` on chunks of `batch_size` (or `size`) along the first axis, join its answers, count passes."""
+        count, size, joined = len(arrays[0]), size or self.batch_size, None
+        for name in passes:
+            PASSES[name] += count
+        for start in range(0, count, size):
+            part = slice(start, start + size)
             values = function(*(array[part] for array in arrays))
             values = [_finite(value) for value in (values if isinstance(values, (tuple, list)) else [values])]
             joined = joined or [np.empty((count, *value.shape[1:]), value.dtype) for value in values]
@@ -93,7 +100,7 @@ class Query:
     def gradient(self, inputs=None, items=None):
         """dS_c/dx at each input, in the shape of the inputs; at other `inputs` for the targets of `items`."""
         inputs, targets = self._points(inputs, items)
-        return self.batched(self._gradient_program(), inputs, targets)
+        return self.batched(self._gradient_program(), inputs, targets, passes=BOTH)
 
     def _gradient_program(self):
         def build(run, classes):
@@ -148,11 +155,11 @@ class Query:
             activation, gradient = run(inputs, targets)
             return combine(activation.numpy(), gradient.numpy(), targets)
 
-        return self.batched(chunk, self.inputs, self.targets)
+        return self.batched(chunk, self.inputs, self.targets, passes=BOTH)
 
     def layer_gradient(self, layer, item):
         """A and dS_c/dA of one input at `layer`, both (..., K)."""
-        found = self.batched(self._layer_program(layer), self.inputs[[item]], self.targets[[item]])
+        found = self.batched(self._layer_program(layer), self.inputs[[item]], self.targets[[item]], passes=BOTH)
         return found[0][0], found[1][0]
 
     def _layer_program(self, layer, inner="output"):
@@ -184,7 +191,7 @@ class Query:
             inputs = np.broadcast_to(self.inputs[item], (len(part), *self.inputs.shape[1:]))
             return run(inputs, part, np.full(len(part), self.targets[item], np.int32))
 
-        return self.batched(chunk, activations)
+        return self.batched(chunk, activations, passes=())
 
 
 def _finite(values):

@@ -1,89 +1,31 @@
-"""Methods against metrics over a data set: one tidy table, and the means of it with intervals.
+"""Methods against metrics over a data set, in shards that can run anywhere and be taken up again: one tidy table.
 
 Three maps that never look at the model stand in every table: a method that does not beat them has shown nothing.
 """
 
+import hashlib
 import inspect
+import json
+import os
+import pickle
+import time
+import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
 
+import joblib
 import numpy as np
 import pandas as pd
-from scipy.ndimage import sobel
 
-from xai import checks, metrics
-from xai.core import BATCH_SIZE, Query, progress, scores
-from xai.registry import METHODS, relevance
+from xai import checks
+from xai.core import BATCH_SIZE, PASSES, QUIET, Query, progress
+from xai.registry import METHODS
+from xai.scoring import BASELINES, COSTS, METRICS, Case, Settings
+from xai.views import recipe_of
 
 COLUMNS = ("method", "metric", "item", "value", "reason")
-
-
-# ------------------------------------------------------------------------------------------------------- baselines
-
-
-def _random(inputs, items, seed):
-    """Uniform numbers in [0, 1): item i has the same whatever else is in the data set."""
-    return np.stack([np.random.default_rng([seed, item]).random(inputs.shape[1:-1]) for item in items])
-
-
-def _edge(inputs, items, seed):
-    """The magnitude of Sobel's gradient of the mean over channels."""
-    slopes = [[sobel(one, axis, mode="nearest") for axis in range(one.ndim)] for one in inputs.mean(axis=-1)]
-    return np.sqrt(np.square(slopes).sum(axis=1))
-
-
-def _centre(inputs, items, seed):
-    """1 at the centre, 0 at the farthest position, linear in the distance."""
-    shape = inputs.shape[1:-1]
-    middle = (np.asarray(shape) - 1) / 2
-    distance = np.sqrt(sum((axis - place) ** 2 for axis, place in zip(np.indices(shape), middle, strict=True)))
-    return np.broadcast_to(1 - distance / max(distance.max(), 1), inputs.shape[:-1])
-
-
-BASELINES = {"random": _random, "edge": _edge, "centre": _centre}
-
-# --------------------------------------------------------------------------------------------------------- metrics
-
-
-@dataclass(frozen=True)
-class View:
-    """What a metric may look at: one item, as arrays of length 1.
-
-    full, kept: probability of the class on the whole input and on its most relevant part; relevance, mask: (1, ...).
-    """
-
-    full: np.ndarray
-    kept: np.ndarray
-    relevance: np.ndarray
-    mask: np.ndarray | None
-
-
-MASK_METRICS = {
-    "evidence_mass": lambda view: metrics.evidence_mass(view.relevance, view.mask)[0],
-    "pointing_game": lambda view: metrics.pointing_game(view.relevance, view.mask)[0],
-}
-METRICS = {
-    "average_drop": lambda view: metrics.average_drop(view.full, view.kept),
-    "average_increase": lambda view: metrics.average_increase(view.full, view.kept),
-} | MASK_METRICS
-
-# ---------------------------------------------------------------------------------------------------------- engine
-
-
-@dataclass(frozen=True)
-class _Task:
-    """The checked question: everything that one part of the table needs and all parts share."""
-
-    model: Callable
-    inputs: np.ndarray
-    targets: np.ndarray
-    full: np.ndarray  # probability of the target on the whole input
-    masks: np.ndarray | None
-    metrics: tuple
-    fraction: float
-    fill: float
-    seed: int
-    options: dict
 
 
 def evaluate(
@@ -97,46 +39,79 @@ def evaluate(
     options: dict | None = None,
     fraction: float = 0.15,
     fill: float = 0.0,
+    steps: int = 20,
+    samples: int = 10,
     seed: int = 0,
+    folder: str | os.PathLike | None = None,
 ) -> pd.DataFrame:
     """Score every item's map of every method, and of the baselines random, edge (Sobel) and centre, by every metric.
 
     methods:   names of METHODS
-    metrics:   of average_drop, average_increase, evidence_mass, pointing_game; None takes all that can be computed
-    masks:     the true evidence, bool, (N, H, W) or (N, T); the last two metrics need it
+    metrics:   names of METRICS, or "seconds", "forwards", "backwards": what making the map cost, per item; None takes
+               drop, increase and, with masks, evidence mass and pointing game
+    masks:     the true evidence, bool, (N, H, W) or (N, T); the metrics that compare with it need it
     options:   {method: {option: value}} for single methods
     fraction, fill: drop and increase keep this share of the positions and put `fill` in place of the others
-    seed:      of the random baseline, and of methods that draw unless `options` says otherwise
+    steps:     of deletion (fill "mean") and insertion (fill "blur"); samples: of max-sensitivity, and a
+               tenth of those of infidelity
+    seed:      of the random baseline, of metrics that draw, and of methods that draw unless `options` says otherwise
+    folder:    finished shards are kept here and found again by the same question, so that a run of hours goes on
+               where it was interrupted
+
+    The work is cut into shards, one method on 32 items each, that joblib runs: one after the other in this process, or
+    as `with joblib.parallel_config(...)` says, `"loky"` for processes, `"dask"` for the workers of a
+    `dask.distributed.Client`. What a shard gives depends on nothing else.
 
     Returns a DataFrame with one row per (method, metric, item): `value` is the metric of that item alone (drop and
-    increase in percent, as `average_drop` and `average_increase` of one item), `reason` is empty, or says why the
-    value is missing (NaN): the method failed on the item, or its map is zero everywhere and ranks nothing. Drop and
-    increase are of the class probability. Raises `TypeError`, `ValueError` for arguments that fit no item.
+    increase in percent), `reason` is empty, or says why the value is missing (NaN): the method failed on the item, or
+    its map is zero everywhere and ranks nothing. Drop, increase, deletion and insertion are of the class probability.
+    Raises `TypeError`, `ValueError` for arguments that fit no item.
     """
-    task = _checked(model, inputs, targets, methods, metrics, masks, options, fraction, fill, seed)
-    names = [*dict.fromkeys(methods), *BASELINES]
-    starts = range(0, len(task.inputs), BATCH_SIZE)
-    parts = [(name, np.arange(start, min(start + BATCH_SIZE, len(task.inputs)))) for name in names for start in starts]
-    rows = [row for name, items in progress(parts, len(parts), "evaluation") for row in _rows(task, name, items)]
-    return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def _checked(model, inputs, targets, methods, names, masks, options, fraction, fill, seed):
     query = Query(model, inputs, targets, score="probability")
+    names = ("metrics", "options", "fraction", "fill", "steps", "samples", "seed")
+    given = (metrics, options, fraction, fill, steps, samples, seed)
     methods = _names("methods", methods, METHODS)
     masks = None if masks is None else _as_masks(masks, query.inputs.shape)
-    possible = [name for name in METRICS if masks is not None or name not in MASK_METRICS]
-    names = possible if names is None else _names("metrics", names, METRICS)
-    if needy := [name for name in names if name not in possible]:
+    settings = _settings(methods, masks, **dict(zip(names, given, strict=True)))
+    carrier = _Carrier(model)
+    if joblib.effective_n_jobs(None) > 1:
+        carrier.pack()
+    whole = Case(None, settings, "", np.arange(len(query.inputs)), query.inputs, query.targets, query.scores(), masks)
+    shards = [
+        replace(whole.at(whole.items[start : start + BATCH_SIZE]), name=name)
+        for start in range(0, len(whole.items), BATCH_SIZE)
+        for name in dict.fromkeys((*methods, *BASELINES))
+    ]
+    store = _Store(folder, model, whole)
+    found = {number: rows for number, shard in enumerate(shards) if (rows := store.read(shard)) is not None}
+    waiting = [number for number in range(len(shards)) if number not in found]
+    run = joblib.Parallel(return_as="generator_unordered", batch_size=1)
+    tasks = (joblib.delayed(_answer)(carrier, number, shards[number]) for number in waiting)
+    for number, rows in progress(run(tasks), len(waiting), "evaluation"):
+        store.write(shards[number], rows)
+        found[number] = rows
+    return pd.DataFrame([row for number in range(len(shards)) for row in found[number]], columns=COLUMNS)
+
+
+def _settings(methods, masks, **given):
+    """The checked options of `evaluate`."""
+    possible = [name for name, metric in METRICS.items() if masks is not None or not metric.needs_masks]
+    names = given["metrics"]
+    names = [name for name in possible if METRICS[name].quick] if names is None else names
+    names = _names("metrics", names, (*METRICS, *COSTS))
+    if needy := [name for name in names if name not in (*possible, *COSTS)]:
         raise ValueError(f"masks: got None, but {needy} compare with the true evidence; pass masks, or other metrics.")
-    if checks.as_number("fraction", fraction, 0, 1) == 0:
+    if checks.as_number("fraction", given["fraction"], 0, 1) == 0:
         raise ValueError("fraction: got 0; pass a number above 0 and at most 1.")
-    fill, seed, options = checks.as_number("fill", fill), checks.as_count("seed", seed, 0), options or {}
+    checks.as_number("fill", given["fill"])
+    for name, low in {"steps": 1, "samples": 1, "seed": 0}.items():
+        checks.as_count(name, given[name], low)
+    options = given["options"] or {}
     if unused := set(options) - set(methods):
         raise ValueError(f"options: got options for {sorted(unused)}; the methods asked for are {list(methods)}.")
-    options = {name: _options(name, options.get(name, {}), seed) for name in methods}
-    ordered = tuple(name for name in METRICS if name in names)
-    return _Task(model, query.inputs, query.targets, query.scores(), masks, ordered, fraction, fill, seed, options)
+    options = {name: _options(name, options.get(name, {}), given["seed"]) for name in methods}
+    ordered = tuple(name for name in (*METRICS, *COSTS) if name in names)
+    return Settings(**given | {"metrics": ordered, "options": options})
 
 
 def _names(argument, given, allowed):
@@ -160,93 +135,126 @@ def _options(name, given, seed):
     return ({"seed": seed} if "seed" in known else {}) | given
 
 
-def _rows(task, name, items):
-    """The rows of one method for some items: a part that depends on nothing but its arguments."""
-    maps, reasons = _maps(task, name, items)
-    there = np.array([not why for why in reasons])
-    kept = np.full(len(items), np.nan)
-    if there.any() and set(task.metrics) - set(MASK_METRICS):
-        ranks = np.stack([maps[place] for place in np.flatnonzero(there)])
-        part = metrics.keep_top(task.inputs[items[there]], ranks, task.fraction, task.fill)
-        kept[there] = scores(task.model, part, task.targets[items[there]])
-    for metric in task.metrics:
-        for place, item in enumerate(items):
-            value, why = np.nan, reasons[place]
-            if not why:
-                mask = None if task.masks is None else task.masks[[item]]
-                value, why = _measured(metric, View(task.full[[item]], kept[[place]], maps[place][None], mask))
-            yield name, metric, int(item), value, why
+# ----------------------------------------------------------------------------------------------------------- shards
 
 
-def _measured(metric, view):
-    """The value and no reason, or no value and the reason."""
+class _Carrier:
+    """The model of a run: itself in this process; in another one revived once from its bytes."""
+
+    def __init__(self, model):
+        self.model, self.data = model, None
+
+    def pack(self):
+        """Make the bytes; raises `TypeError` for a model that cannot become bytes and come back."""
+        try:
+            data = pickle.dumps((self.model, getattr(self.model, "input_range", None)))
+            pickle.loads(data)
+            self.data = data
+        except Exception as error:
+            raise TypeError(
+                f"model: it cannot be sent to other processes ({error}). Cure: pass a functional or Sequential model, "
+                "or call evaluate outside joblib.parallel_config."
+            ) from error
+
+    def __reduce__(self):
+        if self.data is None:
+            self.pack()
+        return _revived, (self.data,)
+
+
+@lru_cache(maxsize=2)
+def _revived(data):
+    model, model_range = pickle.loads(data)
+    model.input_range = model_range
+    return _Carrier(model)
+
+
+def _answer(carrier, number, shard):
+    """The rows of one shard; what its methods would warn of was said of the whole input, or is told in the rows."""
+    quiet = QUIET.set(True)
     try:
-        return float(METRICS[metric](view)), ""
-    except ValueError as error:
-        return np.nan, str(error)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", checks.XAIWarning)
+            return number, list(_rows(replace(shard, model=carrier.model)))
+    finally:
+        QUIET.reset(quiet)
 
 
-def _maps(task, name, items):
-    """A relevance map and no reason, or no map and the reason, for each item."""
-    maps, reasons = _attempt(task, name, items)
+def _rows(case):
+    """The rows of one shard: a part of the table that depends on nothing but its arguments."""
+    before, start = dict(PASSES), time.perf_counter()
+    maps, reasons = _attempt(lambda places: case.at(places).explain(), len(case.items))
+    cost = {"seconds": time.perf_counter() - start} | {name: PASSES[name] - before[name] for name in PASSES}
     for place, found in enumerate(maps):
         if found is not None and not found.any():
             maps[place], reasons[place] = None, "the map is zero everywhere"
-    return maps, reasons
+    there = [place for place, found in enumerate(maps) if found is not None]
+    able = replace(case.at(there), attribution=np.stack([maps[place] for place in there])) if there else None
+    for metric in case.settings.metrics:
+        if metric in COSTS:
+            values, why = [cost[metric] / len(case.items)] * len(case.items), [""] * len(case.items)
+        else:
+            values, why = np.full(len(case.items), np.nan), list(reasons)
+            for place, value, reason in _measured(METRICS[metric].measure, able, there):
+                values[place], why[place] = value, reason
+        for item, value, reason in zip(case.items, values, why, strict=True):
+            yield case.name, metric, int(item), float(value), reason
 
 
-def _attempt(task, name, items):
-    """The maps of a batch; where the batch fails, its items are tried one by one, so that each tells its own reason."""
-    inputs = task.inputs[items]
-    if name in BASELINES:
-        return list(BASELINES[name](inputs, items, task.seed)), [""] * len(items)
+def _measured(measure, case, places):
+    """(place, value, reason) of every item that has a map."""
+    found, reasons = _attempt(lambda part: measure(case if len(part) == len(places) else case.at(part)), len(places))
+    for place, value, reason in zip(places, found, reasons, strict=True):
+        value = np.nan if value is None else value
+        yield place, value, reason or ("" if np.isfinite(value) else "the metric has no value for this map")
+
+
+def _attempt(function, count):
+    """Values and reasons: `function` of all places; where that fails, of one by one, so that each tells its reason."""
+    if not count:
+        return [], []
     try:
-        found = METHODS[name].function(task.model, inputs, task.targets[items], **task.options[name])
-        return list(relevance(name, found)), [""] * len(items)
+        return list(function(np.arange(count))), [""] * count
     except Exception as error:  # whatever goes wrong is told in the row
-        if len(items) == 1:
+        if count == 1:
             return [None], [f"{type(error).__name__}: {error}"]
-    singles = [_attempt(task, name, items[[place]]) for place in range(len(items))]
-    return [maps[0] for maps, _ in singles], [reasons[0] for _, reasons in singles]
+    singles = [_attempt(lambda _, place=place: function(np.array([place])), 1) for place in range(count)]
+    return [value for (value,), _ in singles], [reason for _, (reason,) in singles]
 
 
-# --------------------------------------------------------------------------------------------------------- summary
+class _Store:
+    """Finished shards on disk, each under a name that says which question it answers; no folder, no store."""
 
+    def __init__(self, folder, model, whole):
+        self.folder = None if folder is None else Path(folder)
+        if self.folder is None:
+            return
+        settings = replace(whole.settings, options={})
+        weights = [np.asarray(weight) for weight in recipe_of(model).base.get_weights()]
+        arrays = [whole.inputs, whole.targets, whole.full, *weights, *([] if whole.masks is None else [whole.masks])]
+        self.question = hashlib.sha256(repr(settings).encode())
+        for array in arrays:
+            self.question.update(f"{array.dtype} {array.shape}".encode() + np.ascontiguousarray(array).tobytes())
 
-def summarise(frame: pd.DataFrame, resamples: int = 2000, seed: int = 0, against: str | None = None) -> pd.DataFrame:
-    """Return the mean of every method and metric over the items, with the 95 % interval of the percentile bootstrap.
+    def _path(self, shard):
+        key = self.question.copy()
+        source = inspect.getsource(BASELINES.get(shard.name) or METHODS[shard.name].function)
+        key.update(f"{shard.name} {shard.options!r} {shard.items[0]} {source}".encode())
+        return self.folder / f"{shard.name}-{shard.items[0]:06d}-{key.hexdigest()[:16]}.json"
 
-    `frame` is a table of `evaluate`. Items without a value are left out and counted in `failed`. With `against` (the
-    name of a method) also the mean difference to it over the items that both have, with its interval: the paired
-    comparison, which is narrower than what two intervals suggest. An interval speaks of other items, not of another
-    network. Columns: method, metric, mean, low, high, items, failed and, with `against`, difference, difference low,
-    difference high. Raises `ValueError` for a frame without the columns or an unknown `against`.
-    Source: Efron and Tibshirani 1993, ch. 13.
-    """
-    if missing := [name for name in COLUMNS[:4] if name not in frame]:
-        raise ValueError(f"frame: lacks the columns {missing}; pass a table of xu.evaluate.")
-    if frame.duplicated(list(COLUMNS[:3])).any():
-        raise ValueError("frame: has two rows for one method, metric and item; summarise one run at a time.")
-    resamples, seed = checks.as_count("resamples", resamples), checks.as_count("seed", seed, 0)
-    if against is not None:
-        checks.one_of("against", against, tuple(frame["method"].unique()))
-    rows = []
-    for (method, metric), group in frame.groupby(["method", "metric"], sort=False):
-        values = group.set_index("item")["value"]
-        mean, low, high = _bootstrap(values.dropna().to_numpy(), resamples, seed)
-        row = {"method": method, "metric": metric, "mean": mean, "low": low, "high": high}
-        row |= {"items": len(values), "failed": int(values.isna().sum())}
-        if against is not None:
-            other = frame[(frame["method"] == against) & (frame["metric"] == metric)].set_index("item")["value"]
-            found = _bootstrap((values - other).dropna().to_numpy(), resamples, seed)
-            row |= dict(zip(("difference", "difference low", "difference high"), found, strict=True))
-        rows.append(row)
-    return pd.DataFrame(rows)
+    def read(self, shard):
+        if self.folder is None or not self._path(shard).exists():
+            return None
+        return json.loads(self._path(shard).read_text(encoding="utf-8"))
 
-
-def _bootstrap(values, resamples, seed):
-    """Mean and the 2.5th and 97.5th percentile of the means of resampled values; equal lengths share the draws."""
-    if not len(values):
-        return np.nan, np.nan, np.nan
-    draws = np.random.default_rng(seed).integers(0, len(values), (resamples, len(values)))
-    return values.mean(), *np.percentile(values[draws].mean(axis=1), [2.5, 97.5])
+    def write(self, shard, rows):
+        if self.folder is None:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self._path(shard)
+        partial = path.with_suffix(f".{os.getpid()}.partial")
+        try:
+            partial.write_text(json.dumps(rows), encoding="utf-8")
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)

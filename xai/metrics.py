@@ -1,12 +1,16 @@
-"""Scores of an explanation against a known truth or against the model itself.
+"""Scores of an explanation against a known truth, or of two arrays of probabilities.
 
-Every function takes plain arrays, so that each can be worked by hand. `relevance` is the non-negative reduction of an
-attribution, (N, H, W) or (N, T), which `xai.registry.relevance` makes.
+Every function takes plain arrays, so that each can be worked by hand; what asks the model again stands in
+`xai.faithfulness`. `relevance` is the non-negative reduction of an attribution, (N, H, W) or (N, T), which
+`xai.registry.relevance` makes.
 """
 
 import math
 
 import numpy as np
+from scipy.stats import spearmanr
+from skimage.metrics import structural_similarity
+from sklearn.metrics import average_precision_score
 
 from xai import checks
 
@@ -35,6 +39,83 @@ def pointing_game(relevance, mask):
     return np.where(relevance.any(axis=1), hits, np.nan)
 
 
+def rank_accuracy(relevance, mask):
+    """The share of the K most relevant positions that lie on the evidence, with K the size of the evidence.
+
+    a = |top_K and mask| / K, in [0, 1]; positions that tie for the last places share them. NaN for an all-zero map or
+    an empty mask. Returns (N,). Raises as `evidence_mass`. Source: Arras, Osman, Samek 2022, eq. (2).
+    """
+    relevance, mask = _flat(relevance, mask)
+    return np.array([_rank_accuracy(R, inside) for R, inside in zip(relevance, mask, strict=True)])
+
+
+def _rank_accuracy(R, inside):
+    K = inside.sum()
+    if K == 0 or not R.any():
+        return np.nan
+    last = np.sort(R)[-K]
+    above, tied = R > last, R == last
+    return ((above & inside).sum() + (tied & inside).sum() * (K - above.sum()) / tied.sum()) / K
+
+
+def average_precision(relevance, mask):
+    """How well the relevance separates evidence from the rest: the area under its precision-recall curve.
+
+    AP = sum_n (r_n - r_{n-1}) p_n over the thresholds n, with precision p_n and recall r_n of the positions above them;
+    1 for a perfect order, about the mask's share of the positions for a random one. NaN for an all-zero map or an empty
+    mask. Returns (N,). Raises as `evidence_mass`.
+    """
+    relevance, mask = _flat(relevance, mask)
+    possible = relevance.any(axis=1) & mask.any(axis=1)
+    pairs = zip(relevance, mask, possible, strict=True)
+    return np.array([average_precision_score(inside, R) if able else np.nan for R, inside, able in pairs])
+
+
+def rank_correlation(one, other):
+    """Spearman's correlation of two arrays of maps, map by map: 1 for the same order of values, -1 for the reverse.
+
+    `one`, `other`: (N, ...), equal shapes. NaN where a map is constant. Returns (N,). Raises `ValueError` for shapes
+    that differ or NaN.
+    """
+    one, other = _maps("other", one, other)
+    found = []
+    for a, b in zip(one, other, strict=True):
+        varied = np.ptp(a) > 0 and np.ptp(b) > 0
+        found.append(spearmanr(a.ravel(), b.ravel()).statistic if varied else np.nan)
+    return np.array(found)
+
+
+def similarity(one, other):
+    """Structural similarity of two arrays of maps, each divided by its largest magnitude: 1 for equal pictures.
+
+    `one`, `other`: (N, H, W) or (N, T), equal shapes, signed or not; sum the channels of a gradient method first. The
+    window has 7 positions a side, or as many as fit. Returns (N,). Raises `ValueError` for shapes that differ, NaN, or
+    a side below 3. Source: Wang et al. 2004; on maps Adebayo et al. 2018.
+    """
+    one, other = (_unit_magnitude(maps) for maps in _maps("other", one, other))
+    side = min(one.shape[1:])
+    if side < 3:
+        raise ValueError(f"one: got shape {one.shape}; structural similarity needs sides of 3 or more.")
+    window = min(7, side - 1 + side % 2)
+    pairs = zip(one, other, strict=True)
+    return np.array([structural_similarity(a, b, win_size=window, data_range=2.0) for a, b in pairs])
+
+
+def _unit_magnitude(maps):
+    """Each map divided by its largest magnitude; an all-zero map stays zero."""
+    largest = np.abs(maps).max(axis=tuple(range(1, maps.ndim)), keepdims=True)
+    return np.divide(maps, largest, out=np.zeros_like(maps), where=largest > 0)
+
+
+def _maps(name, one, other):
+    one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
+    if one.shape != other.shape or one.ndim < 2:
+        raise ValueError(f"{name}: got shape {other.shape}; the first has {one.shape}, (N, ...), and both must agree.")
+    if not (np.isfinite(one).all() and np.isfinite(other).all()):
+        raise ValueError(f"{name}: has NaN or infinite values in one of the two arrays; leave those items out.")
+    return one, other
+
+
 def keep_top(inputs, relevance, fraction=0.15, fill=0.0):
     """Return the inputs with only their most relevant `fraction` of positions kept and `fill` everywhere else.
 
@@ -51,6 +132,22 @@ def keep_top(inputs, relevance, fraction=0.15, fill=0.0):
     kept = np.zeros(flat.shape, bool)
     np.put_along_axis(kept, np.argsort(-flat, axis=1, kind="stable")[:, :count], True, axis=1)
     return np.where(kept.reshape(relevance.shape)[..., None], inputs, inputs.dtype.type(fill))
+
+
+def soft_mask(inputs, relevance, fill=0.0):
+    """Return the inputs dimmed by their relevance: m x + (1 - m) fill with m = R / max R of each item.
+
+    `inputs` (N, H, W, C) or (N, T, C), `relevance` (N, H, W) or (N, T); an all-zero map leaves nothing but `fill`.
+    Raises `ValueError` for shapes that do not fit or negative relevance. Source: Chattopadhay et al. 2018, sec. 4.1
+    (fill 0).
+    """
+    inputs, relevance = np.asarray(inputs), np.asarray(relevance, np.float64)
+    if relevance.shape != inputs.shape[:-1]:
+        raise ValueError(f"relevance: got shape {relevance.shape}; inputs of {inputs.shape} need {inputs.shape[:-1]}.")
+    if not (relevance >= 0).all():
+        raise ValueError("relevance: has negative or NaN values. Cure: reduce the attribution with xu.relevance first.")
+    m = _unit_magnitude(relevance)[..., None]
+    return (m * inputs + (1 - m) * checks.as_number("fill", fill)).astype(inputs.dtype)
 
 
 def average_drop(full, kept):

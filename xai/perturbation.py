@@ -12,7 +12,7 @@ from skimage.filters import threshold_otsu
 from skimage.segmentation import slic
 from sklearn.linear_model import Ridge
 
-from xai import checks
+from xai import checks, local
 from xai.core import BATCH_SIZE, Query, baselines, resize
 
 # --- occlusion --------------------------------------------------------------------------------------------------
@@ -58,7 +58,9 @@ def occlusion(
     total, times = np.zeros(query.inputs.shape[:-1]), np.zeros(space)
     for window in windows:
         times[window] += 1
-    for item, window, value in query.perturbed(range(len(windows)), cover, label="occlusion"):
+    # The same scores: from the changed part of each layer where the network allows, from whole passes where not.
+    whole_passes = functools.partial(query.perturbed, range(len(windows)), cover, label="occlusion")
+    for item, window, value in local.covered_scores(query, windows, covered, "occlusion") or whole_passes():
         total[item][windows[window]] += value
     mean = total / times
     if not probability_map:

@@ -83,13 +83,16 @@ def draw(label: int, nuisance: dict, background, evidence) -> tuple[np.ndarray, 
 
 
 def add_artefact(image: np.ndarray, code: int, nuisance: dict) -> tuple[np.ndarray, np.ndarray]:
-    """Spill clear ink of hue code / 8 into the corner farthest from the patch; the mask is the spill."""
-    centre_x = 149 - 15 if nuisance["patch_x"] < 74.5 else 15
-    centre_y = 149 - 15 if nuisance["patch_y"] < 74.5 else 15
+    """Spill clear ink of hue code / 8 into the corner farthest from the patch; the mask is the spill.
+
+    The patch reaches at most 52.9 pixels from its centre, and the spill comes no nearer to it: they never overlap.
+    """
+    centre_x = 149 - 22 if nuisance["patch_x"] < 74.5 else 22
+    centre_y = 149 - 22 if nuisance["patch_y"] < 74.5 else 22
     angle = np.arctan2(_ROWS - centre_y, _COLUMNS - centre_x)
-    radius = 11 + 1.2 * np.sin(3 * angle) + 0.8 * np.cos(5 * angle)
+    radius = 18 + 18 / 11 * (1.2 * np.sin(3 * angle) + 0.8 * np.cos(5 * angle))
     cover = np.clip(0.5 + radius - np.hypot(_ROWS - centre_y, _COLUMNS - centre_x), 0, 1)[..., None]
-    ink = hsv2rgb(np.array([code / len(CLASS_NAMES), 0.75, 0.9]))
+    ink = hsv2rgb(np.array([code / len(CLASS_NAMES), 1.0, 0.9]))
     return image * (1 - cover * (1 - ink)), cover[..., 0] > 0
 
 

@@ -8,6 +8,11 @@ class; everything else in the picture (the nuisances) is drawn without looking a
 
 So two items that differ in the class alone differ inside the union of their two masks, and nowhere else.
 
+With `confounded` an artefact lies beside the evidence and names a class: the true one, as a source tag once named
+the horses of a photo collection (Lapuschkin et al., Nat. Commun. 10:1096, 2019), or any. A network that was trained
+where it names the true class may read the artefact; items where it names another class show whether it does. The
+artefact is stamped on the finished picture: without `confounded` the same seed gives the same item, clean.
+
 Item i is made from numpy's SeedSequence(seed, spawn_key=(i, stream)): equal seed, equal bits, and item i is
 the same whether 10 or 10 000 items are made.
 """

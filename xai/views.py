@@ -316,19 +316,19 @@ def program(recipe, name, build, *specs, layer=None, substitute=False):
     stands in for the output of `layer`.
     """
     make = functools.partial(_compile, recipe, build, specs, layer, substitute)
-    return _kept(recipe, (name, layer and id(layer)), make)
+    return kept(recipe, (name, layer and id(layer)), make)
 
 
-def _kept(recipe, name, make):
+def kept(recipe, name, make):
     """What `make()` gave for this model and name; a model whose layers or activations were changed starts anew."""
     ending = recipe.unit and (id(recipe.unit[0]), recipe.unit[1])
     with _TRACING:  # a trace in another thread watches the layers, which must not be taken for a change
         layers = tuple(_settings(layer) for layer in recipe.base._flatten_layers())
         key = (name, recipe.shape, ending, recipe.relu_rule, layers)
-        kept = _PROGRAMS.setdefault(recipe.base, {})
-        if key not in kept:
-            kept[key] = make()
-        return kept[key]
+        known = _PROGRAMS.setdefault(recipe.base, {})
+        if key not in known:
+            known[key] = make()
+        return known[key]
 
 
 def _settings(layer):
@@ -371,11 +371,13 @@ class Anatomy:
     kind: str
     relus: int
     others: frozenset
+    inputs: tf.Tensor
+    logits: tf.Tensor
 
 
 def anatomy(recipe):
     """What one trace of the model in a scratch graph tells: layers, shapes, ending, activations."""
-    return _kept(recipe, "anatomy", lambda: _anatomy(recipe))
+    return kept(recipe, "anatomy", lambda: _anatomy(recipe))
 
 
 def _anatomy(recipe):
@@ -392,7 +394,7 @@ def _anatomy(recipe):
             relus, inner = relus - 2 * slopes, [*inner, "PReLU"]
         # The model itself is left out: what is kept for a model must not keep it alive.
         calls = tuple(call for call in run.calls if call.layer is not recipe.base)
-        found.append(Anatomy(calls, run.logits.shape[-1], run.kind, relus, frozenset(inner)))
+        found.append(Anatomy(calls, run.logits.shape[-1], run.kind, relus, frozenset(inner), run.inputs, run.logits))
         return run.logits
 
     _compile(recipe, build, (), None, False)

@@ -1,0 +1,269 @@
+"""The command line: its map is the method's own map, its figure says what was explained, bad input leaves nothing."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import xai_utils as xu
+from xai import __main__ as command
+
+ROOT = Path(__file__).resolve().parent.parent
+MODELS = ROOT / "models"
+FACES = MODELS / "faces.keras"
+
+
+@pytest.fixture(scope="module")
+def pixels():
+    """A face as a file holds it: uint8 (48, 48)."""
+    return np.round(255 * xu.load_faces().images[0, ..., 0]).astype(np.uint8)
+
+
+@pytest.fixture
+def folder(tmp_path, pixels):
+    """A folder with pictures, good and bad."""
+    Image.fromarray(pixels).save(tmp_path / "face.png")
+    whole = (tmp_path / "face.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "text.png").write_text("no picture")
+    Image.fromarray(pixels.astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    Image.fromarray(np.dstack([pixels] * 3 + [pixels])).save(tmp_path / "ghost.png")
+    (tmp_path / "broken.keras").write_bytes(FACES.read_bytes()[:5000])
+    shutil.copy(FACES, tmp_path / "own.keras")  # without its card
+    (tmp_path / "inside").mkdir()
+    return tmp_path
+
+
+def explain(folder, *options, model=FACES, image="face.png", out="why.png"):
+    return command.main(
+        ["explain", "--model", str(model), "--image", str(folder / image), "--out", str(folder / out), *options]
+    )
+
+
+# ---- the map
+
+
+@pytest.mark.parametrize(
+    "name, target, layer",
+    [("grad-cam", None, None), ("grad_cam", "sad", "conv4"), ("gradient-x-input", "2", None)],
+)
+def test_the_map_is_the_methods_own(folder, pixels, name, target, layer):
+    found = command.explain(FACES, folder / "face.png", name, target, layer)
+    model, x = xu.load_model(FACES), (pixels / np.float32(255))[None, ..., None]
+    assert np.array_equal(found.inputs, x) and found.input_range == (0, 1)
+    p = np.asarray(model(x))[0]
+    assert np.allclose(found.probabilities, p, atol=1e-6)
+    c = {None: p.argmax(), "sad": 4, "2": 2}[target]
+    assert found.target == c
+    method = xu.METHODS[name.replace("-", "_")]
+    theirs = method.function(model, x, c, **({"layer": layer} if layer else {}))
+    assert np.array_equal(found.attribution, theirs) and np.abs(theirs).max() > 0
+    assert (found.title, found.signed) == (method.title, method.signed)
+
+
+def test_the_given_range_is_the_models_units_where_no_card_says_them(folder, pixels):
+    found = command.explain(folder / "own.keras", folder / "face.png", "occlusion", limits=(-1, 1))
+    model = xu.load_model(folder / "own.keras", input_range=(-1, 1))
+    x = (pixels / 127.5 - 1).astype(np.float32)[None, ..., None]
+    assert np.allclose(found.inputs, x, atol=1e-6)
+    # occlusion covers with the middle of the range: the map tells whether the range arrived
+    assert np.allclose(found.attribution, xu.occlusion(model, x), atol=1e-4)
+    assert found.names[found.target] == f"class {found.target}"
+
+
+def test_a_range_that_contradicts_the_card_draws_one_warning(folder, capsys):
+    assert explain(folder, "--range", "0", "255") == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: --image: values from") and "[0, 1]" in line
+
+
+# ---- the picture
+
+
+def test_a_coloured_picture_becomes_grey_for_a_grey_model_and_that_is_said(folder, pixels, capsys):
+    colours = np.dstack([pixels, pixels // 2, pixels // 3])
+    Image.fromarray(colours).save(folder / "rgb.png")
+    found = command.explain(FACES, folder / "rgb.png")
+    luma = colours @ [0.299, 0.587, 0.114]  # ITU-R BT.601
+    assert np.abs(255 * found.inputs[0, ..., 0] - luma).max() <= 1
+    assert explain(folder, image="rgb.png") == 0
+    assert "picture:   RGB, 48 x 48 pixels, made grey\n" in capsys.readouterr().out
+
+
+def test_the_centre_is_cut_out_and_never_stretched():
+    wide = np.zeros((30, 70, 3), np.uint8)
+    wide[..., 2] = 255
+    wide[:, 20:50] = 255, 0, 0
+    found, note = command.fitted(Image.fromarray(wide), (None, 30, 30, 3))
+    assert (found == [255, 0, 0]).all() and note == "RGB, 70 x 30 pixels, centre cut out and resized to 30 x 30"
+    half, _ = command.fitted(Image.fromarray(wide), (None, 15, 15, 3))
+    assert half.shape == (15, 15, 3) and (half[:, 2:-2] == [255, 0, 0]).all()
+    free, note = command.fitted(Image.fromarray(wide), (None, None, None, 3))
+    assert np.array_equal(free, wide) and note == "RGB, 70 x 30 pixels"
+
+
+def test_a_picture_taken_with_a_turned_camera_is_turned_upright(tmp_path):
+    block = np.zeros((16, 8, 3), np.uint8)
+    block[:8] = 255
+    turned = Image.Exif()
+    turned[0x0112] = 6  # shown after a quarter turn clockwise: the top goes to the right
+    Image.fromarray(block).save(tmp_path / "turned.png", exif=turned)
+    upright = np.asarray(command.read_picture(tmp_path / "turned.png"))
+    assert upright.shape == (8, 16, 3) and (upright[:, 8:] == 255).all() and (upright[:, :8] == 0).all()
+
+
+def test_an_opaque_alpha_channel_does_no_harm(folder, pixels):
+    solid = np.full_like(pixels, 255)
+    Image.fromarray(np.dstack([pixels] * 3 + [solid])).save(folder / "solid.png")
+    inputs = command.explain(FACES, folder / "solid.png").inputs
+    assert np.abs(255 * inputs[0, ..., 0] - pixels).max() <= 1
+
+
+# ---- the figure
+
+
+def test_the_figure_is_a_png_that_says_what_it_shows(folder, capsys):
+    before = set(folder.iterdir())
+    assert explain(folder, "--target", "sad") == 0
+    assert set(folder.iterdir()) - before == {folder / "why.png"}
+    with Image.open(folder / "why.png") as figure:
+        assert figure.format == "PNG" and figure.width > 600
+        assert figure.text["Description"] == "Grad-CAM of a picture, explained as sad"
+        assert len(np.unique(np.asarray(figure.convert("L")))) > 50
+    model = xu.load_model(FACES)
+    p = np.asarray(model(command.explain(FACES, folder / "face.png").inputs))[0]
+    c = int(p.argmax())
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [
+        "picture:   L, 48 x 48 pixels",
+        f"predicted: {model.class_names[c]} (class {c}), probability {p[c]:.2f}",
+        f"explained: sad (class 4), probability {p[4]:.2f}",
+        f"figure:    {folder / 'why.png'}",
+    ]
+    assert err == ""
+
+
+def test_the_drawn_map_is_the_attribution(folder, monkeypatch):
+    drawn = []
+    from xai import plots
+
+    original = plots.plot_attributions
+    monkeypatch.setattr(
+        plots, "plot_attributions", lambda *given, **options: drawn.append(given) or original(*given, **options)
+    )
+    found = command.explain(FACES, folder / "face.png", "saliency")
+    command.write_figure(found, folder / "why.png")
+    ((inputs, maps, (label,)),) = drawn
+    assert inputs is found.inputs and maps == {"Saliency": found.attribution}
+    assert label.startswith(found.names[found.target])
+
+
+def test_a_broken_write_leaves_the_old_figure_and_nothing_else(folder, monkeypatch, capsys):
+    (folder / "why.png").write_bytes(b"old")
+    before = set(folder.iterdir())
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(command.os, "replace", full)
+    assert explain(folder) == 2
+    assert set(folder.iterdir()) == before and (folder / "why.png").read_bytes() == b"old"
+    assert "No space left" in capsys.readouterr().err
+
+
+def test_every_method_of_the_catalogue_is_listed(capsys):
+    assert command.main(["explain", "--list-methods"]) == 0
+    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert listed == [name.replace("_", "-") for name in xu.METHODS]
+
+
+# ---- bad input
+
+BAD = {
+    "no model there": ({"model": "none.keras"}, ["--model", "none.keras"]),
+    "a damaged model": ({"model": "broken.keras"}, ["--model", "damaged"]),
+    "no model at all": ({"model": "text.png"}, ["--model", ".keras"]),
+    "a model of signals": ({"model": MODELS / "mnist1d.keras"}, ["--model", "(None, 40, 1)"]),
+    "no card, no range": ({"model": "own.keras"}, ["--range", "no card", "--range 0 1"]),
+    "no picture there": ({"image": "none.png"}, ["--image", "none.png"]),
+    "a folder as picture": ({"image": "inside"}, ["--image", "inside"]),
+    "no picture": ({"image": "text.png"}, ["--image", "text.png", "not a readable picture"]),
+    "half a picture": ({"image": "cut.png"}, ["--image", "cut.png", "not a readable picture"]),
+    "sixteen bits": ({"image": "deep.png"}, ["--image", "8 bits"]),
+    "transparent": ({"image": "ghost.png"}, ["--image", "transparent"]),
+    "no out folder": ({"out": "none/why.png"}, ["--out", "no folder"]),
+    "out is no png": ({"out": "why.jpg"}, ["--out", ".png"]),
+    "out is a folder": ({"out": "folder.png"}, ["--out", "a folder"]),
+    "out is the picture": ({"out": "face.png"}, ["--out", "the picture itself"]),
+    "unknown method": (["--method", "grad-camera"], ["--method", "'grad-camera'", "'grad-cam'"]),
+    "unknown layer": (["--layer", "conv9"], ["--layer", "'conv9'", "conv6"]),
+    "layer without space": (["--layer", "classes"], ["--layer", "'classes'", "conv6"]),
+    "layer for nothing": (["--method", "saliency", "--layer", "conv4"], ["--layer", "saliency"]),
+    "target too large": (["--target", "7"], ["--target", "7", "from 0 to 6"]),
+    "target negative": (["--target", "-1"], ["--target", "-1", "from 0 to 6"]),
+    "target a fraction": (["--target", "1.5"], ["--target", "'1.5'", "angry"]),
+    "target unknown": (["--target", "cat"], ["--target", "'cat'", "angry, disgust"]),
+    "range reversed": (["--range", "1", "0"], ["--range", "1 0"]),
+    "range endless": (["--range", "0", "inf"], ["--range", "inf"]),
+    "range of one": (["--range", "1"], ["--range"]),
+    "range of words": (["--range", "black", "white"], ["--range", "black"]),
+    "unknown option": (["--colour", "red"], ["--colour"]),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_and_leaves_nothing(folder, capsys, case):
+    given, words = BAD[case]
+    (folder / "folder.png").mkdir()
+    options = given if isinstance(given, list) else []
+    files = {} if isinstance(given, list) else dict(given)
+    if "model" in files:
+        files["model"] = folder / files["model"]
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert explain(folder, *options, **files) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("error: ") and len(err.splitlines()) == 1
+    assert all(word in err for word in words), err
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("arguments", [[], ["explain"], ["explain", "--model", "m.keras"], ["predict"]])
+def test_an_incomplete_command_is_one_line(capsys, arguments):
+    assert command.main(arguments) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_model_that_the_method_cannot_explain(folder, capsys):
+    """CAM without global average pooling: the method's own refusal arrives as one line."""
+    flat = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(2, "softmax")])
+    flat.save(folder / "flat.keras")
+    assert explain(folder, "--method", "cam", "--range", "0", "1", model=folder / "flat.keras") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and not (folder / "why.png").exists()
+
+
+# ---- in a process of its own
+
+
+def shell(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "xai", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+
+
+def test_a_process_of_its_own_draws_and_says_nothing_but_its_lines(folder):
+    done = shell("explain", "--model", "models/faces.keras", "--image", folder / "face.png", "--out", folder / "a.png")
+    assert (done.returncode, done.stderr) == (0, "") and len(done.stdout.splitlines()) == 4
+    assert explain(folder, out="b.png") == 0
+    assert (folder / "a.png").read_bytes() == (folder / "b.png").read_bytes()
+
+
+def test_a_process_of_its_own_refuses_with_exit_code_two(folder):
+    done = shell("explain", "--model", "none.keras", "--image", folder / "face.png", "--out", folder / "none" / "a.png")
+    assert done.returncode == 2 and done.stdout == "" and len(done.stderr.splitlines()) == 1
+    assert "--out" in done.stderr

@@ -1,0 +1,291 @@
+"""Covering a patch changes only what looks at it: scores of covered inputs from the changed part of each layer.
+
+The trunk of a network is its first layers, as long as each reads the one before and looks at a small neighbourhood
+only: convolution, pooling, zero padding, and what acts on each position alone. Its maps of the plain input are computed
+once. For each covered patch, step by step, only a window that holds all changed positions is computed anew. What
+surrounds the changes is cut from the plain map, which is padded as the layer pads; no layer pads a window by itself,
+so borders are exact. What follows the trunk reads the plain last map with the last window pasted in.
+"""
+
+import functools
+from dataclasses import dataclass, replace
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from xai.core import progress
+from xai.views import Call, anatomy, kept, program
+
+WORTH = 1 / 3  # windows are used where they hold at most this share of the values of whole passes
+TOLERANCE = 1e-4  # of the largest value of the last map
+
+MAXIMA, MEANS = ("MaxPooling1D", "MaxPooling2D"), ("AveragePooling1D", "AveragePooling2D")
+CONVOLUTIONS = ("Conv1D", "Conv2D", "DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D")
+PADDINGS = ("ZeroPadding1D", "ZeroPadding2D")
+POINTWISE = ("Activation", "ReLU", "LeakyReLU", "ELU", "BatchNormalization")
+GLOBAL_MEANS = ("GlobalAveragePooling1D", "GlobalAveragePooling2D")
+IDLE = ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "Identity")
+
+
+def _is(layer, *names):
+    """Whether the layer is of one of these Keras classes itself: a class derived from them may do anything."""
+    return any(type(layer) is getattr(keras.layers, name) for name in names)
+
+
+# --- the trunk --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Step:
+    """Layers in a row; per axis: output j reads the padded inputs j * stride, ..., j * stride + reach - 1."""
+
+    calls: tuple[Call, ...]
+    reach: np.ndarray
+    stride: np.ndarray
+    pads: np.ndarray  # (axes, 2): how much the first layer pads; the others do not
+
+    def then(self, other):
+        """Both as one step, or None where the other pads or overlaps, so that a cut between them saves work."""
+        if other.pads.any() or (other.reach > other.stride).any():
+            return None
+        reach = self.reach + (other.reach - 1) * self.stride
+        return Step(self.calls + other.calls, reach, self.stride * other.stride, self.pads)
+
+    def padded(self):
+        """The plain input of the first layer with its padding."""
+        first = self.calls[0]
+        outside = first.input.dtype.min if _is(first.layer, *MAXIMA) else 0
+        return tf.pad(first.input, [(0, 0), *self.pads.tolist(), (0, 0)], constant_values=outside)
+
+    def __call__(self, windows):
+        """What the layers, with their weights and their own `call`, make of windows that need no padding."""
+        for layer in (call.layer for call in self.calls):
+            if not _is(layer, *PADDINGS):
+                twin = object.__new__(type(layer))
+                vars(twin).update(vars(layer))
+                if hasattr(layer, "padding"):
+                    vars(twin)["padding"] = "valid"
+                windows = type(layer).call(twin, windows)
+        return windows
+
+
+def _step(call):
+    """The step of one call, or None where its layer is not known to be local."""
+    layer, sides = call.layer, np.array(call.input.shape[1:-1])
+    activation = getattr(layer, "activation", None) or keras.activations.linear
+    known = (
+        (
+            _is(layer, *CONVOLUTIONS, *MAXIMA, *MEANS, *PADDINGS, *POINTWISE)
+            or _is(layer, *IDLE)
+            and call.output is call.input
+        )
+        and getattr(layer, "data_format", "channels_last") == "channels_last"
+        and getattr(layer, "axis", -1) in (-1, len(sides) + 1)
+        and str(getattr(activation, "__module__", None)).startswith("keras.")
+        and call.output.dtype == call.input.dtype
+    )
+    if not known:
+        return None
+    size = getattr(layer, "kernel_size", getattr(layer, "pool_size", 1))
+    reach = (np.ones(len(sides), int) * size - 1) * getattr(layer, "dilation_rate", 1) + 1
+    stride = np.ones(len(sides), int) * getattr(layer, "strides", 1)
+    pads = _pads(layer, sides, reach, stride)
+    return None if _is(layer, *MEANS) and pads.any() else Step((call,), reach, stride, pads)  # no mean over padding
+
+
+def _pads(layer, sides, reach, stride):
+    padding, total = getattr(layer, "padding", "valid"), 0 * sides
+    if _is(layer, *PADDINGS):
+        return np.array(padding).reshape(-1, 2)
+    if padding == "causal":
+        return np.stack([reach - 1, total], axis=1)
+    if padding == "same":
+        total = np.maximum((-(-sides // stride) - 1) * stride + reach - sides, 0)
+    return np.stack([total // 2, total - total // 2], axis=1)
+
+
+def trunk(seen):
+    """The steps from the input to the last map through which every path to the score leads; `seen`: one trace."""
+    calls, found, at = [call for call in seen.calls if not hasattr(call.layer, "layers")], [], seen.inputs
+    for call in calls:
+        step = _step(call) if call.input is at and sum(other.layer is call.layer for other in calls) == 1 else None
+        if step is None:
+            break
+        found, at = [*found, step], call.output
+    while found and _bypassed(found[-1].calls[-1].output, seen):
+        found.pop()
+    steps = []
+    for step in found:
+        joined = steps[-1].then(step) if steps else None
+        steps = [*steps[:-1], joined] if joined else [*steps, step]
+    return steps
+
+
+def _bypassed(last, seen):
+    """Whether the score depends on the input other than through `last`."""
+    met, waiting = {last.name}, [seen.logits]
+    while waiting:
+        tensor = waiting.pop()
+        if tensor.name not in met:
+            met.add(tensor.name)
+            waiting += tensor.op.inputs
+    return seen.inputs.name in met
+
+
+# --- windows ----------------------------------------------------------------------------------------------------
+
+
+def changed(steps, corners, patch):
+    """Where the windows begin that hold what changes, in the input and after each step, and how large they are.
+
+    The inputs from `low` to before `high` change the outputs from (low + left - reach) // stride + 1 to before
+    (high + left - 1) // stride + 1. All windows of a step have one size: at the far border they are moved inwards.
+    """
+    low, high = np.asarray(corners), np.asarray(corners) + patch
+    starts, sizes = [low], [np.asarray(patch)]
+    for step in steps:
+        sides, left = np.array(step.calls[-1].shape[1:-1]), step.pads[:, 0]
+        low = np.clip((low + left - step.reach) // step.stride + 1, 0, sides)
+        high = np.clip((high + left - 1) // step.stride + 1, low, sides)
+        sizes.append(np.maximum((high - low).max(axis=0), 1))
+        starts.append(np.minimum(low, sides - sizes[-1]))
+    return np.stack(starts), np.stack(sizes)
+
+
+def cut(plain, starts, size):
+    """Parts of one `plain` map, all of one size, from `starts` on."""
+    parts = np.empty((len(starts), *size, plain.shape[-1]), plain.dtype)
+    for part, box in zip(parts, _boxes(starts, starts + size), strict=True):
+        part[...] = plain[0][box]
+    return parts
+
+
+def paste(windows, origins, parts, starts):
+    """Put `windows` that begin at `origins` into the `parts` that begin at `starts`, as far as they lie inside."""
+    low = np.maximum(starts, origins)
+    high = np.minimum(starts + parts.shape[1:-1], origins + windows.shape[1:-1])
+    targets, sources = _boxes(low - starts, high - starts), _boxes(low - origins, high - origins)
+    for part, target, window, source in zip(parts, targets, windows, sources, strict=True):
+        part[target] = window[source]
+    return parts
+
+
+def _boxes(low, high):
+    return [tuple(map(slice, *corners)) for corners in zip(low.tolist(), high.tolist(), strict=True)]
+
+
+class _Passes:
+    """The trunk on windows of one query's inputs, and the rest of the network behind it."""
+
+    def __init__(self, query, windows):
+        self.query, self.windows = query, windows
+        self.recipe = replace(query.recipe, shape=(None, *query.inputs.shape[1:]))
+        self.seen = anatomy(self.recipe)
+        self.steps = trunk(self.seen)
+        corners = [[side.start for side in window] for window in windows]
+        self.starts, self.sizes = changed(self.steps, corners, [side.stop - side.start for side in windows[0]])
+
+    @functools.cached_property
+    def share(self):
+        """Values (positions x channels) that the steps read for one patch, in parts of those of a whole pass."""
+        of_trunk = {id(call) for step in self.steps for call in step.calls}
+        others = [call for call in self.seen.calls if id(call) not in of_trunk and not hasattr(call.layer, "layers")]
+        behind = sum(np.prod(call.shape[1:]) for call in others if call.spatial)
+        behind += 0 if self.mean else np.prod(self.steps[-1].calls[-1].shape[1:])
+        whole = sum(np.prod(step.calls[0].input.shape[1:]) for step in self.steps)
+        cut = sum(np.prod(self._cut(at)[1]) * step.calls[0].input.shape[-1] for at, step in enumerate(self.steps))
+        return (cut + behind) / (whole + behind)
+
+    @functools.cached_property
+    def mean(self):
+        """The call that takes the mean of the last map over space, where all that follows reads only that."""
+        last = self.steps[-1].calls[-1].output
+        means = [call for call in self.seen.calls if call.input is last and _is(call.layer, *GLOBAL_MEANS)]
+        return means[0] if means and not _bypassed(means[0].output, self.seen) else None
+
+    def _cut(self, number):
+        """Where the windows that a step reads begin in its padded input, and how large they are."""
+        step = self.steps[number]
+        return self.starts[number + 1] * step.stride, (self.sizes[number + 1] - 1) * step.stride + step.reach
+
+    @functools.cached_property
+    def runs(self):
+        """The compiled function of each step on windows."""
+        inputs = [step.calls[0].input for step in self.steps]
+        specs = [tf.TensorSpec((None, *[None] * (x.shape.rank - 2), x.shape[-1]), x.dtype) for x in inputs]
+        builds = [lambda run, windows, at=at: trunk(run)[at](windows) for at in range(len(specs))]
+        return [program(self.recipe, ("step", at), builds[at], specs[at]) for at in range(len(specs))]
+
+    @functools.cached_property
+    def head(self):
+        """The compiled S_c of what stands in for the last map, or for its mean."""
+        score, call = self.query.score, self.mean or self.steps[-1].calls[-1]
+        specs = tf.TensorSpec(call.shape, call.output.dtype), tf.TensorSpec((None,), tf.int32)
+        build = lambda run, _, classes: run.score(classes, score)  # noqa: E731
+        return program(self.recipe, ("head", score), build, *specs, layer=call.layer, substitute=True)
+
+    def plain(self, item):
+        """The padded input of each step, and the last map, of one whole input."""
+
+        def build(run):
+            steps = trunk(run)
+            return [step.padded() for step in steps] + [steps[-1].calls[-1].output]
+
+        return self.query.batched(program(self.recipe, "plain maps", build), self.query.inputs[[item]])
+
+    def last_windows(self, plain, numbers, values):
+        """What the covered patches `numbers` make of the last map, where it changes; `values`: of the whole input."""
+        windows = np.stack([values[self.windows[number]] for number in numbers])
+        for at, step in enumerate(self.steps):
+            starts, size = self._cut(at)
+            parts, origins = cut(plain[at], starts[numbers], size), self.starts[at, numbers] + step.pads[:, 0]
+            windows = paste(windows, origins, parts, starts[numbers])
+            windows = np.asarray(self.runs[at](self.query.inputs[:0], windows))
+        return windows
+
+    def exact(self):
+        """Whether windows that cover nothing change nothing, asked once per model: a layer may do more than it says."""
+        return kept(self.recipe, "windows are exact", self._exact)
+
+    def _exact(self):
+        plain, numbers = self.plain(0), [0, len(self.windows) // 2, len(self.windows) - 1]
+        windows = self.last_windows(plain, numbers, self.query.inputs[0])
+        same = cut(plain[-1], self.starts[-1, numbers], self.sizes[-1])
+        return np.abs(windows - same).max() <= TOLERANCE * np.abs(plain[-1]).max()
+
+    def scores(self, item, plain, fills, numbers):
+        """S_c of the item with each of the patches `numbers` covered."""
+        starts = self.starts[-1, numbers]
+        windows = self.last_windows(plain, numbers, fills[item])
+        if self.mean:  # the mean of the plain map and what the window changes in it
+            axes, shape = tuple(range(1, windows.ndim - 1)), self.mean.shape[1:]
+            covers = cut(plain[-1], starts, self.sizes[-1])
+            change = (windows - covers).sum(axis=axes) / np.prod(plain[-1].shape[1:-1])
+            maps = (plain[-1].mean(axis=axes) + change).reshape(-1, *shape)
+        else:
+            maps = paste(windows, starts, cut(plain[-1], 0 * starts, plain[-1].shape[1:-1]), 0 * starts)
+        return self.head(self.query.inputs[:0], maps, np.full(len(maps), self.query.targets[item], np.int32))
+
+    def pairs(self, fills, label):
+        """Yield (item, number of the window, score); chunks of one size, for which the libraries prepare once."""
+        count, most = (
+            len(self.windows),
+            int(self.query.batch_size / WORTH),
+        )  # no more values than `batch_size` whole passes
+        size = -(-count // -(-count // most))
+        numbers = np.minimum(np.arange(-(-count // size) * size), count - 1)
+        for item in progress(range(len(self.query.inputs)), None, label):
+            chunk = functools.partial(self.scores, item, self.plain(item), fills)
+            values = self.query.batched(chunk, numbers, passes=(), size=size)
+            yield from ((item, number, value) for number, value in enumerate(values[:count]))
+
+
+def covered_scores(query, windows, fills, label):
+    """Yield (item, window, S_c of the item with that window set to `fills`) for every pair, one chunk at a time.
+
+    None where the network has no local trunk, or where the windows hold more than `WORTH` of the values of whole
+    passes. `windows`: slices, all of one size.
+    """
+    passes = _Passes(query, windows)
+    return passes.pairs(fills, label) if passes.steps and passes.share <= WORTH and passes.exact() else None
