@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import keras
+import matplotlib as mpl
 import numpy as np
 import pytest
 from PIL import Image
@@ -16,6 +17,13 @@ from xai import __main__ as command
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = ROOT / "models"
 FACES = MODELS / "faces.keras"
+
+
+@pytest.fixture(autouse=True)
+def style():
+    """The command sets the style of the figures, in a process of its own; here the other tests share it."""
+    with mpl.rc_context():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -320,7 +320,7 @@ def saved_names() -> list[str]:
                 parts = getattr(node.args[0], "values", [node.args[0]])
                 constant = [isinstance(part, ast.Constant) for part in parts]
                 pairs = zip(parts, constant, strict=True)
-                patterns.append("".join(re.escape(part.value) if plain else ".+" for part, plain in pairs))
+                patterns.append("".join(re.escape(part.value) if plain else ".*" for part, plain in pairs))
     return patterns
 
 
