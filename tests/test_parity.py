@@ -1,4 +1,4 @@
-"""The parity table: every row met or explained, its page rendered from it; the PyTorch twin that Captum explains."""
+"""The parity tables: every row met or explained, their pages rendered from them; the PyTorch twin of a network."""
 
 import ast
 import subprocess
@@ -11,7 +11,9 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tools import parity
+import xai_utils as xu
+from tools import metric_parity, parity
+from tools.peers.metric_comparisons import METRIC_COMPARISONS, NO_PEER, reduced
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -29,15 +31,24 @@ def table():
     return parity.read()
 
 
+@pytest.fixture(scope="module")
+def metric_table():
+    return parity.read(metric_parity.TABLE)
+
+
 # --- the committed table ----------------------------------------------------------------------------------------
 
 
 def test_every_row_is_met_or_has_a_reason(table):
     """The rows of OPEN are apart although the step that is known to differ was done the same way."""
-    assert set(table["met"]) <= {"yes", "adapted", "none", "no"}
     assert {tuple(row) for row in table.loc[table["met"] == "no", ["method", "peer"]].to_numpy()} <= OPEN
+    assert_met_or_explained(table, at_least=60)
+
+
+def assert_met_or_explained(table, at_least):
+    assert set(table["met"]) <= {"yes", "adapted", "none", "no"}
     met = table[table["met"] == "yes"]
-    assert len(met) > 60 and (met["difference"].astype(float) <= parity.THRESHOLD).all()
+    assert len(met) > at_least and (met["difference"].astype(float) <= parity.THRESHOLD).all()
     apart = table[table["met"] == "adapted"]
     assert (apart["difference"].astype(float) > parity.THRESHOLD).all()
     assert (apart["adapted"].astype(float) <= parity.THRESHOLD).all()
@@ -54,14 +65,68 @@ def test_the_page_is_what_the_table_renders_to(table):
     assert parity.PAGE.read_text(encoding="utf-8") == parity.page(table)
 
 
-def test_the_versions_of_the_table_are_the_pinned_ones(table):
-    pins = {}
+@pytest.fixture(scope="module")
+def pins():
+    found = {}
     for name in ("requirements.txt", "requirements-peers.txt"):
         for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
             pin = Requirement(line)
-            pins.setdefault(canonicalize_name(pin.name), str(pin.specifier).removeprefix("=="))
+            found.setdefault(canonicalize_name(pin.name), str(pin.specifier).removeprefix("=="))
+    return found
+
+
+def test_the_versions_of_the_table_are_the_pinned_ones(table, pins):
     pinned = {title: pins[canonicalize_name(key)] for key, title in parity.TITLES.items()}
     assert dict(zip(table["peer"], table["version"], strict=True)) == pinned
+
+
+# --- the committed table of the metrics -------------------------------------------------------------------------
+
+
+def test_every_row_of_the_metrics_is_met_or_explained(metric_table):
+    """On every network, and no difference is left open."""
+    assert set(metric_table["met"]) == {"yes", "adapted"}
+    assert_met_or_explained(metric_table, at_least=20)
+    assert set(metric_table.groupby(["metric", "step", "peer"]).size()) == {3}
+
+
+def test_the_table_of_the_metrics_has_every_comparison(metric_table):
+    wanted = {(one.method, one.step, metric_parity.TITLES[one.peer]) for one in METRIC_COMPARISONS}
+    assert set(metric_table[["metric", "step", "peer"]].itertuples(index=False, name=None)) == wanted
+
+
+def test_every_metric_has_a_peer_or_a_reason_why_not(metric_table):
+    assert set(metric_table["metric"]) | set(NO_PEER) == set(xu.METRICS)
+    assert not set(metric_table["metric"]) & set(NO_PEER)
+    page = metric_parity.PAGE.read_text(encoding="utf-8")
+    assert all(f"`{metric}`: {reason}." in page for metric, reason in NO_PEER.items())
+
+
+def test_the_page_of_the_metrics_is_what_their_table_renders_to(metric_table):
+    assert metric_parity.PAGE.read_text(encoding="utf-8") == metric_parity.page(metric_table)
+
+
+def test_the_versions_of_the_metrics_table_are_the_pinned_ones(metric_table, pins):
+    pinned = {title: pins[title.lower()] for title in metric_parity.TITLES.values()}
+    assert dict(zip(metric_table["peer"], metric_table["version"], strict=True)) == pinned
+
+
+def test_the_difference_of_metrics_is_of_the_worst_value_by_hand():
+    """2 and 100 of one input, apart by 1 and 1: 1/2, not 1/100."""
+    theirs = np.array([[2.0, 100]])
+    assert metric_parity.difference(theirs + 1, theirs) == 0.5
+
+
+def test_ranks_by_hand():
+    """The largest has the number of positions; of two equals the earlier ranks higher."""
+    assert metric_parity.by_rank(np.array([[[5, 7, 5, 0]], [[1, 1, 1, 1]]])).tolist() == [
+        [[3, 4, 2, 1]],
+        [[4, 3, 2, 1]],
+    ]
+
+
+def test_maps_less_their_smallest_value():
+    assert reduced(np.array([[[3, 5], [2, 2]]])).tolist() == [[[0, 2], [0, 0]]]
 
 
 # --- what the numbers mean --------------------------------------------------------------------------------------
@@ -98,7 +163,8 @@ def test_the_peers_are_pinned_without_addresses():
 
 def test_every_library_that_a_peer_imports_is_pinned_for_it():
     ours = {"tools", "xai", "xai_utils"}
-    for path in (ROOT / "tools" / "peers").glob("with_*.py"):
+    folder = ROOT / "tools" / "peers"
+    for path in [*folder.glob("with_*.py"), *(folder / f"{peer}.py" for peer in metric_parity.TITLES)]:
         found = set()
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
@@ -108,6 +174,7 @@ def test_every_library_that_a_peer_imports_is_pinned_for_it():
         pins = (ROOT / ("requirements.txt" if inside else "requirements-peers.txt")).read_text(encoding="utf-8")
         pinned = {canonicalize_name(Requirement(line).name) for line in pins.splitlines()}
         pinned |= {"sklearn"} if "scikit-learn" in pinned else set()
+        pinned |= {"skimage"} if "scikit-image" in pinned else set()
         pinned |= {"tensorflow"} if "tensorflow-cpu" in pinned else set()
         missing = {canonicalize_name(name) for name in found - ours - set(sys.stdlib_module_names)} - pinned
         assert not missing, f"{path.name}: {missing}"

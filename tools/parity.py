@@ -2,7 +2,8 @@
 
 The libraries of requirements-peers.txt live in an environment of their own, .venv-peers; tf-keras-vis and lime are part
 of the main one. Every library runs in a process of its own (tools/peers) on the files of build/parity and leaves its
-maps there; here they are compared with ours (tools/peers/comparisons.py).
+maps there; here they are compared with ours (tools/peers/comparisons.py). tools/metric_parity.py does the same for the
+metrics.
 """
 
 import hashlib
@@ -158,24 +159,21 @@ def relative_difference(ours, theirs) -> float:
     return float(np.max(np.divide(apart, size, out=np.where(apart > 0, np.inf, 0.0), where=size > 0)))
 
 
-def compare(case) -> list[dict]:
+def compare(case, ours, comparisons, titles, difference=relative_difference) -> list[dict]:
     """One row per comparison of this case."""
-    from tools.peers.comparisons import COMPARISONS
-    from tools.peers.ours import Ours
-
-    ours, rows = Ours(case), []
-    theirs = {peer: dict(np.load(case.folder / f"{peer}.npz")) for peer in TITLES}
-    for one in COMPARISONS:
+    rows = []
+    theirs = {peer: dict(np.load(case.folder / f"{peer}.npz")) for peer in titles}
+    for one in comparisons:
         maps = theirs[one.peer]
-        row = {"method": one.method, "step": one.step, "peer": TITLES[one.peer], "network": case.folder.name}
+        row = {"method": one.method, "step": one.step, "peer": titles[one.peer], "network": case.folder.name}
         row["version"] = (case.folder / f"{one.peer}.txt").read_text(encoding="utf-8")
         if one.key not in maps or (one.adapted_key and one.adapted_key not in maps):
             rows.append(row | {"met": "none", "reason": one.absent})
             continue
-        row["difference"] = relative_difference(one.ours(ours), maps[one.key])
+        row["difference"] = difference(one.ours(ours), maps[one.key])
         if one.reason:
             adapted = (one.adapted or one.ours)(ours)
-            row["adapted"] = relative_difference(adapted, maps[one.adapted_key or one.key])
+            row["adapted"] = difference(adapted, maps[one.adapted_key or one.key])
         row["met"] = verdict(row["difference"], row.get("adapted"))
         rows.append(row | {"threshold": THRESHOLD, "reason": one.reason})
     return rows
@@ -188,27 +186,38 @@ def verdict(difference, adapted) -> str:
     return "adapted" if adapted is not None and adapted <= THRESHOLD else "no"
 
 
+COLUMNS = ["method", "step", "peer", "version", "network", "difference", "adapted", "threshold", "met", "reason"]
+
+
 def make() -> pd.DataFrame:
     from tools.peers.case import Case
+    from tools.peers.comparisons import COMPARISONS
+    from tools.peers.ours import Ours
 
     peers = ensure_peers()
     folders = [make_case(*network).folder for network in networks()]
     for peer in TITLES:
         run([sys.executable if peer in HERE else peers, "-W", "ignore", "-m", f"tools.peers.with_{peer}", *folders])
-    columns = ["method", "step", "peer", "version", "network", "difference", "adapted", "threshold", "met", "reason"]
-    return pd.DataFrame([row for folder in folders for row in compare(Case.load(folder))])[columns]
+    cases = [Case.load(folder) for folder in folders]
+    return pd.DataFrame([row for case in cases for row in compare(case, Ours(case), COMPARISONS, TITLES)])[COLUMNS]
 
 
-def main() -> int:
-    """Make the table and its page; 1 where a comparison is neither met nor explained."""
-    sys.path.insert(0, str(ROOT))
-    table = make()
-    write(TABLE, table.to_csv(index=False, float_format="%.1e", lineterminator="\n"))
-    PAGE.parent.mkdir(exist_ok=True)
-    write(PAGE, page(read()))
+def publish(table, file, target, render) -> int:
+    """Write the table and its page; 1 where a comparison is neither met nor explained."""
+    file.parent.mkdir(exist_ok=True)
+    write(file, table.to_csv(index=False, float_format="%.1e", lineterminator="\n"))
+    write(target, render(read(file)))
     open_ones = table[table["met"] == "no"]
     print(open_ones.to_string() if len(open_ones) else f"parity: {len(table)} rows, each met or explained", flush=True)
     return int(len(open_ones) > 0)
+
+
+def main() -> int:
+    """Make both tables, of the methods and of the metrics; 1 where a row is neither met nor explained."""
+    from tools import metric_parity
+
+    sys.path.insert(0, str(ROOT))
+    return publish(make(), TABLE, PAGE, page) | metric_parity.main()
 
 
 def read(path=TABLE) -> pd.DataFrame:
@@ -235,9 +244,9 @@ No library of these has SISE.
 WORDS = {"yes": "yes", "adapted": "but for one step", "no": "no, see below"}
 
 
-def page(table) -> str:
+def page(table, head=HEAD) -> str:
     """docs/parity.md: one table for each library, then a sentence for each difference of definition."""
-    parts = [HEAD.format(items=ITEMS, threshold=THRESHOLD)]
+    parts = [head.format(items=ITEMS, threshold=THRESHOLD)]
     for peer, rows in table.groupby("peer", sort=False):
         names = list(dict.fromkeys(table["network"]))
         parts.append(f"## {peer} {rows['version'].iloc[0]}\n")

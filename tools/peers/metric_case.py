@@ -1,0 +1,50 @@
+"""What every library is given to score: maps, masks, fills and all that would else be drawn at random.
+
+It lies in metrics.npz beside the network and the inputs of a `Case`; cascade_0.keras, cascade_1.keras ... are the
+network with more and more layers shuffled, before the softmax. A library's values are arrays (N, maps).
+"""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+STEPS, ODD_STEPS = 8, 30  # of deletion and insertion: 8 divides the positions of every network here, 30 none
+SAMPLES = 10  # of max-sensitivity, and a tenth of those of infidelity
+RADIUS, NOISE, FRACTION = 0.02, 0.1, 0.15  # max-sensitivity, infidelity, the share that the drop keeps
+
+
+@dataclass
+class Given:
+    """The arrays of metrics.npz; M maps of N inputs."""
+
+    relevance: np.ndarray  # (M, N, ...) not negative
+    ranks: np.ndarray  # (M, N, ...) the same orders without ties: the earlier of two equals ranks higher
+    levels: np.ndarray  # (M, N, ...) the relevance in three levels: ties at the top
+    kept: np.ndarray  # (M, N, ...) 1 at the most relevant share of the positions, else 0
+    evidence: np.ndarray  # (N, ...) bool
+    attribution: np.ndarray  # (A, N, ..., C) signed
+    mean: np.ndarray  # (N, ..., C) what deletion puts in place
+    blur: np.ndarray  # (N, ..., C) what insertion starts from
+    near: np.ndarray  # (samples, N, ..., C) inputs close by
+    moves: np.ndarray  # (10 samples, N, ..., C) the perturbations I of infidelity
+
+    @classmethod
+    def load(cls, folder):
+        with np.load(folder / "metrics.npz") as arrays:
+            return cls(**arrays)
+
+    def save(self, folder):
+        np.savez(folder / "metrics.npz", **asdict(self))
+
+
+def cascade(case):
+    """The networks with more and more layers shuffled, in order, before the softmax."""
+    import keras
+
+    paths = sorted(case.folder.glob("cascade_*.keras"), key=lambda path: int(path.stem.split("_")[1]))
+    return [keras.saving.load_model(path, compile=False) for path in paths]
+
+
+def each(function, maps):
+    """function(map of the N inputs) -> (N,) of every map: (N, M)."""
+    return np.stack([np.asarray(function(one), np.float64) for one in maps], axis=1)

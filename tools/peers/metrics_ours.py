@@ -1,0 +1,37 @@
+"""Our scores of what every library is given, taken as `xu.evaluate` takes them."""
+
+import numpy as np
+
+import xai_utils as xu
+from tools.peers.metric_case import FRACTION, SAMPLES, STEPS, Given, each
+from xai.scoring import METRICS, Case, Settings
+
+
+class OurMetrics:
+    """Our values of one case: `ours("deletion", maps)` is (N, number of maps)."""
+
+    def __init__(self, case):
+        self.case, self.given, self.model = case, Given.load(case.folder), case.network("model")
+        self.full = xu.scores(self.model, case.inputs, case.targets, score="probability")
+
+    def __call__(self, metric, maps, name="random", steps=STEPS):
+        """Of attributions; those of "random" are their own relevance."""
+        return each(lambda one: METRICS[metric].measure(self._scored(name, one, steps)), maps)
+
+    def explained(self, metric, *methods):
+        """Of methods that the metric calls itself."""
+        return each(lambda name: METRICS[metric].measure(self._scored(name)), methods)
+
+    def _scored(self, name, attribution=None, steps=STEPS):
+        case, given = self.case, self.given
+        return Case(
+            self.model,
+            Settings((), {}, fraction=FRACTION, fill=0.0, steps=steps, samples=SAMPLES, seed=0),
+            name,
+            np.arange(len(case.inputs)),
+            case.inputs,
+            case.targets,
+            self.full,
+            given.evidence,
+            attribution,
+        )
