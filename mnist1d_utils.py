@@ -19,7 +19,6 @@ import math
 import os
 import pickle
 import tempfile
-from numbers import Real
 from pathlib import Path
 
 import keras
@@ -97,6 +96,7 @@ def make_dataset(seed=42, *, count=5000, correlated_noise=0.25, white_noise=0.02
     Raises ValueError for a count, noise, shear or template that does not fit.
     Source: Greydanus and Kobak 2020/2024, arXiv:2011.14439, section 2.
     """
+    _check_seed(seed)
     glyphs = _checked_recipe(count, correlated_noise, white_noise, shear, glyphs)
     random = np.random.RandomState(seed)
     digits = np.repeat(np.arange(10), count // 10)
@@ -111,11 +111,42 @@ def make_dataset(seed=42, *, count=5000, correlated_noise=0.25, white_noise=0.02
     return data | {"evidence": evidence[:cut], "evidence_test": evidence[cut:]}
 
 
+def _is_number(value):
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+
+def _numbers(values):
+    """The values as an array of real numbers; an empty one where they are none."""
+    try:
+        array = np.asarray(values)
+    except ValueError:  # rows of different lengths
+        return np.zeros(0)
+    return array if array.dtype.kind in "iuf" else np.zeros(0)
+
+
+def _as_path(path, name="path"):
+    try:
+        return Path(path)
+    except TypeError:
+        raise TypeError(f"{name} is {path!r}; it must be the name of a file") from None
+
+
+def _check_word(name, given, allowed):
+    if not isinstance(given, str) or given not in allowed:
+        *others, last = map(repr, allowed)
+        raise ValueError(f"{name} is {given!r}; it must be {', '.join(others)} or {last}")
+
+
+def _check_seed(seed):
+    if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or not 0 <= seed < 2**32:
+        raise ValueError(f"seed is {seed!r}; it must be a whole number from 0 to 2**32 - 1, for example 42")
+
+
 def _checked_recipe(count, correlated_noise, white_noise, shear, glyphs):
     if not isinstance(count, (int, np.integer)) or isinstance(count, bool) or count < 10 or count % 10:
         raise ValueError(f"count is {count!r}; it must be a positive multiple of 10 (ten digits), for example 5000")
     for name, value in {"correlated_noise": correlated_noise, "white_noise": white_noise, "shear": shear}.items():
-        if not isinstance(value, Real) or not 0 <= value < math.inf:
+        if not _is_number(value) or not 0 <= value < math.inf:
             raise ValueError(f"{name} is {value!r}; it must be one finite number that is not negative")
     glyphs = templates() if glyphs is None else glyphs
     _check_templates(glyphs, "glyphs")
@@ -124,8 +155,11 @@ def _checked_recipe(count, correlated_noise, white_noise, shear, glyphs):
 
 def _check_templates(glyphs, name):
     shapes = {"x": (10, 12), "t": (12,), "y": (10,)}
-    if not isinstance(glyphs, dict) or any(np.shape(glyphs.get(key)) != shape for key, shape in shapes.items()):
+    found = {key: _numbers(glyphs.get(key)) for key in shapes} if isinstance(glyphs, dict) else {}
+    if {key: array.shape for key, array in found.items()} != shapes:
         raise ValueError(f"{name} must be a dictionary with arrays of the shapes {shapes}, as templates() returns")
+    if not all(np.isfinite(array).all() for array in found.values()):
+        raise ValueError(f"{name} must hold finite numbers, as templates() returns")
 
 
 def evidence_masks(data=None, threshold=0.5):
@@ -139,8 +173,10 @@ def evidence_masks(data=None, threshold=0.5):
     and the signals compared. `data` None is the published data set.
     Raises ValueError for a threshold outside (0, 1] and for signals that are not the published ones.
     """
-    if not isinstance(threshold, Real) or not 0 < threshold <= 1:
+    if not _is_number(threshold) or not 0 < threshold <= 1:
         raise ValueError(f"threshold is {threshold!r}; it must lie in (0, 1], for example 0.5")
+    if data is not None and (not isinstance(data, dict) or not {"x", "x_test"} <= data.keys()):
+        raise ValueError("data must be a dictionary with the keys of make_dataset(), or None for the published data")
     if data is None or "evidence" not in data:
         generated = make_dataset()
         if data is not None and not all(_same(data[key], generated[key]) for key in ("x", "x_test")):
@@ -153,7 +189,8 @@ def evidence_masks(data=None, threshold=0.5):
 
 
 def _same(a, b):
-    return np.shape(a) == b.shape and np.allclose(a, b, atol=1e-6)
+    a = _numbers(a)
+    return a.shape == b.shape and np.allclose(a, b, atol=1e-6)
 
 
 # ------------------------------------------------------------------------------------------ the file, read safely
@@ -228,7 +265,7 @@ def load_pickle(path):
     Returns a dictionary with x (N, 40), x_test (M, 40), y (N,), y_test (M,), t (40,) and templates.
     Raises FileNotFoundError when there is no such file, ValueError when it is damaged, hostile or something else.
     """
-    path = Path(path)
+    path = _as_path(path)
     if not path.is_file():
         raise FileNotFoundError(f"path is {str(path)!r}, which is no file; write_pickle(path) makes it")
     try:
@@ -247,16 +284,20 @@ def _check_published(data, name):
         found = sorted(map(str, data)) if isinstance(data, dict) else type(data).__name__
         raise ValueError(f"{name} holds {found}; a data set has the keys {sorted(needed)}")
     for part in ("", "_test"):
-        x, y = np.asarray(data["x" + part]), np.asarray(data["y" + part])
-        if x.ndim != 2 or x.shape[1] != LENGTH or y.shape != x.shape[:1] or not len(x):
-            raise ValueError(f"{name}: x{part} {x.shape}, y{part} {y.shape}; expected (N, {LENGTH}) and (N,)")
-        if x.dtype.kind != "f" or not np.isfinite(x).all():
-            raise ValueError(f"{name}: x{part} must hold finite floating-point numbers, it is {x.dtype}")
-        if y.dtype.kind != "i" or y.min() < 0 or y.max() > 9:
-            raise ValueError(f"{name}: y{part} must hold whole numbers from 0 to 9")
-    if np.shape(data["t"]) != (LENGTH,):
-        raise ValueError(f"{name}: t has the shape {np.shape(data['t'])}; expected ({LENGTH},)")
+        _check_signals(data, part, name)
+    if _numbers(data["t"]).shape != (LENGTH,):
+        raise ValueError(f"{name}: t has the shape {_numbers(data['t']).shape}; expected ({LENGTH},)")
     _check_templates(data["templates"], f"{name}: templates")
+
+
+def _check_signals(data, part, name):
+    x, y = _numbers(data["x" + part]), _numbers(data["y" + part])
+    if x.ndim != 2 or x.shape[1] != LENGTH or y.shape != x.shape[:1] or not len(x):
+        raise ValueError(f"{name}: x{part} {x.shape}, y{part} {y.shape}; expected (N, {LENGTH}) and (N,)")
+    if x.dtype.kind != "f" or not np.isfinite(x).all():
+        raise ValueError(f"{name}: x{part} must hold finite floating-point numbers, it is {x.dtype}")
+    if y.dtype.kind not in "iu" or y.min() < 0 or y.max() > 9:
+        raise ValueError(f"{name}: y{part} must hold whole numbers from 0 to 9")
 
 
 def write_pickle(path, data=None):
@@ -264,7 +305,7 @@ def write_pickle(path, data=None):
 
     Only the published keys are written: shares of evidence come from the generator. Raises ValueError for other data.
     """
-    data = make_dataset() if data is None else data
+    path, data = _as_path(path), make_dataset() if data is None else data
     _check_published(data, "data")
     content = {key: data[key] for key in ("x", "x_test", "y", "y_test", "t")}
     content["templates"] = {key: np.asarray(data["templates"][key]) for key in ("x", "t", "y")}
@@ -294,9 +335,11 @@ def split(data, part):
 
     `part` is "train" (3500 signals), "validation" (the last 500 of the published training part) or "test" (1000).
     """
-    if part not in ("train", "validation", "test"):
-        raise ValueError(f"part is {part!r}; it must be 'train', 'validation' or 'test'")
+    _check_word("part", part, ("train", "validation", "test"))
     suffix = "_test" if part == "test" else ""
+    if not isinstance(data, dict) or not {"x" + suffix, "y" + suffix} <= data.keys():
+        raise ValueError(f"data must be a dictionary with x{suffix} and y{suffix}, as make_dataset() returns")
+    _check_signals(data, suffix, "data")
     x, y = np.asarray(data["x" + suffix], "float32")[..., None], np.asarray(data["y" + suffix])
     cut = len(x) - VALIDATION
     if part != "test" and cut < 1:
@@ -312,8 +355,8 @@ def network(head="flatten", seed=0):
     applies (conv3: 20 positions). Weights are drawn from `seed` alone: He normal, Glorot uniform in the last layer.
     Raises ValueError for another head.
     """
-    if head not in ("flatten", "gap"):
-        raise ValueError(f"head is {head!r}; it must be 'flatten' or 'gap'")
+    _check_word("head", head, ("flatten", "gap"))
+    _check_seed(seed)
     strides = (2, 2, 1) if head == "flatten" else (1, 2, 1)
     start = [keras.initializers.HeNormal(seed=10 * seed + i) for i in range(3)]
     last = keras.initializers.GlorotUniform(seed=10 * seed + 3)
@@ -336,6 +379,8 @@ def augment(x, random):
     x' = (1 + a) roll(x, k) + b u + n with k in -5 ... 5 samples, a in [-0.2, 0.2], slope b in [-1, 1] along
     u = -0.5 ... 0.5, white noise n of standard deviation 0.05, in standardised units; `random` is a numpy Generator.
     """
+    if np.shape(x)[1:] != (LENGTH, 1) or not isinstance(random, np.random.Generator):
+        raise ValueError(f"x has the shape {np.shape(x)}, random is {random!r}; needed: (N, {LENGTH}, 1), a Generator")
     count = len(x)
     places = (np.arange(LENGTH) - random.integers(-5, 6, (count, 1))) % LENGTH
     varied = np.take_along_axis(x[..., 0], places, axis=1) * (1 + random.uniform(-0.2, 0.2, (count, 1)))
@@ -358,7 +403,7 @@ def train(model, data, *, epochs=40, seed=0, checkpoint=None, progress=None):
     Raises ValueError for a model or data of other shapes, epochs below 1, and a checkpoint of another run.
     """
     x, y = split(data, "train")
-    _check_training(model, epochs, checkpoint)
+    _check_training(model, epochs, seed, checkpoint)
     steps = math.ceil(len(x) / BATCH)
     rate = keras.optimizers.schedules.CosineDecay(0.005, epochs * steps)
     optimizer = keras.optimizers.AdamW(rate, weight_decay=0.001)
@@ -377,13 +422,15 @@ def train(model, data, *, epochs=40, seed=0, checkpoint=None, progress=None):
     return run.history | {"best_epoch": run.best_epoch}
 
 
-def _check_training(model, epochs, checkpoint):
+def _check_training(model, epochs, seed, checkpoint):
+    _check_seed(seed)
     shapes = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
     if shapes != ((None, LENGTH, 1), (None, 10)):
         raise ValueError(f"model maps {shapes[0]} to {shapes[1]}; it must map (None, {LENGTH}, 1) to (None, 10)")
     if not isinstance(epochs, (int, np.integer)) or isinstance(epochs, bool) or epochs < 1:
         raise ValueError(f"epochs is {epochs!r}; it must be a whole number, at least 1")
-    if checkpoint is not None and (Path(checkpoint).suffix != ".npz" or not Path(checkpoint).parent.is_dir()):
+    path = None if checkpoint is None else _as_path(checkpoint, "checkpoint")
+    if path is not None and (path.suffix != ".npz" or not path.parent.is_dir()):
         raise ValueError(f"checkpoint is {str(checkpoint)!r}; it must end in .npz and lie in a folder that exists")
 
 

@@ -4,6 +4,7 @@ Nothing here computes with a model. A check raises `TypeError` for a wrong kind 
 for a wrong value; `XAIWarning` is for what is legal but probably not what was meant.
 """
 
+import math
 import sys
 import warnings
 from pathlib import Path
@@ -39,8 +40,10 @@ def as_inputs(inputs, shape, input_range=None):
     if array.dtype.kind != "f":
         raise TypeError(f"inputs: got dtype {array.dtype}; pass one float array of shape (N, ..., channels).")
     _check_shape(array, shape)
-    if not np.isfinite(array).all():
-        raise ValueError("inputs: holds NaN or infinity; every value must be finite. Cure: look at the data first.")
+    if not (np.abs(array) <= np.finfo(np.float32).max).all():
+        raise ValueError(
+            "inputs: holds NaN, infinity or numbers beyond float32; every value must be finite. Cure: look at the data."
+        )
     if input_range is not None:
         low, high = input_range
         slack = 1e-3 * (high - low)
@@ -93,24 +96,37 @@ def as_targets(targets, count, classes):
 
 
 def as_array(name, values):
-    """Return `values` as an array; rows of different lengths are refused by the argument's name."""
+    """Return `values` as an array; what makes none, and masked values, are refused by the argument's name."""
+    if np.ma.is_masked(values):
+        raise ValueError(
+            f"{name}: got a masked array, whose hidden values would be used all the same. "
+            f"Cure: {name}.filled(value), or leave these items out."
+        )
     try:
         return np.asarray(values)
-    except ValueError as error:
-        raise ValueError(f"{name}: its rows differ in shape ({error}); pass one regular array.") from None
+    except (ValueError, TypeError, NotImplementedError) as error:
+        raise ValueError(f"{name}: it makes no array ({error}); pass one regular array of numbers.") from None
+
+
+def as_numbers(name, values):
+    """Return `values` as a float64 array; text, objects and complex numbers are refused."""
+    array = as_array(name, values)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name}: got {array.dtype} values; pass an array of real numbers.")
+    return array.astype(np.float64)
 
 
 def as_flag(name, value):
     """Return `value` if it is True or False."""
     if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name}: got {value!r}; pass True or False.")
+        raise TypeError(f"{name}: got {shown(value)}; pass True or False.")
     return bool(value)
 
 
 def as_count(name, value, low=1, high=None):
     """Return `value` as an int of at least `low` and at most `high`."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name}: got {value!r}; pass an integer of at least {low}.")
+        raise TypeError(f"{name}: got {shown(value)}; pass an integer of at least {low}.")
     if value < low or (high is not None and value > high):
         raise ValueError(
             f"{name}: got {value}; pass an integer of at least {low}"
@@ -122,18 +138,33 @@ def as_count(name, value, low=1, high=None):
 def as_number(name, value, low=-np.inf, high=np.inf, open_ends=False):
     """Return `value` as a float in [low, high], or strictly between them with `open_ends`."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{name}: got {value!r}; pass a number.")
-    inside = low < value < high if open_ends else low <= value <= high
-    if not inside or not np.isfinite(value):
+        raise TypeError(f"{name}: got {shown(value)}; pass a number.")
+    number = _as_float(value)
+    inside = low < number < high if open_ends else low <= number <= high
+    if not inside or not math.isfinite(number):
         edge = "strictly between" if open_ends else "from"
         raise ValueError(
             f"{name}: got {value}; pass a finite number {edge} {low:g} {'and' if open_ends else 'to'} {high:g}."
         )
-    return float(value)
+    return number
+
+
+def _as_float(value):
+    """The number as a float; an integer that no float can hold becomes infinity."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def one_of(name, value, allowed):
     """Return `value` if it is one of the `allowed` words."""
     if not isinstance(value, str) or value not in allowed:
-        raise ValueError(f"{name}: got {value!r}; allowed: {', '.join(map(repr, allowed))}.")
+        raise ValueError(f"{name}: got {shown(value)}; allowed: {', '.join(map(repr, allowed))}.")
     return value
+
+
+def shown(value, letters=80):
+    """What a message shows of a value: its first letters, on one line."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= letters else text[: letters - 3] + "..."

@@ -13,6 +13,8 @@ from xai import checks
 from xai.core import Query, resize
 from xai.views import View, anatomy, find_layer, recipe_of
 
+LARGEST = 1e9  # of a step, a noise or a decay: what grows beyond it has no square in float32
+
 
 def kernels(model, layer):
     """Return the kernels of a convolution: (h, w, channels in, channels out) or (t, channels in, channels out).
@@ -51,12 +53,19 @@ def activation_maximization(
     """
     recipe = replace(recipe_of(model), unit=None)
     call = find_layer(recipe, layer)
-    channels = range(call.shape[-1]) if channels is None else np.atleast_1d(channels).tolist()
-    channels = np.array([checks.as_count("channels", each, 0, call.shape[-1] - 1) for each in channels], np.int32)
+    channels = _channels(channels, call.shape[-1])
     view = View(replace(recipe, unit=(call.layer, None)))
     start = np.repeat(_start(recipe, seed, noise), len(channels), axis=0)
     climb = _Climb(iterations, step, blur, jitter, recipe.base if checks.as_flag("clip", clip) else None, seed)
     return climb(view, start, channels)
+
+
+def _channels(channels, count):
+    """The checked channels of a layer that has `count`: int32 (C,)."""
+    wanted = range(count) if channels is None else np.atleast_1d(checks.as_array("channels", channels)).tolist()
+    if not wanted:
+        raise ValueError(f"channels: got none; pass one or more integers from 0 to {count - 1}, or None for all.")
+    return np.array([checks.as_count("channels", each, 0, count - 1) for each in wanted], np.int32)
 
 
 def class_model(model, targets, *, iterations=200, step=1.0, decay=0.01, noise=0.1, blur=0.0, jitter=0, seed=0):
@@ -68,9 +77,10 @@ def class_model(model, targets, *, iterations=200, step=1.0, decay=0.01, noise=0
     Source: Simonyan, Vedaldi, Zisserman 2014, sec. 2.
     """
     recipe = recipe_of(model)
-    targets = checks.as_targets(np.atleast_1d(targets), np.size(targets), anatomy(recipe).classes)
+    targets = np.atleast_1d(checks.as_array("targets", targets))
+    targets = checks.as_targets(targets, max(1, targets.size), anatomy(recipe).classes)
     start = np.repeat(_start(recipe, seed, noise), len(targets), axis=0)
-    decay = checks.as_number("decay", decay, 0)
+    decay = checks.as_number("decay", decay, 0, LARGEST)
     climb = _Climb(iterations, step, blur, jitter, recipe.base, seed, decay, centre=_middle(recipe))
     return climb(model, start, targets)
 
@@ -81,9 +91,9 @@ def deep_dream(model, inputs, layer=None, *, iterations=20, step=0.5, octaves=3)
     Ascend the mean of A^2 over channels and space, from coarse to fine: in octave o the gradient is reduced by 2^o and
     enlarged again, so that large shapes come first; each step has the length `step` * sqrt(number of values) / 100.
     The result is kept in model.input_range. Returns (images, curve of the mean of A^2, over all octaves). Raises
-    `ValueError` for octaves < 1. Source: Mordvintsev, Olah, Tyka 2015.
+    `ValueError` for octaves outside 1 to 16. Source: Mordvintsev, Olah, Tyka 2015.
     """
-    octaves, step = checks.as_count("octaves", octaves), checks.as_number("step", step, 0, open_ends=True)
+    octaves, step = checks.as_count("octaves", octaves, 1, 16), checks.as_number("step", step, 0, LARGEST, True)
     recipe = replace(recipe_of(model), unit=None)
     view = View(replace(recipe, unit=(find_layer(recipe, layer).layer, "energy")))
     images, curves = Query(view, inputs).inputs, []
@@ -99,14 +109,17 @@ class _Climb:
 
     def __init__(self, iterations, step, blur, jitter, bounded, seed=0, decay=0.0, centre=0.0, octave=0):
         self.iterations = checks.as_count("iterations", iterations)
-        self.step = checks.as_number("step", step, 0, open_ends=True)
-        self.blur, self.jitter = checks.as_number("blur", blur, 0), checks.as_count("jitter", jitter, 0)
+        self.step = checks.as_number("step", step, 0, LARGEST, open_ends=True)
+        self.blur, self.jitter = blur, jitter
         self.range = getattr(bounded, "input_range", None)
         self.random = np.random.default_rng([seed, 1])  # the shifts; the start has a stream of its own
         self.decay, self.centre, self.octave = decay, centre, octave
 
     def __call__(self, model, start, targets):
         start = start if self.range is None else np.clip(start, *self.range)
+        longest = max(start.shape[1:-1])
+        self.blur = checks.as_number("blur", self.blur, 0, longest)
+        self.jitter = checks.as_count("jitter", self.jitter, 0, longest)
         query = Query(model, start, targets)
         space = tuple(range(1, start.ndim))
         x, curve, moves = query.inputs.copy(), [query.scores(query.inputs)], np.zeros(len(start), bool)
@@ -141,7 +154,7 @@ def _start(recipe, seed, noise):
         raise ValueError(
             f"model: it takes inputs of any size, {recipe.shape}. Cure: build it with a fixed input shape."
         )
-    noise, seed = checks.as_number("noise", noise, 0), checks.as_count("seed", seed, 0)
+    noise, seed = checks.as_number("noise", noise, 0, LARGEST), checks.as_count("seed", seed, 0)
     return (_middle(recipe) + noise * np.random.default_rng(seed).standard_normal((1, *shape))).astype(np.float32)
 
 

@@ -24,7 +24,7 @@ from types import ModuleType
 import numpy as np
 
 from xai import phantom_faces, phantom_tissue
-from xai.checks import as_count, as_number
+from xai.checks import as_array, as_count, as_number
 
 _STREAMS = {"nuisance": 0, "background": 1, "evidence": 2, "artefact": 3, "labels": 4}
 
@@ -128,7 +128,7 @@ def _generate(kind: ModuleType, count, seed, labels, fixed, confounded) -> Phant
     """Make the items of one kind: a module with CLASS_NAMES, SHAPE, NUISANCES, draw() and add_artefact()."""
     count = as_count("count", count)
     seed = as_count("seed", seed, low=0)
-    fixed = _checked_nuisances(kind, fixed or {})
+    fixed = _checked_nuisances(kind, {} if fixed is None else fixed)
     labels = _deal_labels(kind, count, seed) if labels is None else _checked_labels(kind, count, labels)
     if confounded is not None:
         confounded = as_number("confounded", confounded, 0, 1)
@@ -177,7 +177,7 @@ def _draw_code(random: np.random.Generator, label: int, classes: int, agreement:
 
 def _checked_labels(kind: ModuleType, count: int, labels) -> np.ndarray:
     classes = len(kind.CLASS_NAMES)
-    given = np.asarray(labels)
+    given = as_array("labels", labels)
     if given.dtype.kind not in "iu":
         raise TypeError(f"labels must be integers from 0 to {classes - 1}, got the type {given.dtype}")
     if given.shape != (count,):

@@ -63,9 +63,78 @@ def use_style():
 # -- checks and scales
 
 
+def _one_of(name, given, allowed):
+    """Return `given` if it is one of the allowed words or flags."""
+    given = bool(given) if isinstance(given, np.bool_) else given
+    if not isinstance(given, tuple({type(each) for each in allowed})) or given not in allowed:
+        raise ValueError(f"{name} is {given!r}; allowed: {', '.join(map(repr, allowed))}.")
+    return given
+
+
+def _within(name, given, low, high, kinds=(int, float, np.integer, np.floating)):
+    """Return `given` if it is one number in [low, high]."""
+    if isinstance(given, (bool, np.bool_)) or not isinstance(given, kinds) or not low <= given <= high:
+        kind = "one number" if float in kinds else "one integer"
+        raise ValueError(f"{name} is {given!r}; allowed: {kind} from {low:g} to {high:g}.")
+    return given
+
+
+def _text(name, given):
+    """Return `given` if it is text."""
+    if not isinstance(given, str):
+        raise TypeError(f"{name} is of type {type(given).__name__}; allowed: text.")
+    return given
+
+
+def _width(given):
+    return _within("width", given, 1, 100)
+
+
+def _columns(given):
+    return _within("columns", given, 1, 1000, (int, np.integer))
+
+
+def _pair(name, given, allowed):
+    """Return the two parts of `given`."""
+    if not isinstance(given, (tuple, list, np.ndarray)) or len(given) != 2:
+        raise TypeError(f"{name} is {given!r}; allowed: a pair, {allowed}, or None.")
+    return given
+
+
+def _reference(given):
+    """Return a (value, text) pair of a number and a text, or None."""
+    if given is None:
+        return None
+    value, text = _pair("reference", given, "(value, text)")
+    return _within("reference value", value, -np.finfo(float).max, np.finfo(float).max), _text("reference text", text)
+
+
+def _range(given):
+    """Return the ends of an input range, low below high, or None."""
+    if given is None:
+        return None
+    ends = _finite("input_range", _pair("input_range", given, "(low, high)"), {1: "(low, high)"})
+    if not ends[0] < ends[1]:
+        raise ValueError(f"input_range is {given!r}; allowed: (low, high) with low below high, or None.")
+    return ends
+
+
+def _array(name, values):
+    """Return `values` as an array of real numbers."""
+    if np.ma.is_masked(values):
+        raise ValueError(f"{name} is a masked array, whose hidden values would be drawn; fill them, or leave them out.")
+    try:
+        values = np.asarray(values)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{name} makes no array ({error}); allowed: one regular array of numbers.") from None
+    if values.dtype.kind not in "biuf":
+        raise TypeError(f"{name} holds {values.dtype} values; allowed: real numbers.")
+    return values
+
+
 def _finite(name, values, ranks):
     """Return `values` as an array, refused unless finite, not empty and of one of the ranks {rank: shape}."""
-    values = np.asarray(values)
+    values = _array(name, values)
     if values.ndim not in ranks:
         raise ValueError(
             f"{name} has shape {values.shape}; allowed: {' or '.join(ranks.values())}. "
@@ -80,6 +149,8 @@ def _finite(name, values, ranks):
 
 def _one_each(name, texts, count):
     """Return `texts` as a list of `count` strings; None gives empty ones."""
+    if texts is not None and not np.iterable(texts):
+        raise TypeError(f"{name} is {texts!r}; allowed: one text for each of the {count} examples, or None.")
     texts = [""] * count if texts is None else [str(text) for text in texts]
     if len(texts) != count:
         raise ValueError(f"{name} has {len(texts)} entries; allowed: one for each of the {count} examples.")
@@ -90,7 +161,7 @@ def _masks(masks, shape):
     """Return `masks` as booleans of `shape`, or one None per example."""
     if masks is None:
         return [None] * shape[0]
-    masks = np.asarray(masks)
+    masks = _array("masks", masks)
     if masks.shape != shape:
         raise ValueError(f"masks has shape {masks.shape}; allowed: {shape}, one mask for each input.")
     if not np.isin(masks, (0, 1)).all():
@@ -112,15 +183,11 @@ def _reduce(name, values, shape, channels):
 
 def _prepare(maps, shape, channels, signed, scale, percentile):
     """Check the shared arguments; return the reduced maps and whether they are signed."""
-    for name, given, allowed in (
-        ("channels", channels, ("sum", "magnitude", "maximum")),
-        ("scale", scale, ("row", "map")),
-        ("signed", signed, (None, True, False)),
-    ):
-        if given not in allowed:
-            raise ValueError(f"{name} is {given!r}; allowed: {', '.join(map(repr, allowed))}.")
-    if not 0 < percentile <= 100:
-        raise ValueError(f"percentile is {percentile}; allowed: above 0, at most 100 (100 clips nothing).")
+    _one_of("channels", channels, ("sum", "magnitude", "maximum"))
+    _one_of("scale", scale, ("row", "map"))
+    signed = _one_of("signed", signed, (None, True, False))
+    if _within("percentile", percentile, 0, 100) == 0:
+        raise ValueError("percentile is 0; allowed: above 0, at most 100 (100 clips nothing).")
     if not isinstance(maps, dict) or not maps:
         raise TypeError(f"maps is {type(maps).__name__}; allowed: a dictionary such as {{'CAM': maps}}.")
     signed = channels == "sum" if signed is None else signed
@@ -207,9 +274,11 @@ def _to_screen(images, input_range):
     images = images[..., None] if images.ndim == 3 else images
     if images.shape[-1] not in (1, 3):
         raise ValueError(f"images has {images.shape[-1]} channels; allowed: 1 (grey) or 3 (RGB).")
-    low, high = input_range or (images.min((1, 2, 3), keepdims=True), images.max((1, 2, 3), keepdims=True))
+    known = _range(input_range)
+    ends = images.min((1, 2, 3), keepdims=True), images.max((1, 2, 3), keepdims=True)
+    low, high = ends if known is None else known
     slack = 1e-6 * (high - low)  # resampling and float32 may pass the ends by a rounding error
-    if input_range and (images.min() < low - slack or images.max() > high + slack):
+    if known is not None and (images.min() < low - slack or images.max() > high + slack):
         raise ValueError(
             f"images span [{images.min():g}, {images.max():g}], outside input_range ({low:g}, {high:g}); "
             "pass input_range=model.input_range, or None to stretch each image by itself."
@@ -267,7 +336,7 @@ def plot_images(images, labels=None, *, masks=None, columns=8, input_range=(0, 1
     """
     screen = _to_screen(images, input_range)
     labels, masks = _one_each("labels", labels, len(screen)), _masks(masks, screen.shape[:3])
-    columns = min(columns, len(screen))
+    columns, width = min(_columns(columns), len(screen)), _width(width)
     rows = math.ceil(len(screen) / columns)
     figure, axes, labels = _panels(rows, columns, width, screen.shape[1:3], labels, rows)
     for panel, image, label, mask in zip(axes.flat, screen, labels, masks, strict=False):
@@ -291,7 +360,8 @@ def plot_attributions(
     shape = screen.shape[:3]
     maps, signed = _prepare(maps, shape, channels, signed, scale, percentile)
     labels, masks = _one_each("labels", labels, len(screen)), _masks(masks, shape)
-    columns = min(columns or len(maps) + 1, len(maps) + 1)
+    overlay, width = _one_of("overlay", overlay, (True, False)), _width(width)
+    columns = len(maps) + 1 if columns is None else min(_columns(columns), len(maps) + 1)
     lines = math.ceil((len(maps) + 1) / columns)
     more = ["Opacity: |value| / limit."] if overlay else []
     more += ["Outline: evidence."] if masks[0] is not None else []
@@ -344,6 +414,7 @@ def plot_signals(
     shape = signals.shape[:2]
     maps, signed = _prepare(maps, shape, channels, signed, scale, percentile)
     labels, masks = _one_each("labels", labels, len(signals)), _masks(masks, shape)
+    overlay, width = _one_of("overlay", overlay, (True, False)), _width(width)
     limits, maps = _scale(maps, scale, percentile, by_method=True)
     rows = len(maps) + (not overlay)
     heights = [1.0] * rows if overlay else [1.2] + [0.6] * len(maps)
@@ -422,12 +493,15 @@ def plot_confusion(matrix, class_names, *, width=COLUMN_WIDTH):
     Raises ValueError unless `matrix` is (K, K) of counts (rows true, columns predicted) with K class names.
     """
     matrix = _finite("matrix", matrix, {2: "(K, K)"})
+    if not np.iterable(class_names):
+        raise TypeError(f"class_names is {class_names!r}; allowed: one text for each of the {len(matrix)} classes.")
     names = [str(name) for name in class_names]
     if matrix.shape != (len(names), len(names)) or (matrix < 0).any() or (matrix != np.round(matrix)).any():
         raise ValueError(
             f"matrix has shape {matrix.shape} for {len(names)} class names; allowed: one row (true) and one "
             "column (predicted) per class, holding counts of 0 or more."
         )
+    width = _width(width)
     share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     figure, axes = plt.subplots(figsize=(width, width * 0.92), layout="constrained")
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
@@ -458,6 +532,7 @@ def plot_intervals(names, estimates, intervals, xlabel, *, reference=None, width
         raise ValueError(f"intervals has shape {intervals.shape}; allowed: {(len(names), 2)}, low and high.")
     if (intervals[:, 0] > estimates).any() or (estimates > intervals[:, 1]).any():
         raise ValueError("intervals: an estimate lies outside its interval; give low, then high.")
+    xlabel, reference, width = _text("xlabel", xlabel), _reference(reference), _width(width)
     figure, axes = plt.subplots(figsize=(width, 0.24 * len(names) + 0.8), layout="constrained")
     places = np.arange(len(names))
     axes.hlines(places, *intervals.T, color=COLOURS[0], linewidth=1.6)
@@ -480,9 +555,12 @@ def plot_curves(curves, xlabel, ylabel, *, log="", reference=None, width=COLUMN_
     dashed horizontal line. Raises ValueError for x and y of unequal length, or values of 0 or less on a
     logarithmic axis.
     """
-    if log not in ("", "x", "y", "xy"):
-        raise ValueError(f"log is {log!r}; allowed: '', 'x', 'y', 'xy'.")
-    curves = {name: _curve(name, x, y, log) for name, (x, y) in curves.items()}
+    _one_of("log", log, ("", "x", "y", "xy"))
+    if not isinstance(curves, dict) or not curves:
+        raise TypeError(f"curves is {curves!r}; allowed: a dictionary such as {{'IG': (x, y)}}.")
+    curves = {name: _curve(name, *_pair(f"curve '{name}'", curve, "(x, y)"), log) for name, curve in curves.items()}
+    xlabel, ylabel, reference = _text("xlabel", xlabel), _text("ylabel", ylabel), _reference(reference)
+    width = _width(width)
     figure, axes = plt.subplots(figsize=(width, width * 0.7), layout="constrained")
     for (name, points), marker in zip(curves.items(), "os^Dvx*+" * len(curves), strict=False):
         axes.plot(*points, marker=marker, label=name)
@@ -529,7 +607,7 @@ def plot_architecture(model, *, title=""):
     Raises ValueError for a model with branches, one that was never called, a free size, or outputs that are
     not (H, W, C), (T, C) or (K,).
     """
-    chain = _chain(model)
+    chain, title = _chain(model), _text("title", title)
     spatial = [shape for _, _, shape in chain if len(shape) > 1] or [(1, 1)]
     units = [shape[0] for _, _, shape in chain if len(shape) == 1] or [1]
     slot, half = PAGE_WIDTH / len(chain), 0.75 if len(spatial[0]) == 3 else 0.6
@@ -569,11 +647,13 @@ def _shape(shape):
 
 def _chain(model):
     """Return [(name, key of KINDS, output shape without the batch)] of a model whose layers form a chain."""
-    layers = list(model.layers)
     try:
+        layers = list(model.layers)
         chain = [(layer.name, layer.__class__.__name__, tuple(layer.output.shape[1:])) for layer in layers]
     except AttributeError as error:
-        raise ValueError(f"model: {error} Draw a functional or Sequential model with a fixed input shape.") from error
+        raise ValueError(f"model: {error}. Draw a functional or Sequential model with a fixed input shape.") from error
+    if not layers:
+        raise ValueError("model: it has no layers. Draw a functional or Sequential model with a fixed input shape.")
     if not chain[0][1].startswith("Input"):
         chain.insert(0, ("input", "InputLayer", tuple(model.input_shape[1:])))
     for before, layer in zip(layers, layers[1:], strict=False):

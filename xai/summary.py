@@ -19,10 +19,7 @@ def summarise(frame: pd.DataFrame, resamples: int = 2000, seed: int = 0, against
     difference high. Raises `ValueError` for a frame without the columns or an unknown `against`.
     Source: Efron and Tibshirani 1993, ch. 13.
     """
-    if missing := [name for name in [*KEYS, "value"] if name not in frame]:
-        raise ValueError(f"frame: lacks the columns {missing}; pass a table of xu.evaluate.")
-    if frame.duplicated(KEYS).any():
-        raise ValueError("frame: has two rows for one method, metric and item; summarise one run at a time.")
+    _check_table(frame)
     resamples, seed = checks.as_count("resamples", resamples), checks.as_count("seed", seed, 0)
     if against is not None:
         checks.one_of("against", against, tuple(frame["method"].unique()))
@@ -38,6 +35,15 @@ def summarise(frame: pd.DataFrame, resamples: int = 2000, seed: int = 0, against
             row |= dict(zip(("difference", "difference low", "difference high"), found, strict=True))
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _check_table(frame):
+    if not isinstance(frame, pd.DataFrame):
+        raise TypeError(f"frame: got {type(frame).__name__}; pass a table of xu.evaluate, a pandas DataFrame.")
+    if missing := [name for name in [*KEYS, "value"] if name not in frame]:
+        raise ValueError(f"frame: lacks the columns {missing}; pass a table of xu.evaluate.")
+    if frame.duplicated(KEYS).any():
+        raise ValueError("frame: has two rows for one method, metric and item; summarise one run at a time.")
 
 
 def _bootstrap(values, resamples, seed):
@@ -56,12 +62,14 @@ def rank_agreement(frame: pd.DataFrame, one: str, other: str, resamples: int = 2
     a value somewhere count where they have one. Returns {"correlation", "low", "high", "methods"}. Raises `ValueError`
     for a metric that is not in the table or fewer than three methods that have both.
     """
+    _check_table(frame)
+    resamples, seed = checks.as_count("resamples", resamples), checks.as_count("seed", seed, 0)
     tables = [_by_item(frame, name, metric) for name, metric in (("one", one), ("other", other))]
     methods = [name for name in tables[0].columns if name in tables[1] and all(t[name].notna().any() for t in tables)]
     if len(methods) < 3:
         raise ValueError(f"frame: only {methods} have both {one} and {other}; ranks need three methods or more.")
     items = tables[0].index.union(tables[1].index)
-    draws = np.random.default_rng(checks.as_count("seed", seed, 0)).integers(0, len(items), (resamples, len(items)))
+    draws = np.random.default_rng(seed).integers(0, len(items), (resamples, len(items)))
     counts = np.stack([np.ones(len(items)), *(np.bincount(draw, minlength=len(items)) for draw in draws)])
     ranks = [rankdata(_means(table[methods].reindex(items).to_numpy(), counts), axis=1) for table in tables]
     one, other = (rank - rank.mean(axis=1, keepdims=True) for rank in ranks)

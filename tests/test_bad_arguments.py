@@ -1,0 +1,643 @@
+"""Bad input for every public function that is not a method: each argument, each kind of wrong value.
+
+`ARGUMENTS` says of which kind each argument is, `KINDS` what is wrong for that kind; a test fails for an argument
+without a row. The methods themselves stand in `test_bad_input.py`, files and zips in `test_hostile_files.py`.
+"""
+
+import inspect
+from pathlib import Path
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import shapes
+import tensorflow as tf
+from refusals import Counter, refused
+
+import mnist1d_utils as m1
+import xai_utils as xu
+
+NAN, INF = float("nan"), float("inf")
+X = shapes.PLAIN.inputs()
+MAP = np.abs(X).sum(axis=-1)
+MASK = MAP > 2
+LABELS = np.arange(48).reshape(8, 6) // 8
+GREY = np.clip(X[..., :1], 0, 1)
+FIGURE = plt.Figure()
+TABLE = pd.DataFrame(
+    [(name, metric, item, item + len(name)) for name in ("a", "bc", "def") for metric in "mn" for item in range(3)],
+    columns=["method", "metric", "item", "value"],
+)
+SIGNALS = {"x": np.ones((520, 40)), "y": np.arange(520) % 10, "x_test": np.ones((10, 40)), "y_test": np.arange(10)}
+RANDOM = np.random.default_rng(0)
+CARD = {
+    "name": "n",
+    "data": "d",
+    "split": "s",
+    "input_range": [0, 1],
+    "class_names": ["a", "b", "c"],
+    "seed": 0,
+    "command": "c",
+    "epochs": 1,
+    "accuracy": {},
+    "confusion_matrix": [],
+    "notes": "",
+}
+
+
+def with_one(array, value):
+    """The array with one wrong value in it."""
+    array = np.array(array, float)
+    array.flat[0] = value
+    return array
+
+
+def whole(low):
+    """Wrong integers of at least `low`: (value, exception, what the message says of it, what is allowed)."""
+    wrong = [(low - 1, ValueError, str(low - 1), f"at least {low}"), (2.5, TypeError, "2.5", "integer")]
+    return wrong + [(each, TypeError, repr(each), "integer") for each in (True, None, "many", np.array(3), [3], INF)]
+
+
+def number(*outside, allowed="finite"):
+    """Wrong numbers: those outside, those that are no number."""
+    wrong = [(each, ValueError, str(each), allowed) for each in (*outside, NAN, INF)]
+    return wrong + [(each, TypeError, repr(each), "number") for each in ("much", None, True, 1j, np.array(0.5))]
+
+
+def word(*allowed):
+    return [(each, ValueError, repr(each), *allowed) for each in ("nonsense", None, 3, np.zeros(2))]
+
+
+def numbers(good):
+    """Wrong arrays of numbers; `good` is a right one."""
+    return [
+        ("text", TypeError, "<U4", "numbers"),
+        (None, TypeError, "object", "numbers"),
+        (good.astype(complex), TypeError, "complex128", "numbers"),
+        (good.astype(object), TypeError, "object", "numbers"),
+        ([[1], [1, 2]], ValueError, "inhomogeneous", "regular array"),
+        (np.ma.masked_array(good, good == good.flat[0]), ValueError, "masked array", "leave"),
+        (good.ravel()[:3], ValueError, "(3,)", ""),
+        (good[:0], ValueError, "(0, ", "") if good.ndim > 1 else (0.5, ValueError, "()", ""),
+    ]
+
+
+def finite(good):
+    """As `numbers`, and NaN and infinity are wrong too."""
+    return numbers(good) + [(with_one(good, each), ValueError, "NaN", "") for each in (NAN, INF)]
+
+
+COUNT, SEED = whole(1), whole(0)
+POSITIVE = number(0, -1, allowed="strictly between")
+FROM_ZERO = number(-1, allowed="from 0")
+FLAG = [(each, (TypeError, ValueError), repr(each), "True", "False") for each in (1, None, "yes", np.zeros(2))]
+INPUTS = [
+    (X[0], ValueError, "(8, 6, 2)", "inputs[None]"),
+    (X[:0], ValueError, "empty batch", "(N, 8, 6, 2)"),
+    (np.moveaxis(X, -1, 1), ValueError, "(3, 2, 8, 6)", "moveaxis"),
+    (with_one(X, NAN), ValueError, "NaN", "finite"),
+    (with_one(X, INF), ValueError, "infinity", "finite"),
+    (X.astype(int), TypeError, "int64", "float"),
+    (X.astype(object), TypeError, "object", "float"),
+    (None, TypeError, "object", "float"),
+    (np.ma.masked_less(X, 0), ValueError, "masked array", "filled"),
+]
+POINTS = [(with_one(X, each), ValueError, "NaN", "finite") for each in (NAN, INF)] + [
+    (X.astype(int), TypeError, "int64", "float"),
+    (X.astype(object), TypeError, "object", "float"),
+    ([[1.0], [1.0, 2.0]], ValueError, "inhomogeneous", "regular array"),
+]
+TARGETS = [
+    (3, ValueError, "3", "0 to 2"),
+    (-1, ValueError, "-1", "0 to 2"),
+    (0.5, TypeError, "float64", "integers"),
+    (True, TypeError, "bool", "integers"),
+    ("cat", TypeError, "<U3", "integers"),
+    ([[0], [1, 2]], ValueError, "inhomogeneous", "regular array"),
+]
+MODEL = [(each, TypeError, type(each).__name__, "Keras") for each in (None, "models/mnist1d.keras", np.argmax, 3)]
+LAYER = [
+    ("conv9", ValueError, "'conv9'", "conv_1", "conv_2"),
+    ("", ValueError, "''", "conv_1", "conv_2"),
+    (7, ValueError, "7", "conv_1", "conv_2"),
+    (np.zeros(2), ValueError, "array([0., 0.])", "conv_1", "conv_2"),
+    (tf.zeros(2), ValueError, "tf.Tensor", "conv_1", "conv_2"),
+]
+SCORE = word("'logit'", "'probability'")
+FILL = [
+    ("grey", ValueError, "'grey'", "'zero'", "'mean'", "'blur'"),
+    (NAN, ValueError, "nan", "finite"),
+    (None, ValueError, "None", "'zero'"),
+    (np.zeros((5, 5)), ValueError, "(5, 5)", "(8, 6, 2)"),
+]
+FUNCTION = [(each, TypeError, repr(each), "xu.saliency") for each in (None, "saliency", 3)]
+FRAME = [(each, TypeError, type(each).__name__, "DataFrame") for each in (None, "table.csv", X, {})] + [
+    (TABLE[["method", "item"]], ValueError, "['metric', 'value']", "xu.evaluate"),
+    (pd.concat([TABLE, TABLE]), ValueError, "two rows", "one run"),
+]
+NAMES = [(each, TypeError, repr(each), "tuple of names") for each in ("saliency", None, 3)]
+PATH = [(each, TypeError, repr(each), "name of a file") for each in (None, 3, 2.5, True)] + [
+    ("", ValueError, "", "name of a file"),
+    ("model.pb", ValueError, "'.pb'", ".keras"),
+]
+WIDTH = [(each, ValueError, repr(each), "1 to 100") for each in (0, -1, NAN, INF, "wide", None, True, [3])]
+COLUMNS = [(each, ValueError, repr(each), "integer") for each in (0, -1, 2.5, "all", True, [3])]
+TEXT = [(each, TypeError, type(each).__name__, "text") for each in (None, 3, b"x", ["a"])]
+REFERENCE = [(each, TypeError, repr(each), "(value, text)") for each in (3, "a", (1,), (1, "a", "b"), {})] + [
+    ((NAN, "a"), ValueError, "nan", "number"),
+    (("a", "a"), ValueError, "'a'", "number"),
+    ((1, 2), TypeError, "int", "text"),
+]
+RANGE = [(each, TypeError, repr(each), "(low, high)") for each in (1, "", (1,), (0, 1, 2), True)] + [
+    ((1, 0), ValueError, "(1, 0)", "low below high"),
+    ((0, NAN), ValueError, "NaN", "finite"),
+]
+EACH = [(3, TypeError, "3", "one text for each"), (["a"], ValueError, "1 entries", "one for each")]
+CLASSES = [(each, TypeError, repr(each), "one text for each") for each in (3, None)]
+DICTIONARY = [(each, TypeError, type(each).__name__, "dictionary") for each in ([1], "a", 3)]
+PART = [(each, ValueError, repr(each), "'train'", "'test'") for each in ("valid", None, 3, np.zeros(2))]
+MASKS = [
+    (MASK[:, :4], ValueError, "(3, 4, 6)", "(3, 8, 6)"),
+    ([[1], [1, 2]], ValueError, "inhomogeneous", "regular array"),
+]
+BOOLEAN = [*MASKS, (MAP, ValueError, "float", "bool"), (None, ValueError, "object", "bool")]
+SHOWN = numbers(GREY)[:-2] + [(GREY[0, 0], ValueError, "(6, 1)", "[:1]"), (GREY[:0], ValueError, "empty", "at least")]
+TINY_SEED = [(each, ValueError, repr(each), "from 0 to") for each in (-1, 2.5, None, True, "a", 2**32, [1])]
+NOISE = [(each, ValueError, repr(each), "finite") for each in (-1, NAN, INF, None, True, "a", [1])]
+TEMPLATES = [(each, ValueError, "", "shapes") for each in ([], {}, {"x": [[1], [1, 2]]}, "a")] + [
+    ({**m1.templates(), "t": np.full(12, NAN)}, ValueError, "", "finite")
+]
+DATA = [(each, ValueError, "", "dictionary") for each in (3, "a", X, {}, {"x": SIGNALS["x"]})]
+FILE = [(each, TypeError, repr(each), "name of a file") for each in (None, 3, True)]
+
+MAPPED = {"model": MODEL, "inputs": INPUTS, "targets": TARGETS, "batch_size": COUNT}
+ASKED = MAPPED | {"score": SCORE}
+SHARE = [(0, ValueError, "0", "above 0"), *number(-0.1, 1.1, allowed="from 0 to 1")]
+STEPS = [*(each for each in COUNT if each[0] is not None), (49, ValueError, "49", "at most 48")]
+CLIMB = {
+    "model": MODEL,
+    "iterations": COUNT,
+    "step": number(0, -1, 1e30),
+    "noise": number(-1, 1e30),
+    "seed": SEED,
+    "blur": number(-1, 9, 1e12),
+    "jitter": whole(0) + [(9, ValueError, "9", "at most 8")],
+}
+TRUTH = {
+    "relevance": finite(MAP)[:-3] + [(with_one(MAP, each), ValueError, "relevance", "Cure") for each in (NAN, INF, -1)],
+    "mask": BOOLEAN,
+}
+MAPS = {"one": [*finite(MAP)[:7], *finite(MAP)[-2:]], "other": finite(MAP)}
+PROBABILITIES = {
+    name: numbers(np.array([0.5, 0.6]))[:-2]
+    + [
+        (0.5, ValueError, "()", "one probability"),
+        ([0.5, NAN], ValueError, "", ""),
+        ([0.5, 1.5], ValueError, "outside", "0 to 1"),
+    ]
+    for name in ("full", "kept")
+}
+SCORES = numbers(np.ones(3))[:-2] + [
+    (1.0, ValueError, "()", "one finite score"),
+    ([1, 2, NAN], ValueError, "", "finite"),
+]
+GENERATED = {
+    "count": COUNT,
+    "seed": SEED,
+    "confounded": [each for each in number(-0.1, 1.1) if each[0] is not None],
+    "labels": [
+        (0, ValueError, "()", "(2,)"),
+        ([0, 9], ValueError, "9", "between 0 and"),
+        ([0.5, 1], TypeError, "float64", "integers"),
+        ([[1], [1, 2]], ValueError, "inhomogeneous", "regular array"),
+    ],
+    "fixed": [(each, TypeError, "", "map names") for each in (3, "", [], np.zeros(2))]
+    + [({"beard": 1}, ValueError, "'beard'", "known")],
+}
+DRAWN = {"labels": EACH, "masks": [*MASKS, (MAP, ValueError, "values", "threshold")], "width": WIDTH}
+SCALED = {
+    "channels": word("'sum'", "'magnitude'"),
+    "scale": word("'row'", "'map'"),
+    "overlay": FLAG,
+    "percentile": number(0, -1, 101, allowed="100")[:4]
+    + [("much", ValueError, "'much'", "100"), (True, ValueError, "True", "100")],
+    "signed": [(each, ValueError, repr(each), "True", "False") for each in (1, "yes", np.zeros(2))],
+}
+
+# function -> (right arguments, {argument: what is wrong for it})
+ARGUMENTS = {
+    "scores": ({"inputs": X}, ASKED),
+    "kernels": (
+        {"layer": "conv_1"},
+        {"model": MODEL, "layer": [*LAYER, ("pool", ValueError, "'pool'", "no convolution")]},
+    ),
+    "activations": ({"inputs": X}, {"model": MODEL, "inputs": INPUTS, "layer": LAYER, "batch_size": COUNT}),
+    "activation_maximization": (
+        {"layer": "conv_1", "iterations": 1},
+        {
+            **CLIMB,
+            "layer": LAYER,
+            "clip": FLAG[:3],
+            "channels": [
+                (4, ValueError, "4", "at most 3"),
+                (-1, ValueError, "-1", "at least 0"),
+                ([], ValueError, "none", "0 to 3"),
+                (0.5, TypeError, "0.5", "integer"),
+                (True, TypeError, "True", "integer"),
+                ([[1], [1, 2]], ValueError, "", "regular"),
+            ],
+        },
+    ),
+    "class_model": (
+        {"targets": 0, "iterations": 1},
+        {**CLIMB, "targets": [*TARGETS, ([], TypeError, "float64", "0 to 2")], "decay": number(-1, 1e30)},
+    ),
+    "deep_dream": (
+        {"inputs": X, "iterations": 1, "octaves": 1},
+        {
+            "model": MODEL,
+            "inputs": INPUTS,
+            "layer": LAYER,
+            "iterations": COUNT,
+            "step": number(0, -1, 1e30),
+            "octaves": [*COUNT, (10**12, ValueError, "1000000000000", "at most 16")],
+        },
+    ),
+    "deletion_curve": (
+        {"inputs": X, "relevance": MAP},
+        {**ASKED, "relevance": finite(MAP), "steps": STEPS, "fill": FILL},
+    ),
+    "insertion_curve": (
+        {"inputs": X, "relevance": MAP},
+        {**ASKED, "relevance": finite(MAP), "steps": STEPS, "fill": FILL},
+    ),
+    "area_under_curve": (
+        {},
+        {"curves": finite(np.ones((2, 4)))[:-3] + [(np.full((2, 3), NAN), ValueError, "NaN", "leave")]},
+    ),
+    "max_sensitivity": (
+        {"method": xu.saliency, "inputs": X},
+        {**MAPPED, "method": FUNCTION, "radius": POSITIVE, "samples": COUNT, "seed": SEED},
+    ),
+    "infidelity": (
+        {"inputs": X, "attribution": X},
+        {**ASKED, "attribution": finite(X), "noise": POSITIVE, "samples": whole(2), "seed": SEED},
+    ),
+    "randomisation": ({"method": xu.saliency, "inputs": X}, {**MAPPED, "method": FUNCTION, "seed": SEED}),
+    "randomised": ({}, {"model": MODEL, "seed": SEED}),
+    "evaluate": (
+        {"inputs": X},
+        {
+            "model": MODEL,
+            "inputs": INPUTS,
+            "targets": TARGETS,
+            "methods": [*NAMES, (("gradcam",), ValueError, "'gradcam'", "'grad_cam'")],
+            "metrics": [
+                *(each for each in NAMES if each[0] is not None),
+                (("speed",), ValueError, "'speed'", "'deletion'"),
+                ((), ValueError, "none", "deletion"),
+            ],
+            "masks": BOOLEAN[:-1],
+            "options": [(each, TypeError, repr(each), "{method:") for each in (3, "a", [], {"grad_cam": 3})]
+            + [
+                ({"rise": {}}, ValueError, "['rise']", "grad_cam"),
+                ({"grad_cam": {"p": 1}}, ValueError, "['p']", "relu"),
+            ],
+            "fraction": SHARE,
+            "fill": number(),
+            "steps": COUNT,
+            "samples": COUNT,
+            "seed": SEED,
+            "folder": [(each, TypeError, repr(each), "name of a folder") for each in (3, True)],
+        },
+    ),
+    "summarise": (
+        {"frame": TABLE},
+        {
+            "frame": FRAME,
+            "resamples": COUNT,
+            "seed": SEED,
+            "against": [(each, ValueError, repr(each), "'bc'") for each in ("z", 3)],
+        },
+    ),
+    "rank_agreement": (
+        {"frame": TABLE, "one": "m", "other": "n"},
+        {"frame": FRAME, "one": word("'m'", "'n'"), "other": word("'m'", "'n'"), "resamples": COUNT, "seed": SEED},
+    ),
+    **dict.fromkeys(
+        ("evidence_mass", "pointing_game", "rank_accuracy", "average_precision"),
+        ({"relevance": MAP, "mask": MASK}, TRUTH),
+    ),
+    **dict.fromkeys(("rank_correlation", "similarity"), ({"one": MAP, "other": MAP}, MAPS)),
+    "keep_top": (
+        {"inputs": X, "relevance": MAP},
+        {"inputs": POINTS, "relevance": finite(MAP), "fraction": SHARE, "fill": number()},
+    ),
+    "soft_mask": (
+        {"inputs": X, "relevance": MAP},
+        {"inputs": POINTS, "relevance": TRUTH["relevance"], "fill": number()},
+    ),
+    **dict.fromkeys(("average_drop", "average_increase"), ({"full": [0.5, 0.6], "kept": [0.5, 0.6]}, PROBABILITIES)),
+    "completeness_gap": (
+        {"attribution": X, "score": np.ones(3), "baseline_score": np.zeros(3)},
+        {"attribution": numbers(X)[:-1], "score": SCORES, "baseline_score": SCORES},
+    ),
+    "load_model": (
+        {"path": Path(__file__).parents[1] / "models" / "mnist1d.keras"},
+        {
+            "path": PATH,
+            "input_range": [(each, ValueError, repr(each), "low < high") for each in (3, (1, 0), (0, NAN), "ab")],
+        },
+    ),
+    "read_card": ({}, {"path": [*PATH[:-1], ("none.json", FileNotFoundError, "none.json", "make models")]}),
+    "save_model": (
+        {"path": "new.keras", "card": CARD},
+        {
+            "model": MODEL,
+            "path": [*PATH, ("old.h5", ValueError, "'.h5'", ".keras")],
+            "card": [
+                (None, TypeError, "NoneType", "keys"),
+                ({}, ValueError, "missing", "keys"),
+                ({**CARD, "class_names": "ab"}, ValueError, "2", "3"),
+            ],
+        },
+    ),
+    "wilson_interval": (
+        {"correct": 1, "total": 2},
+        {
+            name: [(each, TypeError, repr(each), "integer") for each in (0.5, None, "a", True, NAN)]
+            + [(-1, ValueError, "-1", "0 <=")]
+            for name in ("correct", "total")
+        },
+    ),
+    "pros_and_cons": (
+        {"attribution": MAP[0], "segments": LABELS},
+        {
+            "attribution": finite(MAP[0])[:-4] + finite(MAP[0])[-2:],
+            "segments": [
+                (LABELS.T, ValueError, "(6, 8)", "(8, 6)"),
+                (LABELS / 2, TypeError, "float64", "integer"),
+                ([[1], [1, 2]], ValueError, "", "regular"),
+            ],
+            "count": COUNT,
+        },
+    ),
+    "superpixels": (
+        {"inputs": X},
+        {
+            "inputs": [*numbers(X), (with_one(X, NAN), ValueError, "(3, 8, 6, 2)", "finite")],
+            "count": [each for each in whole(2) if each[0] is not None],
+        },
+    ),
+    "schematic_faces": ({"count": 2}, GENERATED),
+    "tissue_phantom": ({"count": 2}, GENERATED),
+    "load_photos": (
+        {},
+        {"size": [(each, ValueError, repr(each), "integer") for each in (0, -1, 2.5, None, "a", True)]},
+    ),
+    "load_fer2013": ({}, {"part": PART}),
+    "load_hmt": ({}, {"part": PART}),
+    "relevance": (
+        {"name": "saliency", "attribution": X},
+        {
+            "name": word("'saliency'", "'grad_cam'"),
+            "attribution": [*finite(X)[:-3], *finite(X)[-2:], (MAP[0], ValueError, "(8, 6)", "(N, H, W, C)")],
+        },
+    ),
+    "logits": ({}, {"model": MODEL}),
+    "unit": (
+        {"layer": "conv_1", "channel": 0},
+        {"model": MODEL, "layer": LAYER, "channel": [*whole(0), (4, ValueError, "4", "at most 3")]},
+    ),
+    "with_relu_rule": ({"rule": "guided"}, {"model": MODEL, "rule": word("'guided'", "'deconvnet'")}),
+    "plot_images": ({"images": GREY}, {"images": SHOWN, **DRAWN, "columns": COLUMNS, "input_range": RANGE}),
+    "plot_attributions": (
+        {"images": GREY, "maps": {"a": MAP}},
+        {
+            "images": SHOWN,
+            **DRAWN,
+            **SCALED,
+            "columns": COLUMNS,
+            "input_range": RANGE,
+            "maps": [
+                *DICTIONARY,
+                ({}, TypeError, "dict", "dictionary"),
+                *(({"a": each}, kind, *words) for each, kind, *words in finite(MAP)[:-3]),
+            ],
+        },
+    ),
+    "plot_signals": (
+        {"signals": X[:, :, 0], "maps": {"a": MAP[:, :, 0]}},
+        {
+            "signals": SHOWN[:-2],
+            **DRAWN,
+            "masks": [*MASKS[1:], (MASK, ValueError, "(3, 8, 6)", "(3, 8)")],
+            **SCALED,
+            "maps": DICTIONARY,
+        },
+    ),
+    "plot_confusion": (
+        {"matrix": np.eye(2), "class_names": "ab"},
+        {"matrix": finite(np.eye(2)), "class_names": CLASSES, "width": WIDTH},
+    ),
+    "plot_intervals": (
+        {"names": "ab", "estimates": [1, 2], "intervals": [[1, 1], [2, 2]], "xlabel": ""},
+        {
+            "names": EACH,
+            "estimates": numbers(np.ones(2))[:5] + [([1, NAN], ValueError, "NaN", "finite")],
+            "intervals": finite(np.ones((2, 2))),
+            "xlabel": TEXT,
+            "reference": REFERENCE,
+            "width": WIDTH,
+        },
+    ),
+    "plot_curves": (
+        {"curves": {"a": ([1, 2], [1, 2])}, "xlabel": "", "ylabel": ""},
+        {
+            "curves": [*((each, TypeError, repr(each), "dictionary") for each in (None, [], {}, "a"))],
+            "xlabel": TEXT,
+            "ylabel": TEXT,
+            "log": word("'x'", "'xy'"),
+            "reference": REFERENCE,
+            "width": WIDTH,
+        },
+    ),
+    "plot_architecture": (
+        {},
+        {
+            "model": [
+                (each, ValueError, "", "functional or Sequential") for each in (None, "a", 3, keras.Sequential())
+            ],
+            "title": TEXT,
+        },
+    ),
+    "describe": (
+        {"figure": FIGURE, "alt": "a"},
+        {
+            "figure": [(each, TypeError, type(each).__name__, "matplotlib figure") for each in (None, "a", np.argmax)],
+            "alt": [*TEXT, (" ", ValueError, "empty", "sentences")],
+        },
+    ),
+    "save_figure": (
+        {"figure": FIGURE, "name": "a", "alt": "a"},
+        {
+            "figure": [(each, TypeError, type(each).__name__, "matplotlib figure") for each in (None, "a", np.argmax)],
+            "photograph": FLAG,
+            "name": [*TEXT, ("../a", ValueError, "'../a'", "hyphens")],
+            "alt": [*TEXT, (" ", ValueError, "empty", "sentences")],
+        },
+    ),
+    "save_value": (
+        {"name": "a", "value": 1, "text": "1"},
+        {
+            "name": [*TEXT, ("a b", ValueError, "'a b'", "hyphens")],
+            "text": [*TEXT, ("2", ValueError, "'2'", "value")],
+            "value": [
+                (NAN, ValueError, "nan", "finite"),
+                ("1", ValueError, "", "finite"),
+                (None, TypeError, "NoneType", "number"),
+                ([1], TypeError, "list", "number"),
+            ],
+        },
+    ),
+    "save_table": (
+        {"name": "a", "frame": TABLE},
+        {
+            "name": TEXT,
+            "frame": [*FRAME[:4], (TABLE[:0], ValueError, "(0, 4)", "at least one row")],
+            "formats": DICTIONARY,
+            "headers": DICTIONARY,
+        },
+    ),
+    "m1.make_dataset": (
+        {"count": 10},
+        {
+            "seed": TINY_SEED,
+            "count": [(each, ValueError, repr(each), "multiple of 10") for each in (0, 55, 2.5, True, None, "a")],
+            **dict.fromkeys(("correlated_noise", "white_noise", "shear"), NOISE),
+            "glyphs": TEMPLATES,
+        },
+    ),
+    "m1.evidence_masks": (
+        {"data": m1.make_dataset(count=10)},
+        {
+            "data": DATA,
+            "threshold": [(each, ValueError, repr(each), "(0, 1]") for each in (0, -1, 1.1, NAN, None, True, "a")],
+        },
+    ),
+    "m1.load_pickle": ({}, {"path": [*FILE, ("absent.pkl", FileNotFoundError, "absent.pkl", "write_pickle")]}),
+    "m1.write_pickle": (
+        {"path": "new.pkl", "data": m1.make_dataset(count=10)},
+        {"path": FILE, "data": [(each, ValueError, "", "keys") for each in (3, {}, "a")]},
+    ),
+    "m1.split": (
+        {"data": SIGNALS, "part": "test"},
+        {
+            "data": [
+                *DATA[:-1],
+                ({**SIGNALS, "x_test": [[1], [1, 2]]}, ValueError, "(0,)", "(N, 40)"),
+                ({**SIGNALS, "x_test": np.full((10, 40), NAN)}, ValueError, "", "finite"),
+            ],
+            "part": word("'train'", "'validation'", "'test'"),
+        },
+    ),
+    "m1.network": ({}, {"head": word("'flatten'", "'gap'"), "seed": TINY_SEED}),
+    "m1.augment": (
+        {"x": np.zeros((2, 40, 1)), "random": RANDOM},
+        {"x": [(np.zeros((2, 40)), ValueError, "(2, 40)", "(N, 40, 1)")]},
+    ),
+    "m1.train": (
+        {
+            "model": keras.Sequential([keras.Input((40, 1)), keras.layers.Flatten(), keras.layers.Dense(10)]),
+            "data": SIGNALS,
+        },
+        {
+            "model": [(each, ValueError, "None", "(None, 40, 1)") for each in (None, "a")],
+            "data": DATA[:-1],
+            "seed": TINY_SEED,
+            "epochs": [(each, ValueError, repr(each), "at least 1") for each in (0, 2.5, None, True)],
+            "checkpoint": [
+                (3, TypeError, "3", "name of a file"),
+                ("run.txt", ValueError, "run.txt", ".npz"),
+                ("absent/run.npz", ValueError, "absent", "folder"),
+            ],
+        },
+    ),
+}
+FREE = {
+    "no arguments": {"use_style", "methods_table", "load_faces", "m1.templates"},
+    "names, no functions": {"METHODS", "METRICS", "XAIWarning"},
+    "refuses as evaluate does: test_memory.py": {"peak_memory"},
+    "passed on to the method": {"max_sensitivity.options", "randomisation.options"},
+    "a Generator, refused together with x": {"m1.augment.random"},
+    "asked for its truth alone": {"m1.train.progress"},
+}
+EXEMPT = set().union(*FREE.values())
+
+
+def function(name):
+    """The public function of that name; what yields is asked for its first answer."""
+    found = getattr(m1, name[3:]) if name.startswith("m1.") else getattr(xu, name)
+    return (lambda **options: next(found(**options))) if name == "randomised" else found
+
+
+def public():
+    """The names of all public functions other than the methods."""
+    of_m1 = [
+        f"m1.{name}" for name, made in vars(m1).items() if inspect.isfunction(made) and made.__module__ == m1.__name__
+    ]
+    return {*xu.__all__, *(name for name in of_m1 if not name.startswith("m1._"))} - {*xu.METHODS} - EXEMPT
+
+
+def test_every_argument_of_every_public_function_has_its_wrong_values():
+    assert set(ARGUMENTS) == public()
+    for name, (_, wrong) in ARGUMENTS.items():
+        known = inspect.signature(getattr(m1, name[3:]) if name.startswith("m1.") else getattr(xu, name)).parameters
+        assert set(known) == set(wrong) | {each for each in known if f"{name}.{each}" in EXEMPT}, name
+
+
+@pytest.fixture(scope="module")
+def model():
+    inputs = keras.Input(shapes.IMAGE)
+    return keras.Model(
+        inputs, shapes.chain([Counter(), *shapes.trunk(shapes.PLAIN), *shapes.head(shapes.PLAIN)], inputs)
+    )
+
+
+def cases():
+    for name, (_, wrong) in ARGUMENTS.items():
+        for argument, values in wrong.items():
+            for place, value in enumerate(values):
+                yield pytest.param(name, argument, value, id=f"{name}-{argument}-{place}")
+
+
+def check(name, argument, wrong, model):
+    """One wrong value is refused; the message starts with the argument's name, or `map 'a'` for one of the maps."""
+    value, exception, *words = wrong
+    right, known = ARGUMENTS[name]
+    asked = {"model": model} if "model" in known and "model" not in right else {}
+    open_figures = plt.get_fignums()
+    begin = "map" if argument == "maps" else argument
+    refused(exception, (begin, *words), function(name), **{**asked, **right, argument: value})
+    assert plt.get_fignums() == open_figures
+
+
+@pytest.mark.parametrize("name, argument, wrong", list(cases()))
+def test_a_bad_argument_is_refused(name, argument, wrong, model):
+    check(name, argument, wrong, model)
+
+
+@pytest.mark.parametrize("name", [name for name in ARGUMENTS if not name.startswith(("load_", "read_", "m1.train"))])
+def test_the_right_arguments_are_taken(name, model, tmp_path, monkeypatch):
+    """Without this the cases above could be refused for another reason."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XAI_REPORT_DIR", str(tmp_path))
+    right, wrong = ARGUMENTS[name]
+    needed = {"area_under_curve": {"curves": np.ones((2, 4))}, "m1.load_pickle": {"path": tmp_path / "data.pkl"}}
+    if name == "m1.load_pickle":
+        m1.write_pickle(tmp_path / "data.pkl", m1.make_dataset(count=10))
+    asked = {"model": model} if "model" in wrong and "model" not in right else {}
+    function(name)(**asked, **right, **needed.get(name, {}))
+    plt.close("all")
