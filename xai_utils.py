@@ -57,6 +57,7 @@ from xai.gradients import (
     smooth_grad,
     var_grad,
 )
+from xai.memory import peak_memory
 from xai.metrics import (
     average_drop,
     average_increase,
@@ -131,6 +132,7 @@ __all__ = [
     "max_sensitivity",
     "methods_table",
     "occlusion",
+    "peak_memory",
     "plot_architecture",
     "plot_attributions",
     "plot_confusion",

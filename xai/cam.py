@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from xai import checks
-from xai.core import BATCH_SIZE, Query, baselines, resize
+from xai.core import BATCH_SIZE, Query, baselines, enlarged, over_channels, resize
 from xai.gradients import saliency
 from xai.views import space_mean, with_relu_rule
 
@@ -162,25 +162,26 @@ def score_cam(
     upsample = checks.as_flag("upsample", upsample)
     score = "probability" if weights == "probability" else "logit"
     query = Query(model, inputs, targets, score=score, batch_size=batch_size)
-    layer = query.layer(layer)
     hidden = baselines(fill, query.inputs, "fill")
-    maps = [_score_cam_of(query, layer, item, weights, hidden[item]) for item in range(len(query.inputs))]
+    found = query.activations(query.layer(layer))
+    maps = [_score_cam_of(query, A, item, weights, hidden[item]) for item, A in found]
     return _finished(np.stack(maps), query, upsample)
 
 
-def _score_cam_of(query, layer, item, weights, hidden):
-    A = query.activation(layer, [item])[0]
+def _score_cam_of(query, A, item, weights, hidden):
     flat = A.reshape(-1, A.shape[-1])
     low, high = flat.min(axis=0), flat.max(axis=0)
     varied = np.flatnonzero(high > low)
+    scaled = (A[..., varied] - low[varied]) / (high[varied] - low[varied])
+    masks = enlarged(np.moveaxis(scaled, -1, 0), query.inputs.shape[1:-1])
 
-    def seen_through(_, k):
-        mask = resize(((A[..., k] - low[k]) / (high[k] - low[k]))[None], query.inputs.shape[1:-1])[0][..., None]
+    def seen_through(_, number):
+        mask = over_channels(masks(number), query.inputs.shape[-1])
         return query.inputs[item] * mask + hidden * (1 - mask)
 
     w = np.zeros(A.shape[-1])
-    for _, k, value in query.perturbed(varied, seen_through, [item], "Score-CAM"):
-        w[k] = value
+    for _, number, value in query.perturbed(range(len(varied)), seen_through, [item], "Score-CAM"):
+        w[varied[number]] = value
     if weights == "softmax" and len(varied):
         w[varied] = np.exp(w[varied] - w[varied].max())  # S_c(0) is common to all k and cancels
         w /= w.sum()
@@ -200,24 +201,23 @@ def ablation_cam(
     query = Query(model, inputs, targets, score=score, batch_size=batch_size)
     layer = query.layer(layer)
     maps = []
-    for item, score_of_item in enumerate(query.scores()):
-        A = query.activation(layer, [item])[0]
-        w = score_of_item - _ablated_scores(query, layer, A, item)  # eq. (2)
+    for item, A in query.activations(layer):
+        whole, *ablated = _ablated_scores(query, layer, A, item)
+        w = whole - np.array(ablated)  # eq. (2)
         raw = A @ w
         maps.append(np.maximum(raw, 0) if relu else raw)
     return _finished(np.stack(maps), query, upsample)
 
 
 def _ablated_scores(query, layer, A, item):
-    """S_c with each map of A set to zero in turn, a chunk of copies in memory at a time."""
+    """S_c as it is, and with each map of A set to zero in turn; a chunk of copies in memory at a time."""
     maps = np.arange(A.shape[-1])
-    chunks = np.split(maps, range(query.batch_size, len(maps), query.batch_size))
-    return np.concatenate(
-        [
-            query.head_scores(layer, A * (maps != part[:, None])[(slice(None), *[None] * (A.ndim - 1))], item)
-            for part in chunks
-        ]
-    )
+    kept = np.concatenate([[maps >= 0], maps != maps[:, None]]).astype(A.dtype)
+    scores = [
+        query.head_scores(layer, A * kept[start : start + query.batch_size, *[None] * (A.ndim - 1)], item)
+        for start in range(0, len(kept), query.batch_size)
+    ]
+    return np.concatenate(scores)
 
 
 def guided_grad_cam(model, inputs, targets=None, *, layer=None, score="logit", batch_size=BATCH_SIZE):

@@ -3,6 +3,7 @@
 Methods are formulas over a `Query`; how a model is seen and differentiated stands in `xai.views`.
 """
 
+import functools
 import itertools
 import os
 from contextvars import ContextVar
@@ -14,7 +15,7 @@ from scipy.ndimage import gaussian_filter
 from tqdm.auto import tqdm
 
 from xai import checks
-from xai.views import anatomy, as_float, find_layer, input_dtype, program, recipe_of
+from xai.views import aligned, anatomy, as_float, find_layer, input_dtype, program, recipe_of
 
 BATCH_SIZE = 32
 _CLASSES = tf.TensorSpec((None,), tf.int32)
@@ -42,7 +43,9 @@ class Query:
         self.batch_size = checks.as_count("batch_size", batch_size)
         base = self.recipe.base
         self.inputs = checks.as_inputs(inputs, self.recipe.shape, getattr(base, "input_range", None))
-        self.inputs = np.ascontiguousarray(self.inputs, input_dtype(base))  # equal bits for any memory order
+        own = aligned(self.inputs.shape, input_dtype(base))
+        own[...] = self.inputs  # equal bits for any memory order
+        self.inputs = own
         self.anatomy = anatomy(self.recipe)
         if self.anatomy.kind == "unit" and score == "probability":
             raise ValueError("score: an inner unit has no probability; use score='logit'.")
@@ -79,6 +82,9 @@ class Query:
             part = slice(start, start + size)
             values = function(*(array[part] for array in arrays))
             values = [_finite(value) for value in (values if isinstance(values, (tuple, list)) else [values])]
+            if count <= size:
+                joined = values
+                break
             joined = joined or [np.empty((count, *value.shape[1:]), value.dtype) for value in values]
             for whole, value in zip(joined, values, strict=True):
                 whole[part] = value
@@ -123,11 +129,14 @@ class Query:
 
     def _pairs(self, function, samples, point, items, label):
         items = range(len(self.inputs)) if items is None else items
+        count = len(samples) * len(items)
         pairs = ((item, sample) for sample in samples for item in items)
-        for _ in progress(range(0, len(samples) * len(items), self.batch_size), None, label):
+        points = aligned((min(self.batch_size, count), *self.inputs.shape[1:]), self.inputs.dtype)
+        for _ in progress(range(0, count, self.batch_size), None, label):
             part = list(itertools.islice(pairs, self.batch_size))
-            points = np.stack([point(item, sample) for item, sample in part]).astype(self.inputs.dtype, copy=False)
-            values = function(points, [item for item, _ in part])
+            for row, (item, sample) in enumerate(part):
+                points[row] = point(item, sample)
+            values = function(points[: len(part)], [item for item, _ in part])
             for (item, sample), value in zip(part, values, strict=True):
                 yield item, sample, value
 
@@ -169,6 +178,13 @@ class Query:
 
         return program(self.recipe, ("maps", self.score, inner), build, _CLASSES, layer=layer)
 
+    def activations(self, layer):
+        """Yield (item, A) for every input, those of one chunk in memory at a time."""
+        items = np.arange(len(self.inputs))
+        for start in range(0, len(items), self.batch_size):
+            part = items[start : start + self.batch_size]
+            yield from zip(part, self.activation(layer, part), strict=True)
+
     def activation(self, layer, items=None):
         """A, the output of `layer`, for all inputs or for those at `items`."""
         run = program(self.recipe, "activation", lambda run: as_float(run.call_of(run.layer).output), layer=layer)
@@ -188,10 +204,14 @@ class Query:
         run = program(self.recipe, name, build, spec, _CLASSES, layer=layer, substitute=True)
 
         def chunk(part):
-            inputs = np.broadcast_to(self.inputs[item], (len(part), *self.inputs.shape[1:]))
-            return run(inputs, part, np.full(len(part), self.targets[item], np.int32))
+            return run(self.inputs[[item]], part, np.full(len(part), self.targets[item], np.int32))
 
         return self.batched(chunk, activations, passes=())
+
+
+def over_channels(values, channels):
+    """`values` (...) once for each channel, (..., channels): whole arrays multiply faster than a last axis of one."""
+    return np.stack([values] * channels, axis=-1)
 
 
 def _finite(values):
@@ -240,3 +260,13 @@ def resize(maps, shape):
     grid = maps.reshape(len(maps), maps.shape[1], -1, 1)
     size = (shape[0], shape[1] if len(shape) == 2 else 1)
     return tf.image.resize(grid, size, method="bilinear").numpy().reshape(len(maps), *shape)
+
+
+def enlarged(maps, shape):
+    """number -> that one of the maps (K, ...) at the spatial `shape`; a chunk of them is resized and kept at a time."""
+
+    @functools.lru_cache(maxsize=1)
+    def chunk(start):
+        return resize(maps[start : start + BATCH_SIZE], shape)
+
+    return lambda number: chunk(number - number % BATCH_SIZE)[number % BATCH_SIZE]

@@ -16,10 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import pooch
 import skimage
 from PIL import Image
-from skimage.transform import resize
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / "data" / "cache"
@@ -64,8 +62,8 @@ def load_faces():
     """
     astronaut = skimage.color.rgb2gray(skimage.data.astronaut()[ASTRONAUT_FACE])
     small = skimage.data.lfw_subset()
-    faces = [resize(astronaut, (48, 48), anti_aliasing=True)]
-    faces += [resize(small[number], (48, 48), order=3) for number in LFW_FACES]
+    faces = [skimage.transform.resize(astronaut, (48, 48), anti_aliasing=True)]
+    faces += [skimage.transform.resize(small[number], (48, 48), order=3) for number in LFW_FACES]
     labels = [EXPRESSIONS.index(expression) for expression in ("happy", *LFW_FACES.values())]
     return _dataset(
         np.clip(faces, 0, 1)[..., None],
@@ -86,7 +84,10 @@ def load_photos(size=224):
         raise ValueError(f"size: got {size!r}; it is the side of the images in pixels, an integer of at least 1")
     pictures = {"cat": skimage.data.chelsea(), "coffee": skimage.data.coffee()}
     pictures |= {"rocket": skimage.data.rocket(), "astronaut": skimage.data.astronaut()}
-    images = [resize(_centre_square(picture), (size, size), anti_aliasing=True) for picture in pictures.values()]
+    images = [
+        skimage.transform.resize(_centre_square(picture), (size, size), anti_aliasing=True)
+        for picture in pictures.values()
+    ]
     return _dataset(
         np.clip(images, 0, 1),
         range(len(pictures)),
@@ -275,6 +276,8 @@ def fetch_hmt():
     The download goes to a temporary file and is renamed only when the hash is right; a file that is already there
     and right is kept. Raises ``OSError`` when the record cannot be reached or what came is not the record.
     """
+    import pooch  # only fetching needs it
+
     folder = data_folder()
     record = pooch.create(folder, base_url="", registry={HMT_FILE: f"sha256:{HMT_SHA256}"}, urls={HMT_FILE: HMT_URL})
     try:
@@ -296,7 +299,7 @@ def _dataset(images, labels, class_names, names, source, licence):
 
 
 def _check_part(part, parts):
-    if part not in (*parts, "all"):
+    if not isinstance(part, str) or part not in (*parts, "all"):
         raise ValueError(f"part: got {part!r}; allowed are {', '.join(map(repr, (*parts, 'all')))}")
     return parts[part] if isinstance(parts, dict) and part != "all" else part
 

@@ -21,7 +21,7 @@ import pandas as pd
 
 from xai import checks
 from xai.core import BATCH_SIZE, PASSES, QUIET, Query, progress
-from xai.registry import METHODS
+from xai.registry import METHODS, options_of
 from xai.scoring import BASELINES, COSTS, METRICS, Case, Settings
 from xai.views import recipe_of
 
@@ -67,6 +67,7 @@ def evaluate(
     its map is zero everywhere and ranks nothing. Drop, increase, deletion and insertion are of the class probability.
     Raises `TypeError`, `ValueError` for arguments that fit no item.
     """
+    folder = _as_folder(folder)
     query = Query(model, inputs, targets, score="probability")
     names = ("metrics", "options", "fraction", "fill", "steps", "samples", "seed")
     given = (metrics, options, fraction, fill, steps, samples, seed)
@@ -99,6 +100,8 @@ def _settings(methods, masks, **given):
     names = given["metrics"]
     names = [name for name in possible if METRICS[name].quick] if names is None else names
     names = _names("metrics", names, (*METRICS, *COSTS))
+    if not names:
+        raise ValueError(f"metrics: got none; pass one or more of {[*METRICS, *COSTS]}.")
     if needy := [name for name in names if name not in (*possible, *COSTS)]:
         raise ValueError(f"masks: got None, but {needy} compare with the true evidence; pass masks, or other metrics.")
     if checks.as_number("fraction", given["fraction"], 0, 1) == 0:
@@ -106,10 +109,12 @@ def _settings(methods, masks, **given):
     checks.as_number("fill", given["fill"])
     for name, low in {"steps": 1, "samples": 1, "seed": 0}.items():
         checks.as_count(name, given[name], low)
-    options = given["options"] or {}
+    options = {} if given["options"] is None else given["options"]
+    if not isinstance(options, dict) or not all(isinstance(own, dict) for own in options.values()):
+        raise TypeError(f"options: got {checks.shown(options)}; pass {{method: {{option: value}}}}, or None.")
     if unused := set(options) - set(methods):
         raise ValueError(f"options: got options for {sorted(unused)}; the methods asked for are {list(methods)}.")
-    options = {name: _options(name, options.get(name, {}), given["seed"]) for name in methods}
+    options = {name: options_of(name, options.get(name, {}), given["seed"]) for name in methods}
     ordered = tuple(name for name in (*METRICS, *COSTS) if name in names)
     return Settings(**given | {"metrics": ordered, "options": options})
 
@@ -117,22 +122,24 @@ def _settings(methods, masks, **given):
 def _names(argument, given, allowed):
     if isinstance(given, str):
         raise TypeError(f"{argument}: got the text {given!r}; pass a tuple of names, ({given!r},).")
+    if not np.iterable(given):
+        raise TypeError(f"{argument}: got {checks.shown(given)}; pass a tuple of names.")
     return [checks.one_of(argument, name, tuple(allowed)) for name in given]
 
 
+def _as_folder(folder):
+    """The folder as a path, or None; refused before the network is run."""
+    try:
+        return None if folder is None else Path(folder)
+    except TypeError:
+        raise TypeError(f"folder: got {checks.shown(folder)}; pass the name of a folder, or None.") from None
+
+
 def _as_masks(masks, shape):
-    masks = np.asarray(masks)
+    masks = checks.as_array("masks", masks)
     if masks.dtype != bool or masks.shape != shape[:-1]:
         raise ValueError(f"masks: got {masks.dtype} {masks.shape}; inputs of {shape} need bool {shape[:-1]}.")
     return masks
-
-
-def _options(name, given, seed):
-    """The options of one method, refused if it has no such option, with the seed where it draws."""
-    known = [p.name for p in inspect.signature(METHODS[name].function).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    if unknown := set(given) - set(known):
-        raise ValueError(f"options: {name} has no {sorted(unknown)}; its options are {known}.")
-    return ({"seed": seed} if "seed" in known else {}) | given
 
 
 # ----------------------------------------------------------------------------------------------------------- shards
@@ -226,7 +233,7 @@ class _Store:
     """Finished shards on disk, each under a name that says which question it answers; no folder, no store."""
 
     def __init__(self, folder, model, whole):
-        self.folder = None if folder is None else Path(folder)
+        self.folder = folder
         if self.folder is None:
             return
         settings = replace(whole.settings, options={})

@@ -9,7 +9,8 @@ import keras
 import numpy as np
 
 from xai import checks, metrics
-from xai.core import BATCH_SIZE, Query, baselines
+from xai.core import BATCH_SIZE, Query, baselines, over_channels
+from xai.views import recipe_of
 
 
 def deletion_curve(
@@ -45,9 +46,11 @@ def area_under_curve(curves):
 
     `curves`: (N, K + 1). Returns (N,). Lower is better for deletion, higher for insertion.
     """
-    curves = np.asarray(curves, np.float64)
+    curves = checks.as_numbers("curves", curves)
     if curves.ndim != 2 or curves.shape[1] < 2:
         raise ValueError(f"curves: got shape {curves.shape}; pass (N, steps + 1) as deletion_curve returns.")
+    if not np.isfinite(curves).all():
+        raise ValueError("curves: has NaN or infinite values; leave those items out.")
     return np.trapezoid(curves, dx=1 / (curves.shape[1] - 1), axis=1)
 
 
@@ -55,12 +58,13 @@ def _curve(query, before, after, relevance, steps):
     """S_c of `before` with its most relevant positions taken from `after`, more of them at every step."""
     order = _ranks(relevance, query.inputs.shape)
     positions = order[0].size
+    order = over_channels(order.astype(np.int32), query.inputs.shape[-1])
     steps = min(positions, 50) if steps is None else checks.as_count("steps", steps, 1, positions)
-    counts = np.round(np.linspace(0, positions, steps + 1)).astype(int)
+    counts = np.round(np.linspace(0, positions, steps + 1)).astype(np.int32)
     curves = np.empty((len(query.inputs), steps + 1))
 
     def mixed(item, step):
-        return np.where(order[item][..., None] < counts[step], after[item], before[item])
+        return np.where(order[item] < counts[step], after[item], before[item])
 
     for item, step, value in query.perturbed(range(steps + 1), mixed, label="curve"):
         curves[item, step] = value
@@ -69,7 +73,7 @@ def _curve(query, before, after, relevance, steps):
 
 def _ranks(relevance, shape):
     """The place of every position in the order of falling relevance, from 0."""
-    relevance = np.asarray(relevance)
+    relevance = checks.as_numbers("relevance", relevance)
     if relevance.shape != shape[:-1]:
         raise ValueError(f"relevance: got shape {relevance.shape}; inputs of {shape} need {shape[:-1]}.")
     if not np.isfinite(relevance).all():
@@ -91,6 +95,7 @@ def max_sensitivity(
     catalogue, `options` its options. The class explained is that of x. Returns (N,), NaN where M(x) is 0 everywhere.
     Raises as the method does, and `ValueError` for radius <= 0.
     """
+    _check_method(method)
     samples, seed = checks.as_count("samples", samples), checks.as_count("seed", seed, 0)
     radius = checks.as_number("radius", radius, 0, open_ends=True)
     query = Query(model, inputs, targets, batch_size=batch_size)
@@ -142,8 +147,13 @@ def infidelity(
     return np.divide(rest, total, out=np.full(len(x), np.nan), where=total > 0)
 
 
+def _check_method(method):
+    if not callable(method):
+        raise TypeError(f"method: got {checks.shown(method)}; pass a function of the catalogue, such as xu.saliency.")
+
+
 def _attribution(attribution, shape):
-    M = np.asarray(attribution, np.float64)
+    M = checks.as_numbers("attribution", attribution)
     if M.shape not in (shape, shape[:-1]):
         raise ValueError(f"attribution: got shape {M.shape}; inputs of {shape} need {shape} or {shape[:-1]}.")
     if not np.isfinite(M).all():
@@ -160,6 +170,7 @@ def randomised(model, *, seed=0):
     next. The model itself is not touched. Raises `TypeError` for a subclassed model, which Keras cannot
     copy; `ValueError` for a model without weights.
     """
+    recipe_of(model)
     generator = np.random.default_rng(checks.as_count("seed", seed, 0))
     try:
         copy = keras.models.clone_model(model)
@@ -185,6 +196,8 @@ def randomisation(method, model, inputs, targets=None, *, seed=0, batch_size=BAT
     correlation (N, L)) of each map with the map of the network as it is. A map that stays alike cannot speak of what
     the network has learned. Raises as `randomised` and the method do. Source: Adebayo et al. 2018, sec. 3.
     """
+    _check_method(method)
+    seed = checks.as_count("seed", seed, 0)
     query = Query(model, inputs, targets, batch_size=batch_size)
 
     def explain(network):

@@ -8,9 +8,8 @@ Every function takes plain arrays, so that each can be worked by hand; what asks
 import math
 
 import numpy as np
-from scipy.stats import spearmanr
-from skimage.metrics import structural_similarity
-from sklearn.metrics import average_precision_score
+import scipy
+import skimage
 
 from xai import checks
 
@@ -65,6 +64,8 @@ def average_precision(relevance, mask):
     1 for a perfect order, about the mask's share of the positions for a random one. NaN for an all-zero map or an empty
     mask. Returns (N,). Raises as `evidence_mass`.
     """
+    from sklearn.metrics import average_precision_score  # slow to import
+
     relevance, mask = _flat(relevance, mask)
     possible = relevance.any(axis=1) & mask.any(axis=1)
     pairs = zip(relevance, mask, possible, strict=True)
@@ -81,7 +82,7 @@ def rank_correlation(one, other):
     found = []
     for a, b in zip(one, other, strict=True):
         varied = np.ptp(a) > 0 and np.ptp(b) > 0
-        found.append(spearmanr(a.ravel(), b.ravel()).statistic if varied else np.nan)
+        found.append(scipy.stats.spearmanr(a.ravel(), b.ravel()).statistic if varied else np.nan)
     return np.array(found)
 
 
@@ -98,7 +99,7 @@ def similarity(one, other):
         raise ValueError(f"one: got shape {one.shape}; structural similarity needs sides of 3 or more.")
     window = min(7, side - 1 + side % 2)
     pairs = zip(one, other, strict=True)
-    return np.array([structural_similarity(a, b, win_size=window, data_range=2.0) for a, b in pairs])
+    return np.array([skimage.metrics.structural_similarity(a, b, win_size=window, data_range=2.0) for a, b in pairs])
 
 
 def _unit_magnitude(maps):
@@ -108,11 +109,14 @@ def _unit_magnitude(maps):
 
 
 def _maps(name, one, other):
-    one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
+    one, other = checks.as_numbers("one", one), checks.as_numbers(name, other)
+    if one.ndim < 2 <= other.ndim:
+        raise ValueError(f"one: got shape {one.shape}; pass maps with their batch axis, (N, ...).")
     if one.shape != other.shape or one.ndim < 2:
         raise ValueError(f"{name}: got shape {other.shape}; the first has {one.shape}, (N, ...), and both must agree.")
-    if not (np.isfinite(one).all() and np.isfinite(other).all()):
-        raise ValueError(f"{name}: has NaN or infinite values in one of the two arrays; leave those items out.")
+    for label, values in {name: other, "one": one}.items():
+        if not np.isfinite(values).all():
+            raise ValueError(f"{label}: has NaN or infinite values; leave those items out.")
     return one, other
 
 
@@ -122,11 +126,14 @@ def keep_top(inputs, relevance, fraction=0.15, fill=0.0):
     ceil(fraction * positions) positions are kept; among equals the earlier one. `inputs` (N, H, W, C) or (N, T, C).
     Raises `ValueError` for shapes that do not fit or a fraction outside (0, 1].
     """
-    inputs, relevance = np.asarray(inputs), np.asarray(relevance)
+    inputs, relevance = _points(inputs), checks.as_numbers("relevance", relevance)
+    fill = checks.as_number("fill", fill)
     if checks.as_number("fraction", fraction, 0, 1) == 0:
         raise ValueError("fraction: got 0; pass a number above 0 and at most 1.")
     if relevance.shape != inputs.shape[:-1]:
         raise ValueError(f"relevance: got shape {relevance.shape}; inputs of {inputs.shape} need {inputs.shape[:-1]}.")
+    if not np.isfinite(relevance).all():
+        raise ValueError("relevance: has NaN or infinite values; leave those items out.")
     flat = relevance.reshape(len(relevance), -1)
     count = math.ceil(round(fraction * flat.shape[1], 9))
     kept = np.zeros(flat.shape, bool)
@@ -141,11 +148,10 @@ def soft_mask(inputs, relevance, fill=0.0):
     Raises `ValueError` for shapes that do not fit or negative relevance. Source: Chattopadhay et al. 2018, sec. 4.1
     (fill 0).
     """
-    inputs, relevance = np.asarray(inputs), np.asarray(relevance, np.float64)
+    inputs, relevance = _points(inputs), checks.as_numbers("relevance", relevance)
     if relevance.shape != inputs.shape[:-1]:
         raise ValueError(f"relevance: got shape {relevance.shape}; inputs of {inputs.shape} need {inputs.shape[:-1]}.")
-    if not (relevance >= 0).all():
-        raise ValueError("relevance: has negative or NaN values. Cure: reduce the attribution with xu.relevance first.")
+    _check_relevance(relevance)
     m = _unit_magnitude(relevance)[..., None]
     return (m * inputs + (1 - m) * checks.as_number("fill", fill)).astype(inputs.dtype)
 
@@ -174,31 +180,60 @@ def completeness_gap(attribution, score, baseline_score):
 
     `attribution` (N, ...); `score`, `baseline_score` (N,). Returns (N,). Source: Sundararajan, Taly, Yan 2017, prop. 1.
     """
-    attribution = np.asarray(attribution, np.float64)
-    difference = np.asarray(score, np.float64) - np.asarray(baseline_score, np.float64)
-    if difference.shape != attribution.shape[:1]:
-        raise ValueError(
-            f"score: got shape {difference.shape}; pass one score per attribution, {attribution.shape[:1]}."
-        )
+    attribution = checks.as_numbers("attribution", attribution)
+    if attribution.ndim < 2 or not np.isfinite(attribution).all():
+        raise ValueError(f"attribution: got shape {attribution.shape}; pass finite values of shape (N, ...).")
+    given = {"score": score, "baseline_score": baseline_score}
+    score, baseline_score = (_scores(name, values, len(attribution)) for name, values in given.items())
+    difference = score - baseline_score
     total = attribution.reshape(len(attribution), -1).sum(axis=1)
     return np.abs(total - difference) / np.maximum(np.abs(difference), 1e-6)
 
 
+def _scores(name, values, count):
+    values = checks.as_numbers(name, values)
+    if values.shape != (count,) or not np.isfinite(values).all():
+        raise ValueError(f"{name}: got shape {values.shape}; pass one finite score per attribution, ({count},).")
+    return values
+
+
+def _points(inputs):
+    array = checks.as_array("inputs", inputs)
+    if array.dtype.kind != "f":
+        raise TypeError(f"inputs: got {array.dtype} values; pass floats in the model's own units.")
+    if not np.isfinite(array).all():
+        raise ValueError("inputs: holds NaN or infinity; every value must be finite. Cure: look at the data first.")
+    return array
+
+
+def _check_relevance(relevance):
+    if not ((relevance >= 0) & (relevance < np.inf)).all():
+        raise ValueError(
+            "relevance: has negative or NaN values, or infinity. Cure: reduce the attribution with xu.relevance first."
+        )
+
+
 def _flat(relevance, mask):
-    relevance, mask = np.asarray(relevance, np.float64), np.asarray(mask)
+    relevance, mask = checks.as_numbers("relevance", relevance), checks.as_array("mask", mask)
+    if relevance.ndim < 2 <= mask.ndim:
+        raise ValueError(f"relevance: got shape {relevance.shape}; the mask has {mask.shape}, (N, ...).")
     if mask.dtype != bool:
         raise ValueError(f"mask: got dtype {mask.dtype}; pass a boolean mask (threshold a fractional one first).")
     if relevance.shape != mask.shape or relevance.ndim < 2:
         raise ValueError(f"mask: got shape {mask.shape}; relevance of {relevance.shape} needs the same, (N, ...).")
-    if not (relevance >= 0).all():
-        raise ValueError("relevance: has negative or NaN values. Cure: reduce the attribution with xu.relevance first.")
+    _check_relevance(relevance)
     return relevance.reshape(len(relevance), -1), mask.reshape(len(mask), -1)
 
 
 def _pair(full, kept):
-    full, kept = np.asarray(full, np.float64), np.asarray(kept, np.float64)
-    if full.shape != kept.shape or full.ndim != 1:
+    full, kept = checks.as_numbers("full", full), checks.as_numbers("kept", kept)
+    if full.ndim != 1:
+        raise ValueError(f"full: got shape {full.shape}; pass one probability per input, (N,).")
+    if full.shape != kept.shape:
         raise ValueError(f"kept: got shape {kept.shape}; pass one probability per input, as in full, {full.shape}.")
     if not (full > 0).all():
         raise ValueError("full: has a probability that is not above 0; the drop is relative to it.")
+    for name, values in {"full": full, "kept": kept}.items():
+        if not ((values >= 0) & (values <= 1 + 1e-6)).all():
+            raise ValueError(f"{name}: has values outside 0 to 1, or NaN; pass probabilities, xu.scores gives them.")
     return full, kept

@@ -8,6 +8,7 @@ import contextlib
 import datetime
 import json
 import os
+import re
 import shutil
 import tempfile
 import zipfile
@@ -126,11 +127,30 @@ def save_model(model, path, card):
     path = _check_model_path(path, must_exist=False)
     if path.suffix != ".keras":
         raise ValueError(f"path: {path} ends in '{path.suffix}'; new models are saved as .keras")
+    if not isinstance(model, keras.Model) or not model.built:
+        raise TypeError(f"model: got {type(model).__name__}; pass a Keras model that was called once")
+    if not isinstance(card, dict):
+        raise TypeError(f"card: got {type(card).__name__}; pass a dictionary with the keys {list(CARD_KEYS)}")
     card = _complete_card(model, card)
     _check_card(model, card)
     with replacing(path, path.with_suffix(".json")) as (new_model, new_card):
         model.save(new_model)
+        _without_newer_words(new_model)
         new_card.write_text(json.dumps(card, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _without_newer_words(path):
+    """Leave the arguments `input_axes` and `output_axes` that are null out of the configuration of a saved model.
+
+    The initializers of Keras 3.15 write them; Keras 3.13 and 3.14 refuse a file that names what they do not know.
+    """
+    with zipfile.ZipFile(path) as archive:
+        members = [(info, archive.read(info)) for info in archive.infolist()]
+    with zipfile.ZipFile(path, "w") as archive:
+        for info, content in members:
+            if info.filename == "config.json":
+                content = re.sub(rb', "(?:in|out)put_axes": null', b"", content)
+            archive.writestr(info, content)
 
 
 @contextlib.contextmanager
@@ -169,7 +189,7 @@ def read_card(path):
 
     Raises ``FileNotFoundError`` when there is no card and ``ValueError`` when it is not JSON or lacks a key.
     """
-    path = Path(path).with_suffix(".json")
+    path = _as_path(path).with_suffix(".json")
     if not path.is_file():
         raise FileNotFoundError(f"path: no card at {path}; 'make models' trains the networks and writes their cards")
     try:
@@ -184,8 +204,18 @@ def read_card(path):
     return card
 
 
+def _as_path(path):
+    try:
+        path = Path(path)
+    except TypeError:
+        raise TypeError(f"path: got {path!r}; pass the name of a file, such as 'models/mnist1d.keras'") from None
+    if not path.name:
+        raise ValueError("path: got an empty name; pass the name of a file, such as 'models/mnist1d.keras'")
+    return path
+
+
 def _check_model_path(path, must_exist):
-    path = Path(path)
+    path = _as_path(path)
     if path.suffix not in (".keras", ".h5", ".hdf5"):
         raise ValueError(f"path: {path} ends in '{path.suffix}'; allowed are .keras, .h5, .hdf5")
     if must_exist and not path.is_file():
@@ -250,8 +280,12 @@ def wilson_interval(correct, total):
     With p = correct / total and z = 1.96: (p + z^2/2n +- z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n).
     Raises ``ValueError`` unless 0 <= correct <= total and total >= 1.
     """
+    for name, value in {"correct": correct, "total": total}.items():
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+            raise TypeError(f"{name}: got {value!r}; pass a number of items, an integer")
     if total < 1 or not 0 <= correct <= total:
-        raise ValueError(f"correct, total: got {correct}, {total}; needed are 0 <= correct <= total and total >= 1")
+        name, value = ("total", total) if total < 1 else ("correct", correct)
+        raise ValueError(f"{name}: got {value}; needed are 0 <= correct <= total and total >= 1")
     interval = binomtest(int(correct), int(total)).proportion_ci(confidence_level=0.95, method="wilson")
     return float(interval.low), float(interval.high)
 

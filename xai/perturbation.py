@@ -8,12 +8,10 @@ import functools
 import itertools
 
 import numpy as np
-from skimage.filters import threshold_otsu
-from skimage.segmentation import slic
-from sklearn.linear_model import Ridge
+import skimage
 
 from xai import checks, local
-from xai.core import BATCH_SIZE, Query, baselines, resize
+from xai.core import BATCH_SIZE, Query, baselines, enlarged, over_channels
 
 # --- occlusion --------------------------------------------------------------------------------------------------
 
@@ -40,6 +38,7 @@ def occlusion(
     for a patch larger than the input, a stride below 1 or larger than the patch, an unknown fill. Source: Zeiler and
     Fergus 2014, sec. 4.2.
     """
+    checks.one_of("score", score, ("logit", "probability"))
     if checks.as_flag("probability_map", probability_map):
         score = "probability"
     query = Query(model, inputs, targets, score=score, batch_size=batch_size)
@@ -69,7 +68,8 @@ def occlusion(
 
 
 def _per_axis(name, value, default, limits):
-    values = default if value is None else [value] * len(limits) if np.ndim(value) == 0 else list(value)
+    alone = checks.as_array(name, value).ndim == 0
+    values = default if value is None else [value] * len(limits) if alone else list(value)
     if len(values) != len(limits):
         raise ValueError(f"{name}: got {value!r}; pass one integer, or one for each of the {len(limits)} axes.")
     return [checks.as_count(name, each, 1, limit) for each, limit in zip(values, limits, strict=True)]
@@ -126,8 +126,12 @@ def rise(
     def mask(number):
         return random_mask(space, grid, p, np.random.default_rng([seed, number]))
 
+    @functools.lru_cache(maxsize=1)  # one mask meets all inputs before the next is drawn
+    def wide_mask(number):
+        return over_channels(mask(number), query.inputs.shape[-1])
+
     def seen_through(item, number):
-        seen = mask(number)[..., None]
+        seen = wide_mask(number)
         return query.inputs[item] * seen + hidden[item] * (1 - seen)
 
     change, sums, mean = np.zeros(query.inputs.shape[:-1]), np.zeros(len(query.inputs)), np.zeros(space)
@@ -146,12 +150,12 @@ def random_mask(space, grid, p, generator):
     Cells of one position are not enlarged: each is a position of its own.
     """
     mask = (generator.random(grid) < p).astype(np.float32)
-    for axis, (side, cells) in enumerate(zip(space, grid, strict=True)):
+    for side, cells in zip(space, grid, strict=True):  # one axis after the other: the first goes last
         cell = -(-side // cells)
         places = (np.arange(side) + generator.integers(cell) + 0.5) * cells / ((cells + (cell > 1)) * cell) - 0.5
-        weights = np.maximum(0, 1 - np.abs(np.clip(places, 0, cells - 1)[:, None] - np.arange(cells)))
-        mask = np.moveaxis(np.tensordot(weights, mask, (1, axis)), 0, axis)
-    return mask.astype(np.float32)
+        weights = np.maximum(0, 1 - np.abs(np.clip(places, 0, cells - 1) - np.arange(cells)[:, None]))
+        mask = mask.T @ weights.astype(np.float32)
+    return mask
 
 
 # --- SISE -------------------------------------------------------------------------------------------------------
@@ -171,7 +175,8 @@ def sise(model, inputs, targets=None, *, layers=None, threshold=0.0, fill="zero"
     if threshold == 1:
         raise ValueError("threshold: got 1, which no map exceeds; pass a number from 0 to below 1.")
     query = Query(model, inputs, targets, score="probability", batch_size=batch_size)
-    named = [layers] if isinstance(layers, str) or hasattr(layers, "name") else layers
+    one = isinstance(layers, str) or hasattr(layers, "name") or not np.iterable(layers)
+    named = [layers] if one else list(layers)
     layers = query.block_ends() if layers is None else [query.layer(layer) for layer in named]
     if not layers:
         raise ValueError("layers: no layer of this model keeps space, or none is named, so there is no map to make.")
@@ -193,20 +198,17 @@ def _block_map(query, layer, item, threshold, hidden):
     slopes = gradient.reshape(-1, gradient.shape[-1]).mean(axis=0)
     varied = np.ptp(A.reshape(-1, A.shape[-1]), axis=0) > 0
     chosen = np.flatnonzero(varied & (slopes > threshold * slopes.max()))  # none where all slopes are negative
-    masks = functools.lru_cache(query.batch_size)(lambda k: _enlarged(A[..., k], query.inputs.shape[1:-1]))
+    coarse = enlarged(np.moveaxis(A[..., chosen], -1, 0), query.inputs.shape[1:-1])
+    masks = functools.lru_cache(query.batch_size)(lambda number: _unit_range(coarse(number)))
 
-    def seen_through(_, k):
-        seen = masks(k)[..., None]
+    def seen_through(_, number):
+        seen = over_channels(masks(number), query.inputs.shape[-1])
         return query.inputs[item] * seen + hidden[item] * (1 - seen)
 
     total = np.zeros(query.inputs.shape[1:-1])
-    for _, k, value in query.perturbed(chosen, seen_through, [item], "SISE"):
-        total += value * masks(k)
+    for _, number, value in query.perturbed(range(len(chosen)), seen_through, [item], "SISE"):
+        total += value * masks(number)
     return total
-
-
-def _enlarged(one, space):
-    return _unit_range(resize(one[None], space)[0])
 
 
 def _unit_range(values):
@@ -215,7 +217,7 @@ def _unit_range(values):
 
 def _fused(F, V):
     """(F + V) where V is above its Otsu threshold, scaled to [0, 1]."""
-    return _unit_range((F + V) * (V > threshold_otsu(V)))
+    return _unit_range((F + V) * (V > skimage.filters.threshold_otsu(V)))
 
 
 # --- LIME -------------------------------------------------------------------------------------------------------
@@ -244,6 +246,8 @@ def lime(
     segment's own mean), a number or an array. Raises `ValueError` for one segment, samples < 2, a width not above 0, a
     negative alpha; fewer than 5 segments draw an `XAIWarning`. Source: Ribeiro, Singh, Guestrin 2016, sec. 3.4.
     """
+    from sklearn.linear_model import Ridge  # slow to import
+
     samples = checks.as_count("samples", samples, 2)
     kernel_width = checks.as_number("kernel_width", kernel_width, 0, open_ends=True)
     alpha, seed = checks.as_number("alpha", alpha, 0), checks.as_count("seed", seed, 0)
@@ -255,9 +259,10 @@ def lime(
     for item, own in enumerate(labels):
         visible = np.random.default_rng(seed).integers(0, 2, (samples, own.max() + 1), np.int8)
         visible[0] = 1
+        places = over_channels(own, query.inputs.shape[-1])
 
-        def show(item, sample, own=own, visible=visible):
-            return np.where(visible[sample][own][..., None] == 1, query.inputs[item], hidden[item])
+        def show(item, sample, places=places, visible=visible):
+            return np.where(visible[sample].take(places) == 1, query.inputs[item], hidden[item])
 
         values = [value for _, _, value in query.perturbed(range(samples), show, [item], "LIME")]
         fit = Ridge(alpha).fit(visible, values, sample_weight=proximity(visible, kernel_width))
@@ -279,7 +284,9 @@ def superpixels(inputs, count=None):
     range of an image's values does not matter: SLIC scales it to [0, 1]. Returns ints (N, H, W) or (N, T). Raises
     `ValueError` for count < 2. Source: Achanta et al. 2012.
     """
-    inputs = np.asarray(inputs)
+    inputs = checks.as_numbers("inputs", inputs)
+    if inputs.ndim not in (3, 4) or inputs.size == 0 or not np.isfinite(inputs).all():
+        raise ValueError(f"inputs: got shape {inputs.shape}; pass finite inputs (N, H, W, C) or (N, T, C).")
     length = inputs.shape[1]
     if inputs.ndim == 3:
         count = checks.as_count("count", min(10, max(5, length // 5), length) if count is None else count, 2, length)
@@ -291,14 +298,14 @@ def superpixels(inputs, count=None):
 def _slic(image, count):
     compactness = 10 if image.shape[-1] == 3 else 0.1  # CIELAB, in which colours are compared, runs to 100
     for factor in (1, 3, 10, 30, 100):
-        labels = slic(image, count, compactness * factor, start_label=0, channel_axis=-1)
+        labels = skimage.segmentation.slic(image, count, compactness * factor, start_label=0, channel_axis=-1)
         if labels.max() + 1 >= 0.6 * count:
             break
     return labels
 
 
 def _labels(segments, inputs):
-    if segments is None or np.ndim(segments) == 0:
+    if segments is None or checks.as_array("segments", segments).ndim == 0:
         labels = superpixels(inputs, None if segments is None else checks.as_count("segments", segments, 2))
     else:
         labels = np.asarray(segments)
@@ -332,7 +339,11 @@ def pros_and_cons(attribution, segments, count=5):
     `ValueError` for shapes that differ.
     """
     count = checks.as_count("count", count)
-    attribution, segments = np.asarray(attribution), np.asarray(segments)
+    attribution, segments = checks.as_numbers("attribution", attribution), checks.as_array("segments", segments)
+    if not np.isfinite(attribution).all():
+        raise ValueError("attribution: has NaN or infinite values; look at the map first.")
+    if segments.dtype.kind not in "iu" or not segments.ndim:
+        raise TypeError(f"segments: got {segments.dtype} of shape {segments.shape}; pass integer labels.")
     if attribution.shape != segments.shape:
         raise ValueError(f"segments: got shape {segments.shape}; the attribution has {attribution.shape}.")
     labels = np.unique(segments)

@@ -3,6 +3,7 @@
 Adding a method is one function in its family and one row here.
 """
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -117,13 +118,28 @@ def relevance(name, attribution):
     """Reduce an attribution of the method `name` to one non-negative number per position, for ranking and metrics.
 
     "magnitude": sum over channels of |M|; "positive": the positive part of the sum over channels. A map has no channels
-    to sum. Returns float32 (N, H, W) or (N, T). Raises `ValueError` for an unknown name.
+    to sum. Returns float32 (N, H, W) or (N, T). Raises `ValueError` for an unknown name, a shape that the method does
+    not give, NaN or infinity.
     """
     method = METHODS[checks.one_of("name", name, tuple(METHODS))]
-    array = np.asarray(attribution, np.float32)
+    array = checks.as_numbers("attribution", attribution)
+    shapes = {3: "(N, T, C)", 4: "(N, H, W, C)"} if method.output == "inputs" else {2: "(N, T)", 3: "(N, H, W)"}
+    if array.ndim not in shapes:
+        raise ValueError(f"attribution: got shape {array.shape}; {name} gives {' or '.join(shapes.values())}.")
+    if not np.isfinite(array).all():
+        raise ValueError("attribution: has NaN or infinite values; leave those items out.")
+    array = array.astype(np.float32)
     if method.relevance == "magnitude":
         return np.abs(array).sum(axis=-1) if method.output == "inputs" else np.abs(array)
     return np.maximum(array.sum(axis=-1) if method.output == "inputs" else array, 0)
+
+
+def options_of(name, given, seed):
+    """The options of one method, with the seed where it draws; `ValueError` for an option that it does not have."""
+    known = [p.name for p in inspect.signature(METHODS[name].function).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    if unknown := set(given) - set(known):
+        raise ValueError(f"options: {name} has no {sorted(unknown)}; its options are {known}.")
+    return ({"seed": seed} if "seed" in known else {}) | given
 
 
 def methods_table():

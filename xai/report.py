@@ -17,16 +17,31 @@ from xai import plots
 
 
 def describe(figure, alt):
-    """Give a figure its alternative text: a notebook stores it beside the picture when `plt.show()` runs."""
-    if not str(alt).strip():
+    """Give a figure its alternative text: a notebook stores it beside the picture when `plt.show()` runs.
+
+    Raises TypeError unless `figure` is a matplotlib figure and `alt` text, ValueError for an empty `alt`.
+    """
+    if not isinstance(figure, plots.plt.Figure):
+        raise TypeError(
+            f"figure is {type(figure).__name__}; allowed: a matplotlib figure, as every plot_ function returns."
+        )
+    if not _text("alt", alt, "one or two sentences that say what the figure shows").strip():
         raise ValueError("alt is empty; say in one or two sentences what the figure shows.")
     # IPython asks an object for this method first and merges what it returns with the picture.
-    figure._repr_mimebundle_ = lambda **options: ({}, {"image/png": {"alt": alt}})
+    figure._repr_mimebundle_ = lambda **options: ({}, {kind: {"alt": alt} for kind in ("image/png", "image/jpeg")})
     return figure
+
+
+def _text(argument, given, allowed):
+    """Return `given` if it is text."""
+    if not isinstance(given, str):
+        raise TypeError(f"{argument} is of type {type(given).__name__}; allowed: text, {allowed}.")
+    return given
 
 
 def _report_path(folder, name):
     """Return the path without extension of a file below XAI_REPORT_DIR or a temporary folder."""
+    _text("name", name, "small letters, digits and hyphens, such as 'ig-gap-2'")
     if not re.fullmatch(r"[a-z0-9-]+", name):
         raise ValueError(f"name is {name!r}; allowed: small letters, digits and hyphens, such as 'ig-gap-2'.")
     temporary = Path(tempfile.gettempdir()) / f"xai_report_{Path.home().name}"
@@ -50,22 +65,27 @@ def _write(path, content):
     return path
 
 
-def save_figure(figure, name, alt):
+def save_figure(figure, name, alt, *, photograph=False):
     """Write figures/NAME.pdf (for the report) and figures/NAME.png (150 dpi); return the path of the PDF.
 
+    With `photograph` one file takes the place of both, figures/NAME.jpg (100 dpi): for pages full of pictures.
     `alt` says in one or two sentences what the figure shows; it goes into both files and into the notebook.
     Equal figures give equal bytes. Raises ValueError for a name outside [a-z0-9-] and an empty `alt`.
     """
     path = _report_path("figures", name)
+    if not isinstance(photograph, bool):
+        raise TypeError(f"photograph is {photograph!r}; allowed: True or False.")
     describe(figure, alt)
     kinds = {
-        "png": (150, {"Description": alt, "Software": None}),
-        "pdf": (300, {"Subject": alt, "CreationDate": None, "Creator": None, "Producer": None}),
+        "png": {"dpi": 150, "metadata": {"Description": alt, "Software": None}},
+        "pdf": {"dpi": 300, "metadata": {"Subject": alt, "CreationDate": None, "Creator": None, "Producer": None}},
     }
-    for kind, (dpi, metadata) in kinds.items():
+    if photograph:
+        kinds = {"jpg": {"dpi": 100, "pil_kwargs": {"quality": 75, "comment": alt.encode()}}}
+    for kind, arguments in kinds.items():
         content = io.BytesIO()
         with plots.plt.rc_context({"pdf.fonttype": 42}):
-            figure.savefig(content, format=kind, dpi=dpi, metadata=metadata)
+            figure.savefig(content, format=kind, **arguments)
         path = _write(path.with_suffix(f".{kind}"), content.getvalue())
     return path
 
@@ -90,9 +110,13 @@ def save_value(name, value, text):
     text equals it (or 100 times it, beside a percent sign) to the digits written, and for a name outside
     [a-z0-9-].
     """
-    if not math.isfinite(value):
+    try:
+        number = math.nan if isinstance(value, (str, bytes)) else float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"value of '{name}' is of type {type(value).__name__}; allowed: one finite number.") from None
+    if not math.isfinite(number):
         raise ValueError(f"value of '{name}' is {value}; only finite numbers can be quoted: mend its source.")
-    if not _agrees(float(value), text):
+    if not _agrees(number, _text("text", text, "the number as the report shows it")):
         raise ValueError(f"text {text!r} does not show value {value!r}; format the text from the value.")
     return _write(_report_path("values", name).with_suffix(".tex"), text.encode())
 
@@ -110,7 +134,7 @@ def save_table(name, frame, *, formats=None, headers=None):
         raise TypeError(f"frame is {type(frame).__name__}; allowed: a pandas DataFrame.")
     if frame.empty:
         raise ValueError(f"frame has shape {frame.shape}; give at least one row and one column.")
-    formats, headers = formats or {}, headers or {}
+    formats, headers = _columns("formats", formats), _columns("headers", headers)
     unknown = [column for column in (*formats, *headers) if column not in frame]
     if unknown:
         raise ValueError(f"formats or headers name {unknown}; the columns are {list(frame.columns)}.")
@@ -123,6 +147,15 @@ def save_table(name, frame, *, formats=None, headers=None):
     raw = frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     _write(path.with_suffix(".csv"), raw.encode())
     return _write(path.with_suffix(".tex"), latex.encode())
+
+
+def _columns(argument, given):
+    """Return a dictionary of columns; None gives an empty one."""
+    if given is not None and not isinstance(given, dict):
+        raise TypeError(
+            f"{argument} is of type {type(given).__name__}; allowed: a dictionary {{column: ...}}, or None."
+        )
+    return given or {}
 
 
 def _cells(column, form):

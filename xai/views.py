@@ -313,7 +313,7 @@ def program(recipe, name, build, *specs, layer=None, substitute=False):
     """Return the compiled function of `build(run, *tensors)`: traced once per model, `name` and `layer`.
 
     The function takes the inputs, then one tensor for each of `specs`; with `substitute` the first of these
-    stands in for the output of `layer`.
+    stands in for the output of `layer`, and one input will do for all of its rows.
     """
     make = functools.partial(_compile, recipe, build, specs, layer, substitute)
     return kept(recipe, (name, layer and id(layer)), make)
@@ -355,11 +355,32 @@ def _compile(recipe, build, specs, layer, substitute):
 
     def function(inputs, *tensors):
         again = Recipe(base(), shape, unit_layer and (unit_layer(), channel), relu_rule)
+        if substitute:
+            rows = tf.concat([tf.shape(tensors[0])[:1], tf.shape(inputs)[1:]], axis=0)
+            inputs = tf.ensure_shape(tf.broadcast_to(inputs, rows), inputs.shape)
         run = Run(again, inputs, seen and seen(), tensors[0] if substitute else None)
         return build(run, *tensors)
 
     inputs = tf.TensorSpec(recipe.shape, input_dtype(recipe.base))
-    return tf.function(function, autograph=False).get_concrete_function(inputs, *specs)
+    compiled = tf.function(function, autograph=False).get_concrete_function(inputs, *specs)
+    return lambda inputs, *tensors: compiled(shared(inputs), *tensors)
+
+
+def aligned(shape, dtype):
+    """An empty array that begins where TensorFlow wants its tensors to begin: at a multiple of 64 bytes."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    room = np.empty(size + 64, np.uint8)
+    start = -room.ctypes.data % 64
+    return room[start : start + size].view(dtype).reshape(shape)
+
+
+def shared(array):
+    """The tensor that reads an `aligned` array, or a part of its rows, where it lies; any other array as it is."""
+    if not isinstance(array, np.ndarray) or array.dtype.kind != "f" or not array.size:
+        return array
+    if array.ctypes.data % 64 or not array.flags.carray:
+        return array
+    return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
 
 
 @dataclass(frozen=True)
@@ -417,8 +438,8 @@ def find_layer(recipe, layer=None, spatial=False):
         if not places:
             raise ValueError("layer: no layer of this model keeps space, so there is no map to make.")
         return places[-1]
-    found = [call for call in calls if call.layer is layer or call.layer.name == layer]
-    label = repr(layer if isinstance(layer, str) else getattr(layer, "name", layer))
+    found = [call for call in calls if call.layer is layer or (isinstance(layer, str) and call.layer.name == layer)]
+    label = checks.shown(layer if isinstance(layer, str) else getattr(layer, "name", layer))
     if not found:
         raise ValueError(f"layer: {label} is not in the model; its spatial layers are {names}.")
     if len(found) > 1:

@@ -1,0 +1,214 @@
+"""What speed rests on, without a clock: passes through the network, graphs built, memory, what an import brings in."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import models
+import xai_utils as xu
+from xai import core, views
+
+ROOT = Path(__file__).resolve().parents[1]
+N, K, SIDES = 3, 5, (8, 6)  # inputs, maps of the last layer of `models.cnn`, its positions
+RELEVANCE = np.random.default_rng(0).random((4, *SIDES))
+
+
+def of_relevance(method):
+    """A score of an explanation, called as a method."""
+    return lambda model, inputs, targets, **options: method(model, inputs, RELEVANCE[: len(inputs)], targets, **options)
+
+
+# Method, its options, and the passes of N inputs with given targets: (forwards, backwards). A backward pass needs a
+# forward pass, which is counted with the forwards.
+PASSES = {
+    "saliency": (xu.saliency, {}, (N, N)),
+    "gradient_x_input": (xu.gradient_x_input, {}, (N, N)),
+    "smooth_grad": (xu.smooth_grad, {"samples": 7}, (7 * N, 7 * N)),
+    "var_grad": (xu.var_grad, {"samples": 7}, (7 * N, 7 * N)),
+    "guided_backprop": (xu.guided_backprop, {}, (N, N)),
+    "deconvnet": (xu.deconvnet, {}, (N, N)),
+    "integrated_gradients": (xu.integrated_gradients, {"steps": 9}, (9 * N, 9 * N)),
+    "integrated_gradients, refined": (
+        xu.integrated_gradients,
+        {"tolerance": 1e-9, "max_steps": 54},  # 6 midpoints, then 18 and 54 of which a third are known; the two ends
+        (54 * N + 2 * N, 54 * N),
+    ),
+    "grad_cam": (xu.grad_cam, {}, (N, N)),
+    "grad_cam_plus_plus": (xu.grad_cam_plus_plus, {}, (N, N)),
+    "layer_cam": (xu.layer_cam, {}, (N, N)),
+    "hires_cam": (xu.hires_cam, {}, (N, N)),
+    "guided_grad_cam": (xu.guided_grad_cam, {}, (2 * N, 2 * N)),
+    "score_cam": (xu.score_cam, {}, (N + K * N, 0)),
+    "ablation_cam": (xu.ablation_cam, {}, (N, 0)),  # what follows the layer is no pass
+    "occlusion": (xu.occlusion, {"patch": 4, "stride": 2}, (3 * 2 * N + N, 0)),
+    "rise": (xu.rise, {"masks": 11}, (11 * N + N, 0)),
+    "lime": (xu.lime, {"samples": 11, "segments": np.arange(48).reshape(SIDES) // 6}, (11 * N, 0)),
+    "deletion_curve": (of_relevance(xu.deletion_curve), {"steps": 6}, (7 * N, 0)),
+    "insertion_curve": (of_relevance(xu.insertion_curve), {"steps": 6}, (7 * N, 0)),
+    "infidelity": (of_relevance(xu.infidelity), {"samples": 6}, (6 * N + N, 0)),
+    "scores": (xu.scores, {}, (N, 0)),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def network():
+    model = models.cnn()
+    model.get_layer("conv_2").bias.assign(np.full(K, 4.0))  # no map is constant, or Score-CAM would pass it over
+    model.input_range = (-6.0, 6.0)
+    return model, models.examples(model, 4)
+
+
+@pytest.mark.filterwarnings("ignore::xai.checks.XAIWarning")
+@pytest.mark.parametrize("name", PASSES)
+def test_a_method_takes_the_passes_of_its_formula_and_no_more(network, name):
+    method, options, wanted = PASSES[name]
+    model, inputs = network
+    before = dict(core.PASSES)
+    method(model, inputs[:N], [2, 0, 1], **options)
+    assert tuple(core.PASSES[key] - before[key] for key in ("forwards", "backwards")) == wanted
+
+
+@pytest.mark.filterwarnings("ignore::xai.checks.XAIWarning")
+@pytest.mark.parametrize("name", PASSES)
+def test_graphs_are_built_once_for_any_number_of_inputs_any_target_and_any_size_of_chunk(network, name, monkeypatch):
+    method, options, _ = PASSES[name]
+    model, inputs = network
+    method(model, inputs[:N], [2, 0, 1], **options)
+    built, compiled = [], views._compile
+
+    def counted(*arguments):
+        built.append(arguments)
+        return compiled(*arguments)
+
+    monkeypatch.setattr(views, "_compile", counted)
+    other = {key: value - 1 for key, value in options.items() if isinstance(value, int)}
+    method(model, inputs, 1, **options | other, batch_size=5)
+    method(model, inputs[:1], [0], **options, batch_size=1)
+    assert not built
+
+
+def test_the_count_of_graphs_sees_a_new_one(network, monkeypatch):
+    """Another score, or another network, is another graph."""
+    model, inputs = network
+    xu.saliency(model, inputs, 0)
+    known = len(views._PROGRAMS[model])
+    xu.saliency(model, inputs, 0, score="probability")
+    assert len(views._PROGRAMS[model]) == known + 1
+
+
+# --- machinery --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_an_aligned_array_is_read_where_it_lies(dtype):
+    array = views.aligned((4, 3, 5), dtype)
+    array[...] = np.arange(60).reshape(4, 3, 5)
+    tensor = views.shared(array[:3])
+    array[2, 2, 4] = -7  # a copy would not see it
+    assert tf.is_tensor(tensor) and tensor.dtype == dtype
+    np.testing.assert_array_equal(tensor, array[:3])
+
+
+def test_other_arrays_are_passed_as_they_are():
+    """Not at a multiple of 64 bytes, not in one piece, not to be written, not of floats: TensorFlow copies those."""
+    array = views.aligned((8, 16), "float32")
+    frozen = views.aligned((8, 16), "float32")
+    frozen.flags.writeable = False
+    for other in (array.ravel()[1:], array[:, :3], array.T, frozen, array.view("int32"), array[:0]):
+        assert views.shared(other) is other
+
+
+def test_chunks_in_one_buffer_do_not_run_into_each_other(network):
+    """Every point of every chunk reaches the network as it was made, the shorter last chunk too."""
+    model, inputs = network
+    query = core.Query(model, inputs, 1, batch_size=3)
+    point = lambda item, sample: inputs[item] * (sample + 1) / 2  # noqa: E731
+    found = {(item, sample): value for item, sample, value in query.perturbed(range(5), point)}
+    assert len(found) == 20
+    for (item, sample), value in found.items():
+        wanted = xu.scores(model, point(item, sample)[None], 1, score="logit")[0]
+        assert value == pytest.approx(wanted, abs=1e-5)
+
+
+def test_maps_are_enlarged_by_the_chunk_as_one_by_one():
+    maps = np.random.default_rng(0).random((70, 3, 2), np.float32)
+    found = core.enlarged(maps, (7, 9))
+    for number in (0, 31, 32, 69, 5):
+        np.testing.assert_array_equal(found(number), core.resize(maps[[number]], (7, 9))[0])
+
+
+# --- memory -----------------------------------------------------------------------------------------------------
+
+BOUND = 48  # MiB that the peak may rise: half of what the smallest of these cases would take if it kept its parts
+
+MEMORY = """
+import json, sys
+import keras, numpy as np
+import xai_utils as xu
+
+def peak():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM"))
+
+inputs = keras.Input((96, 96, 3))
+x = keras.layers.Conv2D(int(sys.argv[2]), 4, strides=4, activation="relu")(inputs)
+model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(x)))
+X = np.random.default_rng(0).random((64, 96, 96, 3), np.float32)
+peaks = []
+for count, options in json.loads(sys.argv[3]):
+    getattr(xu, sys.argv[1])(model, X[:count], 1, **options)
+    peaks.append(peak())
+print(json.dumps(peaks))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from /proc")
+@pytest.mark.parametrize(
+    "method, filters, small, large",
+    [
+        # Kept whole: 3500 masks of 96 x 96, 496 gradients of two inputs, 60 maps of 24 x 24 x 256 with their gradients.
+        ("rise", 4, (1, {"masks": 500}), (1, {"masks": 4000})),
+        ("integrated_gradients", 4, (2, {"steps": 16}), (2, {"steps": 512})),
+        ("smooth_grad", 4, (2, {"samples": 16}), (2, {"samples": 512})),
+        ("grad_cam", 256, (4, {"batch_size": 4}), (64, {"batch_size": 4})),
+    ],
+)
+def test_peak_memory_does_not_grow_with_masks_steps_samples_and_inputs(method, filters, small, large):
+    """The second call sets the mark, the third may not rise above it: the first builds the graph."""
+    environ = os.environ | {"XAI_PROGRESS": "0", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, "-c", MEMORY, method, str(filters), json.dumps([small, small, large])]
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=True)
+    _, before, after = json.loads(done.stdout.splitlines()[-1])
+    assert after - before < BOUND
+
+
+# --- import -----------------------------------------------------------------------------------------------------
+
+LAZY = (
+    "sklearn.linear_model",
+    "sklearn.metrics",
+    "skimage.segmentation",
+    "skimage.metrics",
+    "skimage.transform",
+    "pooch",
+)
+
+
+def test_the_import_leaves_out_what_only_some_calls_need():
+    """What TensorFlow and Keras bring by themselves does not count."""
+    code = (
+        "import tensorflow, keras, sys; theirs = set(sys.modules); import xai_utils; print(*set(sys.modules) - theirs)"
+    )
+    environ = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environ, capture_output=True, text=True, check=True
+    )
+    brought = set(done.stdout.split())
+    assert "xai.perturbation" in brought
+    assert not brought & set(LAZY)
