@@ -1,7 +1,30 @@
-"""Settings of every unit test: quiet, without a display, and with reports written to a temporary folder."""
+"""Settings of every unit test: quiet, no display, reports in a temporary folder; `--shuffle SEED` mixes the order."""
 
 import os
+import random
+
+import pytest
 
 os.environ["XAI_PROGRESS"] = "0"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ.pop("XAI_REPORT_DIR", None)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--shuffle", type=int, metavar="SEED", help="run the files and the tests of each in another order")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Mix the files, and the tests of each file; the cells of a notebook stay in order."""
+    if config.getoption("--shuffle") is None:
+        return
+    generator, files = random.Random(config.getoption("--shuffle")), {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    for path, tests in files.items():
+        if path.suffix == ".py":
+            generator.shuffle(tests)
+    mixed = list(files.values())
+    generator.shuffle(mixed)
+    items[:] = [item for tests in mixed for item in tests]

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import nbformat
+import yaml
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpecManager
 from nbclient import NotebookClient
@@ -29,15 +30,23 @@ DIGEST_KEY = "xai_digest"  # in the metadata of a committed notebook: what its o
 DATE = "1767225600"  # seconds since 1970 that PDF files carry, so that equal content gives equal bytes
 SECONDS_PER_CELL = 3.0  # first guess of the time left
 
-# The first code cell of every notebook; a test compares it.
-SETUP_CELL = """\
+# The first code cell of every notebook; its statement for Colab, which opens a page without the course, is one of two.
+SETUP = """\
+import os
 import sys
 
+if "google.colab" in sys.modules and not os.path.exists("../xai_utils.py"):  # Colab has this page alone
+{colab}
 sys.path.insert(0, "..")  # the folder of xai_utils.py
 import matplotlib.pyplot as plt
 import numpy as np
 
 import xai_utils as xu"""
+FETCH = """\
+    get_ipython().system("test -e course || git clone -q --depth 1 {address} course")
+    get_ipython().run_line_magic("run", "course/tools/colab.py")"""
+UPLOAD = """\
+    raise FileNotFoundError("upload the whole repository as /content/course, then: %run course/tools/colab.py")"""
 
 # What every notebook is made from, beside its own cells.
 SOURCES = ("xai/**/*.py", "*_utils.py", "data/MNIST1D.pkl", "models/*.keras", "models/*.json")
@@ -54,9 +63,42 @@ class OwnKernel(AsyncKernelManager):
         return KernelSpecManager(kernel_dirs=[])
 
 
-def found() -> list[Path]:
+def found(root: Path = ROOT) -> list[Path]:
     """The notebooks of the course, in reading order."""
-    return sorted(NOTEBOOKS.glob("*.ipynb"))
+    return sorted((root / "notebooks").glob("*.ipynb"))
+
+
+def public_address(root: Path = ROOT) -> str:
+    """Where the repository can be cloned from: `repository-code` of CITATION.cff, or "" while that is not set."""
+    address = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8")).get("repository-code", "")
+    if address and not re.fullmatch(r"[a-z]+://[\w.:/~-]+", address):
+        allowed = "an address without spaces and quotes, as https://HOST/OWNER/NAME"
+        raise SystemExit(f"CITATION.cff: repository-code is {address!r}; allowed is {allowed}")
+    return address
+
+
+def setup_cell(address: str) -> str:
+    """The first code cell of every notebook, for the address that Colab clones from."""
+    return SETUP.format(colab=FETCH.format(address=address) if address else UPLOAD)
+
+
+SETUP_CELL = setup_cell(public_address())
+
+
+def write_setup_cells(root: Path = ROOT) -> list[str]:
+    """Bring the set-up cell of every notebook in step with CITATION.cff; return the names of those changed.
+
+    Outputs, ids and metadata stay as they are.
+    """
+    cell, changed = setup_cell(public_address(root)), []
+    for path in found(root):
+        notebook = nbformat.read(path, as_version=4)
+        first = next(each for each in notebook.cells if each.cell_type == "code")
+        if first.source != cell:
+            first.source = cell
+            write(path, nbformat.writes(notebook) + "\n")
+            changed.append(path.name)
+    return changed
 
 
 def source_digest(notebook: Path, root: Path = ROOT) -> str:

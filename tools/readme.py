@@ -1,4 +1,4 @@
-"""Write the tables of README.md between their markers, and docs/acceptance_grid.md from the tests."""
+"""Write the tables of README.md between their markers, docs/acceptance_grid.md from the tests, and the first cells."""
 
 import re
 import sys
@@ -6,7 +6,7 @@ import sys
 import nbformat
 
 from tools.environment import ROOT, write
-from tools.notebooks import found
+from tools.notebooks import found, public_address, write_setup_cells
 
 README = ROOT / "README.md"
 
@@ -37,14 +37,39 @@ def cited(key: str) -> str:
     return f"{' and '.join(names) if len(names) < 3 else names[0] + ' et al.'} {year}"
 
 
+BADGES = {  # name: picture, address; in the order in which they stand
+    "Colab": (
+        "https://colab.research.google.com/assets/colab-badge.svg",
+        "https://colab.research.google.com/github/{name}/blob/main/notebooks/{file}",
+    ),
+    "Binder": (
+        "https://mybinder.org/badge_logo.svg",
+        "https://mybinder.org/v2/gh/{name}/main?urlpath=lab/tree/notebooks/{file}",
+    ),
+}
+
+
+def badges(file: str, address: str) -> str:
+    """What opens a notebook in a browser; nothing while CITATION.cff names no address on GitHub."""
+    name = re.fullmatch(r"https://github\.com/([^/]+/[^/]+?)(?:\.git)?/?", address)
+    if name is None:
+        return ""
+    pictures = [
+        f"[![Open {file} in {service}]({picture})]({target.format(name=name[1], file=file)})"
+        for service, (picture, target) in BADGES.items()
+    ]
+    return "<br>" + " ".join(pictures)
+
+
 def notebooks() -> str:
     """One row per notebook: its title and the first sentence under it."""
-    rows = []
+    rows, address = [], public_address()
     for path in found():
         first = nbformat.read(path, as_version=4).cells[0].source
         title, text = re.match(r"# (.*?)\n+(.*?)(?:\n\n|\Z)", first, re.S).groups()
         sentence = re.match(r"(?:\*\*Aim\.?\*\*\s*)?(.*?[.?])(?:\s|$)", " ".join(text.split()))[1]
-        rows.append((f"[{path.stem}](notebooks/{path.name})", title.split(" · ")[-1], sentence))
+        link = f"[{path.stem}](notebooks/{path.name}){badges(path.name, address)}"
+        rows.append((link, title.split(" · ")[-1], sentence))
     return table(("notebook", "chapter", "what it is about"), rows)
 
 
@@ -138,6 +163,8 @@ def further_tests(xu) -> dict:
 
 def refresh() -> None:
     sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+    for name in write_setup_cells():
+        print(f"notebooks/{name}: the first cell is in step with CITATION.cff; its outputs stayed")
     write(README, updated(README.read_text(encoding="utf-8")))
     GRID.parent.mkdir(exist_ok=True)
     write(GRID, acceptance_grid())
