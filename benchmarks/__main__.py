@@ -1,0 +1,166 @@
+"""python -m benchmarks [--quick] [--fresh] [--minutes M] [--page]: measure, then write the page and the figure.
+
+A run that was stopped, or whose time was up, goes on where it stopped, unless the code has changed since. --quick takes
+the same path with few inputs, samples and rounds, into build/benchmarks/quick; its numbers mean nothing. --page writes
+page and figure again from results.json.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from threading import Lock
+
+from benchmarks import figures, machine, page, plan
+from benchmarks.bench import Bench
+from benchmarks.driver import Contender
+from tools import parity
+from tools.environment import ROOT, write
+
+BUILD = ROOT / "build" / "benchmarks"
+HOME = ROOT / "benchmarks"
+ELSEWHERE = ("xplique", "saliency", "captum")  # they live in .venv-peers
+MINUTES = 27  # no further setting is begun after this
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="few inputs, samples and rounds: a trial of the path")
+    parser.add_argument("--fresh", action="store_true", help="begin anew")
+    parser.add_argument("--page", action="store_true", help="only the page and the figure, from results.json")
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="begin no setting after so many minutes")
+    options = parser.parse_args()
+    home = BUILD / "quick" if options.quick else HOME
+    if not options.page:
+        home.mkdir(parents=True, exist_ok=True)
+        write(home / "results.json", page.as_text(run(options)))
+    results = page.read(home / "results.json")
+    figures.scaling(results, home / "scaling.png")
+    write(home / "results.md", page.render(results))
+    print(f"benchmarks: {(home / 'results.md').relative_to(ROOT)}", flush=True)
+    return 0
+
+
+def run(options):
+    """Measure what is not yet in the store; the results as a dict."""
+    started = time.monotonic()
+    peers = parity.ensure_peers()
+    folder = BUILD / ("quick/cases" if options.quick else "cases")
+    folder.mkdir(parents=True, exist_ok=True)
+    store = Store(folder.parent / "partial.json", "quick" if options.quick else digest(), options.fresh)
+    settings = list(plan.quick() if options.quick else plan.plan())
+    networks = list(dict.fromkeys(setting.network for setting in settings))
+    store.keep("load", lambda: round(os.getloadavg()[0], 1))
+    store.keep("cases", lambda: checked_call([sys.executable, "-m", "benchmarks.cases", folder, *networks]))
+    say("imports of xai_utils in fresh processes")
+    store.keep("imports", lambda: machine.imports(sys.executable, 1 if options.quick else 5))
+    say("peak memory, two processes at a time")
+    peaks = plan.quick_memory() if options.quick else plan.memory()
+    wanted = [(setting, name) for setting in peaks for name in setting.contenders]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda pair: memory(store, *pair, command(pair[1], peers, folder)), wanted))
+    say(f"peak memory done, {(time.monotonic() - started) / 60:.1f} min")
+    with ExitStack() as closing:
+        team, versions = gather(peers, folder, closing)
+        store.parts["versions"] = versions
+        timed(Bench(team, folder), settings, networks, store, started, options)
+    found = results(store, settings)
+    if not found["left_out"]:
+        store.path.unlink(missing_ok=True)
+    return found
+
+
+def timed(bench, settings, networks, store, started, options):
+    """Raw passes of every network, then the settings in their order, until the time is up."""
+    for network in networks:
+        several = network not in plan.SCALING and not options.quick
+        raw = {} if several else {"batches": (8, 32), "rounds": 2}
+        bench.knows(store.keep(f"raw {network}", lambda n=network, how=raw: bench.raw(n, **how)))
+    begun, done, whole = time.monotonic(), 0, sum(setting.work for setting in settings)
+    for number, setting in enumerate(settings, 1):
+        minutes = (time.monotonic() - started) / 60
+        if minutes > options.minutes:
+            say(f"time is up after {minutes:.0f} min: {len(settings) - number + 1} settings are left out")
+            return
+        store.keep(setting.key, lambda one=setting: bench.measure(one))
+        done += setting.work
+        left = (time.monotonic() - begun) / done * (whole - done) / 60
+        passed = (time.monotonic() - started) / 60
+        say(f"{number}/{len(settings)} {setting.key}: {passed:.1f} min, about {left:.1f} left")
+
+
+def memory(store, setting, name, command):
+    store.keep(f"{setting.key} {name}", lambda: machine.memory(command, setting, name))
+
+
+def gather(peers, folder, closing):
+    """Start all contenders at once and wait for each; returns them and their versions."""
+    team = {}
+    for name in plan.CONTENDERS:
+        log = closing.enter_context(open(folder / f"{name}.log", "w", encoding="utf-8"))
+        team[name] = Contender(name, command(name, peers, folder), log, environ())
+        closing.callback(team[name].close)
+    return team, {name: contender.greeting()["version"] for name, contender in team.items()}
+
+
+def command(name, peers, folder):
+    python = peers if name in ELSEWHERE else sys.executable
+    return [python, "-W", "ignore", "-m", "benchmarks.contenders.worker", name, folder]
+
+
+def environ():
+    return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "XAI_PROGRESS": "0"}
+
+
+class Store:
+    """What is measured so far, in a file; of another state of the code it is of no use."""
+
+    def __init__(self, path, state, fresh):
+        self.path, self.parts = path, {}
+        if path.exists() and not fresh:
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            self.parts = kept["parts"] if kept["state"] == state else {}
+        self.state, self.lock = state, Lock()
+
+    def keep(self, key, measure):
+        if key not in self.parts:
+            found = measure()
+            with self.lock:
+                self.parts[key] = found
+                write(self.path, json.dumps({"state": self.state, "parts": self.parts}))
+        return self.parts[key]
+
+
+def digest():
+    """Of all code that is measured or measures."""
+    paths = [*ROOT.glob("xai/*.py"), *ROOT.glob("benchmarks/**/*.py"), *ROOT.glob("requirements*.txt")]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(paths))).hexdigest()
+
+
+def results(store, settings):
+    rows = [row for part in store.parts.values() if isinstance(part, list) for row in part]
+    left_out = [setting.key for setting in settings if setting.key not in store.parts]
+    about = {"machine": machine.describe(), "date": time.strftime("%Y-%m-%d"), "versions": store.parts["versions"]}
+    return about | {"load": store.parts["load"], "imports": store.parts["imports"], "left_out": left_out, "rows": rows}
+
+
+def checked_call(command):
+    if subprocess.call([str(part) for part in command], cwd=ROOT, env=environ()):
+        raise SystemExit(f"benchmarks: {' '.join(map(str, command[1:3]))} failed, see above")
+    return {}
+
+
+def say(text):
+    print(f"benchmarks: {text}", flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("interrupted: the same command continues where this one stopped")

@@ -1,0 +1,318 @@
+"""The benchmark's arithmetic against hand-worked values, its rounds, its verdicts and its page; never a wall clock."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from benchmarks import bench, driver, figures, goals, page, plan, statistics
+from benchmarks.contenders import case, with_ours
+from tools.environment import ROOT
+from xai import core
+
+RESULTS = ROOT / "benchmarks" / "results.json"
+
+
+def row(network, method, n, contender, seconds, **others):
+    names = {"purpose": "table", "network": network, "method": method, "n": n, "amount": 0, "contender": contender}
+    return names | {"seconds": seconds} | others
+
+
+def results(*rows, **others):
+    imports = {"tensorflow": [2.0, 2.2, 2.1], "xai_utils": [0.4, 0.2, 0.2]}
+    machine = {"processor": "P", "cores": 2, "memory": "8 GiB", "system": "L", "python": "3", "tensorflow": "2"}
+    about = {
+        "machine": machine | {"keras": "3"},
+        "date": "2026-01-01",
+        "load": 0.1,
+        "versions": {"ours": "this commit"},
+    }
+    return about | {"imports": imports, "left_out": [], "rows": list(rows)} | others
+
+
+# --- statistics -------------------------------------------------------------------------------------------------
+
+
+def test_a_constant_ratio_has_an_interval_without_width():
+    """Paired rounds: when every round of ours takes half of theirs, every draw of rounds gives one half."""
+    theirs = np.array([1.0, 2.0, 4.0, 7.0, 8.0])
+    assert statistics.ratio(theirs / 2, theirs) == (0.5, 0.5, 0.5)
+
+
+def test_the_ratio_is_that_of_the_medians_and_its_interval_is_what_the_draws_hold():
+    """Medians 2 and 4. Two of three rounds drawn alike decide the median: it is 1, 2, 3 with 7/27, 13/27, 7/27."""
+    value, low, high = statistics.ratio([1.0, 2.0, 3.0], [4.0, 4.0, 4.0])
+    assert (value, low, high) == (0.5, 0.25, 0.75)
+
+
+def test_series_of_different_length_are_drawn_apart():
+    value, low, high = statistics.ratio([1.0, 1.0, 1.0], [2.0])
+    assert (value, low, high) == (0.5, 0.5, 0.5)
+
+
+def test_an_empty_series_is_refused():
+    with pytest.raises(ValueError, match="without rounds"):
+        statistics.ratio([], [1.0])
+
+
+def test_the_floor_counts_forwards_and_backwards():
+    """50 gradients at 3 ms, of which 1 ms is forward: 50 * 1 + 50 * 2 = 150 ms; 10 masks: 10 ms."""
+    np.testing.assert_allclose(statistics.floor(50, 50, [0.001], [0.003]), [0.150])
+    np.testing.assert_allclose(statistics.floor(10, 0, [0.001], [0.003]), [0.010])
+
+
+def test_efficiency_is_the_share_of_raw_passes():
+    assert statistics.efficiency([0.9, 0.9, 0.9], [1.0, 1.0, 1.0])[0] == pytest.approx(0.9)
+
+
+def test_agreement_of_hand_made_maps():
+    """Twice a map: apart by half of the largest, and in full correlation; its negative: in full anticorrelation."""
+    maps = np.array([[[1.0, 2.0], [3.0, 4.0]]])
+    assert statistics.agreement(maps, 2 * maps) == pytest.approx((0.5, 1.0))
+    assert statistics.agreement(maps, -maps)[1] == pytest.approx(-1)
+    channels = np.stack([maps, maps], axis=-1)  # summed where the other has none
+    assert statistics.agreement(channels, 2 * maps) == pytest.approx((0.0, 1.0))
+    assert statistics.agreement(maps, maps[..., None]) == pytest.approx((0.0, 1.0))
+    assert statistics.agreement(np.float32(0.5), np.float32(0.4)) == pytest.approx((0.25, 1.0))
+
+
+def test_departure_of_a_path_map():
+    """Sum 9 where the score changes by 10: gap 10 %; off by 1 of 10 in L1: 10 %."""
+    references = np.array([[4.0, 6.0]])
+    assert statistics.departure([[4.0, 5.0]], references, np.array([10.0])) == pytest.approx((0.1, 0.1))
+
+
+def test_the_steps_that_rules_need_on_a_quadratic_path():
+    """With dS/dx = a^2 at a x the errors are -1/(12 n^2), 1/(6 n^2) and 1/(6 n), beside an integral of 1/3.
+
+    1/(2 n^2) <= 1 % from n = 8, so 9 nodes; 1/(2 n) from n = 50, and 60 is the next divisor of 1440, so 61 nodes.
+    """
+    nodes = np.arange(case.FINE + 1)[:, None] / case.FINE
+    maps = with_ours.by_rule(np.ones(1), nodes**2)
+    for steps in (4, 8, 90):
+        np.testing.assert_allclose(maps["midpoint"][steps], 1 / 3 - 1 / (12 * steps**2))
+        np.testing.assert_allclose(maps["trapezoid"][steps + 1], 1 / 3 + 1 / (6 * steps**2))
+        np.testing.assert_allclose(maps["all_alike"][steps + 1], 1 / 3 + 1 / (6 * steps))
+    needed = {rule: case.steps_needed(found, np.full(1, 1 / 3), 1 / 3) for rule, found in maps.items()}
+    assert (needed["trapezoid"], needed["all_alike"]) == (9, 61)
+
+
+def test_windows_that_overlap_are_added_up():
+    """Side 4, patch 2, stride 1: positions lie in 1, 2, 2, 1 windows."""
+    np.testing.assert_array_equal(bench.times_covered((4,), 2, 1), [1, 2, 2, 1])
+    np.testing.assert_array_equal(bench.times_covered((4, 2), 2, 1), [[1, 1], [2, 2], [2, 2], [1, 1]])
+
+
+def test_a_library_that_is_beaten_is_not_asked_for_more_of_the_same():
+    """1.3 times the fastest library's median; our own and the plain loop do not count."""
+    of = {"ours": [0.1], "plain": [9.0], "xplique": [1.0, 9.0, 1.0], "captum": [1.2], "saliency": [1.4], "lime": []}
+    assert bench.slower({name: row("vgg7_150", "rise", 8, name, seconds) for name, seconds in of.items()}) == {
+        "saliency"
+    }
+
+
+# --- rounds -----------------------------------------------------------------------------------------------------
+
+CONTENDER = """
+import json, sys
+print(json.dumps({"version": "1"}), flush=True)
+for line in sys.stdin:
+    order, arguments = json.loads(line)
+    with open(sys.argv[1], "a") as log:
+        log.write(sys.argv[2] + arguments["key"] + " ")
+    print(json.dumps({"seconds": float(sys.argv[3])} if arguments["key"] != "x" else {"error": "no x"}), flush=True)
+"""
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """Two real processes that note when they are asked, and the note."""
+    note = tmp_path / "note"
+    made = [
+        driver.Contender(name, [sys.executable, "-c", CONTENDER, note, name, seconds])
+        for name, seconds in (("a", 1), ("b", 2))
+    ]
+    assert [contender.greeting() for contender in made] == [{"version": "1"}] * 2
+    yield made, note
+    for contender in made:
+        contender.close()
+
+
+def test_contenders_are_asked_in_turn_and_take_turns_in_beginning(pair):
+    (a, b), note = pair
+    seconds = driver.interleaved([(a, {"key": "1"}), (b, {"key": "1"}), (a, {"key": "2"})], 3)
+    assert seconds == [[1.0] * 3, [2.0] * 3, [1.0] * 3]
+    assert note.read_text().split() == ["a1", "b1", "a2", "b1", "a2", "a1", "a2", "a1", "b1"]
+
+
+def test_an_error_of_a_contender_ends_the_rounds_with_its_text(pair):
+    (a, _), _ = pair
+    with pytest.raises(RuntimeError, match="no x"):
+        driver.interleaved([(a, {"key": "x"})], 1)
+
+
+def test_a_process_that_ended_says_so():
+    gone = driver.Contender("gone", [sys.executable, "-c", ""])
+    with pytest.raises(SystemExit, match="gone did not start: gone: its process ended"):
+        gone.greeting()
+    gone.close()
+
+
+def test_the_number_of_rounds_and_of_repeats():
+    assert driver.rounds_for(0.3, 15) == 15 and driver.rounds_for(1.5, 15) == 4
+    assert driver.rounds_for(60.0, 15) == 3 and driver.rounds_for(60.0, 2) == 2
+    assert driver.repeats_for(0.05) == 4 and driver.repeats_for(3.0) == 1
+
+
+# --- the plan ---------------------------------------------------------------------------------------------------
+
+
+def test_the_plan_has_every_setting_of_the_goals():
+    found = goals.verdicts(results(*(row(s.network, s.method, s.n, "ours", [1.0]) for s in plan.plan())))
+    settings = {(setting.network, setting.method, setting.n) for setting in plan.plan()}
+    for network in goals.VGG7:
+        assert {
+            (network, method, n) for method in goals.GRADIENTS for n in (1, plan.largest(network, method))
+        } <= settings
+        others = (*goals.PERTURBATIONS, "deletion", "insertion")
+        assert {(network, method, plan.largest(network, method)) for method in others} <= settings
+    assert len(found) > 30
+
+
+def test_windows_cover_without_a_rest():
+    for network, side in plan.NETWORKS.items():
+        patch, stride = plan.WINDOW[side]
+        assert (side - patch) % stride == 0
+        assert plan.windows(network) == ((side - patch) // stride + 1) ** (1 if network == "mnist1d" else 2)
+
+
+@pytest.mark.parametrize("method", ["saliency", "smooth_grad", "integrated_gradients", "rise", "lime", "deletion"])
+def test_the_needed_passes_are_those_that_our_methods_make(method):
+    """core.PASSES counts what went through the network; two more forwards are the score of the input itself."""
+    import mnist1d_utils as m1
+    import xai_utils as xu
+
+    model = xu.load_model(ROOT / "models" / "mnist1d.keras")
+    inputs = m1.split(m1.make_dataset(), "test")[0][:2]
+    maps = np.random.default_rng(0).random(inputs.shape[:2])
+    call, amount = {
+        "saliency": (lambda: xu.saliency(model, inputs, 1), 0),
+        "smooth_grad": (lambda: xu.smooth_grad(model, inputs, 1, samples=5), 5),
+        "integrated_gradients": (lambda: xu.integrated_gradients(model, inputs, 1, steps=6), 6),
+        "rise": (lambda: xu.rise(model, inputs, 1, masks=7), 7),
+        "lime": (lambda: xu.lime(model, inputs, 1, samples=20), 20),
+        "deletion": (lambda: xu.deletion_curve(model, inputs, maps, 1, steps=8), 8),
+    }[method]
+    before = dict(core.PASSES)
+    call()
+    forwards, backwards = plan.METHODS[method].passes(amount, 0)
+    assert 0 <= core.PASSES["forwards"] - before["forwards"] - 2 * forwards <= 2
+    assert core.PASSES["backwards"] - before["backwards"] == 2 * backwards
+
+
+# --- verdicts ---------------------------------------------------------------------------------------------------
+
+
+def test_efficiency_is_met_or_missed_by_its_value():
+    found = [
+        row("vgg7_150", "saliency", 32, "ours", [0.010] * 3),
+        row("vgg7_150", "saliency", 32, "floor", [0.0095] * 3),
+    ]
+    goal = goals.efficient(results(*found), "vgg7_150", "saliency", 32, 0.90)
+    assert goal.met and goal.measured == "0.950 [0.95, 0.95]"
+    assert goals.efficient(results(*found), "vgg7_150", "saliency", 32, 0.96).met is False
+    assert goals.efficient(results(), "vgg7_150", "saliency", 32, 0.90).met is None
+
+
+def test_no_peer_is_faster_only_if_the_whole_interval_says_so():
+    ours, floor = (row("vgg7_150", "saliency", 1, name, [1.0, 1.0, 1.1]) for name in ("ours", "floor"))
+    slow, fast = (row("vgg7_150", "saliency", 1, name, [s] * 3) for name, s in (("captum", 2.0), ("xplique", 1.0)))
+    ruled_out = row("vgg7_150", "saliency", 1, "saliency", [0.1] * 3, note="another map")
+    alone = goals.not_slower(results(ours, floor, slow, ruled_out), "vgg7_150", "saliency", 1)
+    assert alone.met and alone.measured.endswith("of Captum")
+    both = goals.not_slower(results(ours, floor, slow, fast), "vgg7_150", "saliency", 1)
+    assert both.met is False and both.measured == "1.00 [1.00, 1.100] of Xplique"
+
+
+def test_occlusion_must_be_faster_and_the_same():
+    def verdict(seconds, difference):
+        found = [row("vgg7_224", "occlusion", 2, name, [s]) for name, s in (("ours", 0.1), ("xplique", seconds))]
+        found += [row("vgg7_224", "occlusion", 2, "plain", [1.0], difference=difference)]
+        found += [row("vgg7_224", "occlusion", 2, "floor", [1.0])]
+        return goals.times_faster(results(*found), "vgg7_224", "occlusion", 15, plan.PEERS, apart=True).met
+
+    assert verdict(1.6, 1e-5) is True
+    assert verdict(1.4, 1e-5) is False
+    assert verdict(1.6, 1e-3) is False
+
+
+def test_a_converged_map_must_be_reached_by_both():
+    def goal(**distances):
+        seconds = {"ours": [1.0], "xplique": [4.0], "saliency": [2.0]}
+        rows = [row("vgg7_150", "converged", 2, n, seconds[n], gap=0.001, distance=d) for n, d in distances.items()]
+        return goals.converged(results(*rows))
+
+    assert goal(ours=0.005, xplique=0.009, saliency=0.05).met is True  # PAIR's is not within 1 %
+    assert goal(ours=0.005, xplique=0.009, saliency=0.01).met is False  # twice as fast only
+    assert goal(ours=0.03, xplique=0.009).met is False
+    assert goal(ours=0.005, saliency=0.05).met is None
+
+
+def test_memory_is_flat_within_a_tenth_or_32_mib():
+    def verdict(small, large):
+        few, many = plan.FLAT[:2]
+        rows = [
+            row("vgg7_150", kind[0], kind[1], "ours", [], purpose="memory", bytes=size * 2**20) | {"amount": kind[2]}
+            for kind, size in ((few, small), (many, large))
+        ]
+        return goals.flat(results(*rows), few, many).met
+
+    assert verdict(400, 430) is True and verdict(10, 40) is True
+    assert verdict(400, 500) is False
+
+
+def test_the_import_is_judged_by_the_median():
+    assert goals.imported(results()).met is True
+    assert goals.imported(results()).measured == "0.20 s"
+
+
+# --- the page ---------------------------------------------------------------------------------------------------
+
+
+def test_a_network_row_shows_medians_efficiency_and_the_fastest_peer():
+    of = {"ours": [1.0, 2.0, 3.0], "floor": [1.0, 1.0, 1.0], "captum": [8.0], "xplique": [4.0, 4.0, 4.0]}
+    found = {name: row("vgg7_150", "saliency", 8, name, seconds) for name, seconds in of.items()}
+    assert page.network_row(found, "saliency", 8) == (
+        "saliency", 8, 3, "2", "1", "0.50 [0.33, 1.00]", "0.50 [0.25, 0.75] Xplique", "Xplique 4, Captum 8",
+    )  # fmt: skip
+
+
+def test_results_survive_writing_and_reading(tmp_path):
+    given = results(row("vgg7_150", "saliency", 1, "ours", [0.1]), left_out=["a"])
+    (tmp_path / "results.json").write_text(page.as_text(given))
+    assert page.read(tmp_path / "results.json") == given
+    assert "Not measured, because the time was up: a." in page.render(given)
+
+
+def test_lines_of_the_figure_hold_medians_in_order():
+    rows = [row("vgg7_150", "saliency", n, "ours", [n, 3.0 * n, 2.0 * n], purpose="scaling") for n in (32, 1, 8)] + [
+        row("vgg7_75", "saliency", 8, "ours", [5.0], purpose="scaling")
+    ]
+    assert figures.series(results(*rows), "saliency", "n", "ours") == [(1, 2.0), (8, 16.0), (32, 64.0)]
+    assert figures.series(results(*rows), "saliency", "side", "ours") == [(75, 5.0), (150, 16.0)]
+
+
+committed = pytest.mark.skipif(not RESULTS.exists(), reason="no benchmarks/results.json: make bench")
+
+
+@committed
+def test_the_committed_page_is_what_the_committed_results_render_to():
+    assert (ROOT / "benchmarks" / "results.md").read_text(encoding="utf-8") == page.render(page.read(RESULTS))
+
+
+@committed
+def test_the_committed_results_name_no_host_and_no_folder():
+    text = RESULTS.read_text(encoding="utf-8")
+    assert set(json.loads(text)["machine"]) == set(results()["machine"])
+    assert "/home/" not in text and "/work/" not in text and "://" not in text
