@@ -438,13 +438,17 @@ def test_committed_results_belong_to_the_committed_network(name):
 
 @pytest.mark.parametrize("name", ["tissue_phantom", "hmt"])
 def test_the_table_of_all_methods_agrees_with_that_of_six_where_both_have_an_item(name):
-    """Other shards, other code, one colour: the same map of the same item has the same scores."""
+    """Other shards, other code, one colour: the same map of the same item has the same scores.
+
+    Random numbers belong to the place of an item among those asked for, which differs where every fourth was.
+    """
     few, every = (pd.read_csv(tables.RESULTS / f"{stem}.csv") for stem in (name, f"{name}_all"))
     few = few[few["metric"].isin(["evidence_mass", "average_drop_grey"])].replace("average_drop_grey", "average_drop")
     few = few.replace("integrated_gradients_mean", "-").replace("integrated_gradients", "+")  # other baselines
     every = every.melt(["method", "item"], [name for name in every if name in set(few["metric"])], "metric")
     both = every.merge(few, on=["method", "metric", "item"])
-    assert set(both["method"]) == {*tables.METHODS, "random", "edge", "centre"} - {"integrated_gradients"}
+    both = both[(both["method"] != "random") | (both["metric"] == "evidence_mass")]
+    assert set(both["method"]) | {"random"} == {*tables.METHODS, "random", "edge", "centre"} - {"integrated_gradients"}
     near = np.isclose(both["value_x"], both["value_y"], rtol=0.01, atol=0.005)
     assert near.mean() > 0.97, both[~near]  # a pixel at the edge of the top 15 % may fall on either side
 

@@ -36,6 +36,7 @@ ROOMS = {
     "faithfulness": (BELOW | {"metrics"}, {"keras", "numpy"}),
     "scoring": (BELOW | {"registry", "metrics", "faithfulness"}, {"numpy", "scipy"}),
     "evaluation": (BELOW | {"registry", "scoring"}, {"numpy", "pandas", "joblib"}),
+    "memory": (BELOW | {"registry", "networks"}, {"numpy", "pandas", "psutil"}),
     "summary": ({"checks"}, {"numpy", "pandas", "scipy"}),
     "networks": (set(), {"keras", "numpy", "scipy", "tqdm"}),
     "training": ({"checks", "networks"}, {"keras", "numpy", "tqdm"}),
@@ -70,7 +71,7 @@ def own(names: set[str]) -> set[str]:
 
 def libraries(names: set[str]) -> set[str]:
     tops = {name.split(".")[0] for name in names}
-    ours = {"xai", "tools", *FACES} | {path.stem for path in (ROOT / "tests").glob("*.py")}
+    ours = {"xai", "tools", "benchmarks", *FACES} | {path.stem for path in (ROOT / "tests").glob("*.py")}
     return tops - ours - set(sys.stdlib_module_names)
 
 

@@ -45,11 +45,20 @@ def test_saved_figures_are_equal_byte_for_byte_and_carry_alt_text(folder):
     assert sorted(os.listdir(folder / "figures")) == ["a.pdf", "a.png"]
 
 
+def test_a_page_of_photographs_is_one_small_file(folder):
+    figure, axes = plt.subplots(figsize=(3, 2))
+    axes.imshow(np.random.default_rng(0).random((200, 300, 3)))
+    path = report.save_figure(figure, "noise", "Noise.", photograph=True)
+    assert os.listdir(folder / "figures") == ["noise.jpg"]
+    with Image.open(path) as picture:
+        assert picture.format == "JPEG" and picture.size == (300, 200) and picture.info["comment"] == b"Noise."
+
+
 def test_a_notebook_stores_the_alt_text_beside_the_picture():
     formatter = InteractiveShell.instance().display_formatter
     select_figure_formats(InteractiveShell.instance(), {"png"})
     data, metadata = formatter.format(report.describe(simple_figure(), "A line."))
-    assert metadata == {"image/png": {"alt": "A line."}} and data["image/png"]
+    assert metadata["image/png"] == {"alt": "A line."} and data["image/png"]
     assert formatter.format(simple_figure())[1] == {}
 
 

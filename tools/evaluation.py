@@ -122,7 +122,17 @@ class LargeTable:
     settings: dict
     metrics: tuple
     items: int | None = None  # the first of the data, None for all
-    every: int = 1  # and of these every n-th
+
+
+@dataclass(frozen=True)
+class MemoryTable:
+    """The peak memory of each method on the first items, each in a process of its own; one row per method."""
+
+    network: str
+    data: Callable
+    note: str
+    settings: dict
+    items: int = 32
 
 
 HMT_NOTE = "H&E tiles, test part (Kather et al. 2016, doi:10.5281/zenodo.53169, CC BY 4.0)"
@@ -137,9 +147,10 @@ TABLES = {
     "mnist1d_all": LargeTable(*SIGNAL, (*QUICK, *TRUTH, *COST)),
     "schematic_faces_all": LargeTable(*DRAWN, (*QUICK, *TRUTH, *COST)),
     "tissue_phantom_all": LargeTable(*TISSUE, (*QUICK, *TRUTH, *COST)),
-    "hmt_all": LargeTable(*TILES, (*QUICK, *COST), every=4),
+    "hmt_all": LargeTable(*TILES, (*QUICK, *COST)),
     "mnist1d_stability": LargeTable(*SIGNAL, STABILITY, 40),
     "schematic_faces_stability": LargeTable(*DRAWN, STABILITY, 40),
+    "tissue_phantom_memory": MemoryTable(*TISSUE),
 }
 
 
@@ -152,8 +163,7 @@ def settings(name: str) -> dict:
     table = TABLES[name]
     model = f"models/{table.network}.keras"
     wanted = {"data": table.note, "model": model, "model_sha256": digest(ROOT / model)} | table.settings
-    own = ("others_on_every",) if isinstance(table, Table) else ("metrics", "items", "every")
-    own = [field for field in own if field != "every" or table.every > 1]
+    own = {Table: ("others_on_every",), LargeTable: ("metrics", "items"), MemoryTable: ("items",)}[type(table)]
     return json.loads(json.dumps(wanted | {field: getattr(table, field) for field in own}))
 
 
@@ -173,7 +183,8 @@ def make(name: str):
     table = TABLES[name]
     model = xu.load_model(ROOT / "models" / f"{table.network}.keras")
     inputs, masks = table.data()
-    return (_small if isinstance(table, Table) else _large)(name, table, model, inputs, masks)
+    made = {Table: _small, LargeTable: _large, MemoryTable: _memory}[type(table)]
+    return made(name, table, model, inputs, masks)
 
 
 def _small(name, table, model, inputs, masks):
@@ -209,15 +220,22 @@ def _large(name, table, model, inputs, masks):
     import xai_utils as xu
 
     chosen = table.settings | {"fill": float(inputs.mean()), "folder": ROOT / "build" / "evaluation" / name}
-    masks = None if masks is None or not set(table.metrics) & set(TRUTH) else masks[: table.items : table.every]
+    masks = None if masks is None or not set(table.metrics) & set(TRUTH) else masks[: table.items]
     with _parallel():
-        part = inputs[: table.items : table.every]
-        frame = xu.evaluate(model, part, None, metrics=table.metrics, masks=masks, **chosen)
-    frame["item"] *= table.every  # its place in the data
+        frame = xu.evaluate(model, inputs[: table.items], None, metrics=table.metrics, masks=masks, **chosen)
     keys = ["method", "item"]
     values = frame.pivot(index=keys, columns="metric", values="value")[list(table.metrics)]
     reasons = frame[frame["reason"] != ""].drop_duplicates(keys).set_index(keys)["reason"]
     return values.assign(reason=reasons).fillna({"reason": ""}).loc[frame["method"].unique()].reset_index()
+
+
+def _memory(name, table, model, inputs, masks):
+    """One row per method."""
+    import xai_utils as xu
+
+    chosen = table.settings
+    found = xu.peak_memory(model, inputs[: table.items], None, chosen["methods"], options=chosen["options"])
+    return found.assign(reason="")
 
 
 def _parallel():
@@ -239,7 +257,7 @@ def store(name: str, table, folder: Path = RESULTS) -> None:
         "date": datetime.date.today().isoformat(),
         "versions": {"python": sys.version.split()[0]} | {room: version(room) for room in ("numpy", "keras")},
         "settings": settings(name),
-        "items": int(table["item"].nunique()),
+        "items": int(table["item"].nunique()) if "item" in table else TABLES[name].items,
         "rows": len(table),
         "without_value": int((table["reason"] != "").sum()),
         "table_sha256": digest(folder / f"{name}.csv"),
