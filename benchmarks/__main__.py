@@ -40,7 +40,8 @@ def main():
         home.mkdir(parents=True, exist_ok=True)
         write(home / "results.json", page.as_text(run(options)))
     results = page.read(home / "results.json")
-    figures.scaling(results, home / "scaling.png")
+    if page.has_scaling(results):
+        figures.scaling(results, home / "scaling.png")
     write(home / "results.md", page.render(results))
     print(f"benchmarks: {(home / 'results.md').relative_to(ROOT)}", flush=True)
     return 0

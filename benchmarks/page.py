@@ -58,10 +58,15 @@ def render(results):
     ]
     parts += [network_table(results, network) for network in NAMES]
     parts += [converged_table(results), raw_table(results), memory_table(results), import_text(results)]
-    parts += [FIGURE, differences(results)]
+    parts += [FIGURE if has_scaling(results) else "", differences(results)]
     if results["left_out"]:
         parts.append("Not measured, because the time was up: " + ", ".join(results["left_out"]) + ".\n")
     return "\n".join(part for part in parts if part).rstrip() + "\n"
+
+
+def has_scaling(results):
+    """Whether anything of the figure was measured."""
+    return any(row["purpose"] == "scaling" for row in results["rows"])
 
 
 FIGURE = """## Scaling
@@ -84,8 +89,9 @@ NUMBER = re.compile(r"(-|[\d.e+-]+ ?%?( \[.*\])?)$")
 def goal_table(results):
     found = goals.verdicts(results)
     rows = [(goal.what, goal.wanted, goal.measured or "-", WORDS[goal.met], goal.floor or "-") for goal in found]
-    met = sum(goal.met is True for goal in found)
-    text = f"## Goals\n\n{met} of {len(found)} met. The floor is what the needed passes take raw, per input.\n\n"
+    met, missed, none = (sum(goal.met is verdict for goal in found) for verdict in (True, False, None))
+    text = f"## Goals\n\n{met} met, {missed} missed, {none} not measured. "
+    text += "The floor is what the needed passes take raw, per input.\n\n"
     return text + table(("goal", "wanted", "measured", "", "floor"), rows)
 
 

@@ -307,6 +307,12 @@ committed = pytest.mark.skipif(not RESULTS.exists(), reason="no benchmarks/resul
 
 
 @committed
+def test_a_page_without_a_measured_figure_shows_none():
+    row = {"purpose": "table", "network": "vgg7_150"}
+    assert not page.has_scaling({"rows": [row]})
+    assert page.has_scaling({"rows": [row, row | {"purpose": "scaling"}]})
+
+
 def test_the_committed_page_is_what_the_committed_results_render_to():
     assert (ROOT / "benchmarks" / "results.md").read_text(encoding="utf-8") == page.render(page.read(RESULTS))
 
