@@ -275,7 +275,7 @@ def test_every_cell_was_run_once_in_order_without_error_or_noise(notebook):
 
 def test_a_cell_that_draws_ends_with_show(notebook):
     for cell in code_cells(notebook):
-        if any("image/png" in output.get("data", {}) for output in cell.outputs):
+        if any({"image/png", "image/jpeg"} & set(output.get("data", {})) for output in cell.outputs):
             assert cell.source.rstrip().splitlines()[-1] == "plt.show()"
 
 
