@@ -1,5 +1,6 @@
 """Settings of every unit test: quiet, no display, reports in a temporary folder; `--shuffle SEED` mixes the order."""
 
+import gc
 import os
 import random
 
@@ -12,6 +13,12 @@ os.environ.pop("XAI_REPORT_DIR", None)
 
 def pytest_addoption(parser):
     parser.addoption("--shuffle", type=int, metavar="SEED", help="run the files and the tests of each in another order")
+
+
+def pytest_collection_finish():
+    """What the imports have made stays until the end: the collector need not look through it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)

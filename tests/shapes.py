@@ -4,6 +4,7 @@
 written from the papers' formulas. `SHAPES` builds Keras models that must all compute that network.
 """
 
+import functools
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,6 +49,11 @@ def guided_relu(a):
 def deconv_relu(a):
     """Zeiler and Fergus 2014: back through a ReLU only where the signal is positive."""
     return tf.nn.relu(a), lambda R: R * tf.cast(R > 0, R.dtype)
+
+
+def of_classes(z, targets):
+    """z (N, classes) at the class of each row."""
+    return tf.reduce_sum(z * tf.one_hot(targets, z.shape[-1], dtype=z.dtype), axis=1)
 
 
 class Truth:
@@ -145,7 +151,7 @@ class Truth:
         with tf.GradientTape() as tape:
             tape.watch(x)
             z = self.head(self.features(x, relu))
-            score = tf.gather(z if ending is None else ending(z), targets, batch_dims=1)
+            score = of_classes(z if ending is None else ending(z), targets)
         return tape.gradient(score, x).numpy()
 
     def unit_gradient(self, x, channel, relu=None):
@@ -199,7 +205,7 @@ class Score:
         if self.channel is not None:
             return tf.reduce_mean(A[..., self.channel], axis=(1, 2))
         z = self.truth.head(A)
-        return tf.gather(tf.nn.softmax(z * (1 - 0.5 * self.truth.binary)) if probability else z, targets, batch_dims=1)
+        return of_classes(tf.nn.softmax(z * (1 - 0.5 * self.truth.binary)) if probability else z, targets)
 
     def of_inputs(self, points, target, probability):
         """S of many inputs for one target."""
@@ -378,6 +384,15 @@ def expected(name, truth, x, targets, channel=None):
     return _gradient_map(name, truth, x, gradient)
 
 
+@functools.cache
+def expected_once(name, truth, channel=None):
+    """`expected` for the truth's own inputs and targets (class 0 for a channel), computed once for all its shapes."""
+    targets = truth.targets if channel is None else np.zeros(len(TARGETS), int)
+    true = expected(name, truth, truth.inputs(), targets, channel)
+    true.setflags(write=False)
+    return true
+
+
 def distance(found, true):
     """Sum of the absolute errors relative to the sum of the true magnitudes; the shapes must agree."""
     assert found.shape == true.shape, (found.shape, true.shape)
@@ -493,9 +508,13 @@ class Shape:
     truth: Truth
     tolerance: float = 1e-5
     saved: bool = False
+    compiled: bool = False
 
     def model(self, folder):
         model = self.truth.give_to(self.build(self.truth))
+        if self.compiled:  # and used: Keras keeps the compiled functions as attributes of the model
+            model.compile("sgd", "sparse_categorical_crossentropy")
+            model.predict_on_batch(self.truth.inputs())
         if self.saved:
             model.save(folder / "saved.keras")
             model = xu.load_model(folder / "saved.keras")
@@ -511,8 +530,8 @@ SHAPES = {
     "sequential after a call": Shape(sequential_after_a_call, PLAIN),
     "saved and loaded": Shape(functional, PLAIN, saved=True),
     "nested classifier": Shape(nested_classifier, PLAIN),
-    "nested trunk": Shape(nested_trunk, PLAIN),
-    "residual and batch norm": Shape(residual, Truth(residual=True)),
+    "nested trunk": Shape(nested_trunk, PLAIN, compiled=True),
+    "residual and batch norm": Shape(residual, Truth(residual=True), compiled=True),
     "one dimension": Shape(functional, Truth(SIGNAL)),
     "1x1 convolution head": Shape(pointwise_head, PLAIN),
     "Flatten + Dense head": Shape(flat_head, Truth(flat=True)),

@@ -1,5 +1,6 @@
 """Methods agree with each other where theory says so, with tf-keras-vis, and with what the catalogue claims of them."""
 
+import functools
 import inspect
 import re
 from pathlib import Path
@@ -141,6 +142,7 @@ def answers():
     return inputs, rise, maps
 
 
+@functools.cache
 def dense_on_positions():
     """Neither ReLU, nor GAP, nor a layer with positions."""
     parts = [keras.Input(models.SIGNAL), layers.Flatten(), layers.Dense(5, activation="tanh"), layers.Dense(3)]

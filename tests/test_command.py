@@ -13,6 +13,7 @@ from PIL import Image
 
 import xai_utils as xu
 from xai import __main__ as command
+from xai import networks
 
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = ROOT / "models"
@@ -24,6 +25,28 @@ def style():
     """The command sets the style of the figures, in a process of its own; here the other tests share it."""
     with mpl.rc_context():
         yield
+
+
+@pytest.fixture(scope="module")
+def faces():
+    """The network that most tests explain."""
+    return xu.load_model(FACES)
+
+
+@pytest.fixture(autouse=True)
+def loaded_once(faces, monkeypatch):
+    """The processes at the end read that network from its file; here one copy, whose graphs are kept, is enough."""
+    read = networks.load_model
+    monkeypatch.setattr(networks, "load_model", lambda path: faces if str(path) == str(FACES) else read(path))
+    kept = faces.input_range, faces.class_names
+    yield
+    assert (faces.input_range, faces.class_names) == kept, "the copy must not be changed"
+
+
+@pytest.fixture(scope="module")
+def reference():
+    """The same network, read apart."""
+    return xu.load_model(FACES)
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +83,9 @@ def explain(folder, *options, model=FACES, image="face.png", out="why.png"):
     "name, target, layer",
     [("grad-cam", None, None), ("grad_cam", "sad", "conv4"), ("gradient-x-input", "2", None)],
 )
-def test_the_map_is_the_methods_own(folder, pixels, name, target, layer):
+def test_the_map_is_the_methods_own(folder, pixels, reference, name, target, layer):
     found = command.explain(FACES, folder / "face.png", name, target, layer)
-    model, x = xu.load_model(FACES), (pixels / np.float32(255))[None, ..., None]
+    model, x = reference, (pixels / np.float32(255))[None, ..., None]
     assert np.array_equal(found.inputs, x) and found.input_range == (0, 1)
     p = np.asarray(model(x))[0]
     assert np.allclose(found.probabilities, p, atol=1e-6)
@@ -135,7 +158,7 @@ def test_an_opaque_alpha_channel_does_no_harm(folder, pixels):
 # ---- the figure
 
 
-def test_the_figure_is_a_png_that_says_what_it_shows(folder, capsys):
+def test_the_figure_is_a_png_that_says_what_it_shows(folder, reference, capsys):
     before = set(folder.iterdir())
     assert explain(folder, "--target", "sad") == 0
     assert set(folder.iterdir()) - before == {folder / "why.png"}
@@ -143,7 +166,7 @@ def test_the_figure_is_a_png_that_says_what_it_shows(folder, capsys):
         assert figure.format == "PNG" and figure.width > 600
         assert figure.text["Description"] == "Grad-CAM of a picture, explained as sad"
         assert len(np.unique(np.asarray(figure.convert("L")))) > 50
-    model = xu.load_model(FACES)
+    model = reference
     p = np.asarray(model(command.explain(FACES, folder / "face.png").inputs))[0]
     c = int(p.argmax())
     out, err = capsys.readouterr()

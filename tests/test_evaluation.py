@@ -1,16 +1,22 @@
 """The engine on a linear model whose every value is known, and the tables that are committed."""
 
+import contextlib
+import functools
+import io
 import os
-import pickle
-import subprocess
-import sys
+import threading
+import time
 
 import joblib
 import keras
 import numpy as np
 import pandas as pd
+import processes
+import psutil
 import pytest
+from tqdm import tqdm
 
+import models
 import xai_utils as xu
 from tools import evaluation as tables
 from xai import core, evaluation, registry, scoring
@@ -324,68 +330,61 @@ def test_an_interrupted_run_goes_on_where_it_stopped(model, tmp_path, monkeypatc
     pd.testing.assert_frame_equal(xu.evaluate(model, INPUTS, 1, folder=tmp_path, **TASK), whole)
 
 
-CLUSTER = """
-import os, pickle, signal, sys, threading, time
-from pathlib import Path
-import distributed, joblib
-import xai_utils as xu
-
-QUESTION = {"methods": ("grad_cam", "smooth_grad", "rise")}
-QUESTION["options"] = {"rise": {"masks": 60}, "smooth_grad": {"samples": 3}}
-QUESTION["metrics"] = ("average_drop", "deletion", "insertion", "evidence_mass")
-
-
-def kill(process, folder):
-    while not list(folder.glob("*.json")):  # until the run has begun; many shards are left then
-        time.sleep(0.01)
-    os.kill(process, signal.SIGKILL)
-
-
-def main(folder):
-    phantom = xu.schematic_faces(96, seed=5)
-    model = xu.load_model(Path(xu.__file__).parent / "models" / "schematic_faces.keras")
-    tables = {"alone": xu.evaluate(model, phantom.images, masks=phantom.masks, **QUESTION)}
-    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None)
-    with cluster, distributed.Client(cluster) as client, joblib.parallel_config("dask"):
-        tables["cluster"] = xu.evaluate(model, phantom.images, masks=phantom.masks, **QUESTION)
-        workers = client.run(os.getpid)
-        tables["both took part"] = list(client.run(lambda: "xai.evaluation" in sys.modules).values())
-        process = next(iter(workers.values()))
-        threading.Thread(target=kill, args=(process, folder)).start()
-        tables["killed"] = xu.evaluate(model, phantom.images, masks=phantom.masks, folder=folder, **QUESTION)
-        tables["is gone"] = process not in client.run(os.getpid).values()
-    Path(sys.argv[1]).write_bytes(pickle.dumps(tables))
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[2]))
-"""
+def killed_in_the_middle(process, folder, told):
+    """Kill a process as soon as the first shard is kept; tell how many are kept then."""
+    while not (kept := list(folder.glob("*.json"))):
+        time.sleep(0.001)
+    psutil.Process(process).kill()
+    told.append(len(kept))
 
 
 @pytest.fixture(scope="module")
 def cluster_run(tmp_path_factory):
-    """A process of its own with a Dask cluster of two worker processes, one of which is killed on the way."""
-    pytest.importorskip("distributed")
-    folder = tmp_path_factory.mktemp("cluster")
-    (folder / "run.py").write_text(CLUSTER)
-    environ = os.environ | {"PYTHONPATH": str(tables.ROOT), "XAI_PROGRESS": "1"}
-    command = [sys.executable, folder / "run.py", folder / "tables", folder / "shards"]
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return pickle.loads((folder / "tables").read_bytes()), done.stderr
+    """Tables made here and by a Dask cluster of two worker processes, of which one is killed on the way."""
+    dask, distributed = pytest.importorskip("dask"), pytest.importorskip("distributed")
+    processes.start_server()
+    network, folder, bar, kept = models.cnn(), tmp_path_factory.mktemp("cluster"), io.StringIO(), []
+    network.input_range = (-6.0, 6.0)
+    question = {
+        "methods": ("grad_cam", "smooth_grad", "rise"),
+        "masks": np.random.default_rng(2).random((48, 8, 6)) < 0.3,
+    }
+    question["options"] = {"rise": {"masks": 60}, "smooth_grad": {"samples": 3}}
+    question["metrics"] = ("average_drop", "deletion", "insertion", "evidence_mass")
+    start_method = {"distributed.worker.multiprocessing-method": processes.METHOD}
+    with pytest.MonkeyPatch.context() as patch, dask.config.set(start_method), contextlib.redirect_stderr(bar):
+        patch.setenv("XAI_PROGRESS", "1")
+        patch.setattr(core, "tqdm", lambda *given, **options: tqdm(*given, **options | {"delay": 0}))
+        patch.setattr(evaluation, "BATCH_SIZE", 4)  # 12 shards of each method
+        run = functools.partial(xu.evaluate, network, models.examples(network, 48), **question)
+        tables = {"alone": run()}
+        options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+        with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
+            before = client.run(processes.has, "xai.evaluation")
+            with joblib.parallel_config("dask"):
+                bar.truncate(0)
+                tables["cluster"] = run()
+                tables["told"] = bar.getvalue()
+                after = client.run(processes.has, "xai.evaluation")
+                tables["began to take part"] = [before[worker] < after[worker] for worker in after]
+                process = next(iter(client.run(os.getpid).values()))
+                threading.Thread(target=killed_in_the_middle, args=(process, folder, kept)).start()
+                tables["killed"] = run(folder=folder)
+                tables["is gone"] = process not in client.run(os.getpid).values()
+    return tables | {"kept": (*kept, len(list(folder.iterdir())))}
 
 
 def test_a_dask_cluster_of_two_processes_gives_the_table_of_one_process(cluster_run):
-    found, told = cluster_run
-    pd.testing.assert_frame_equal(found["cluster"], found["alone"], rtol=1e-5, atol=1e-5)  # threads may differ
-    assert found["both took part"] == [True, True]
-    assert "evaluation: " in told  # the bar
+    pd.testing.assert_frame_equal(cluster_run["cluster"], cluster_run["alone"], rtol=1e-5, atol=1e-5)  # threads differ
+    assert cluster_run["began to take part"] == [True, True]
+    assert "evaluation: " in cluster_run["told"] and "/72 [" in cluster_run["told"]  # the bar
+    assert cluster_run["alone"]["value"].notna().mean() > 0.9
 
 
 def test_a_worker_killed_in_the_middle_loses_nothing(cluster_run):
-    found, _ = cluster_run
-    assert found["is gone"]
-    pd.testing.assert_frame_equal(found["killed"], found["alone"], rtol=1e-5, atol=1e-5)
+    when_killed, at_the_end = cluster_run["kept"]
+    assert 0 < when_killed < at_the_end == 72 and cluster_run["is gone"]
+    pd.testing.assert_frame_equal(cluster_run["killed"], cluster_run["alone"], rtol=1e-5, atol=1e-5)
 
 
 def test_a_model_that_cannot_travel_is_refused_with_the_cure(model):

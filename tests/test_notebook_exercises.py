@@ -3,6 +3,7 @@
 The cells are read from the notebooks, so a check that changes there is tested here.
 """
 
+import functools
 import itertools
 from pathlib import Path
 
@@ -18,14 +19,37 @@ import xai_utils as xu
 
 ROOT = Path(__file__).resolve().parent.parent
 
+
+@functools.cache
+def cells_of(notebook):
+    """The cells of a notebook; none of the tests changes them."""
+    return nbformat.read(ROOT / "notebooks" / f"{notebook}.ipynb", as_version=4).cells
+
+
+@functools.cache
+def network(name):
+    """A committed network, whose graphs the chapters share."""
+    return xu.load_model(ROOT / "models" / f"{name}.keras")
+
+
+@functools.cache
+def signals():
+    return m1.load_pickle(ROOT / "data" / "MNIST1D.pkl")
+
+
+@functools.cache
+def tissues():
+    return xu.tissue_phantom(16, seed=3)
+
+
 # ---- 07_mnist1d
 
 
 @pytest.fixture(scope="module")
 def mnist1d():
     """What the cells before the exercises of chapter 07 leave behind."""
-    model = xu.load_model(ROOT / "models" / "mnist1d.keras")
-    data = m1.load_pickle(ROOT / "data" / "MNIST1D.pkl")
+    model = network("mnist1d")
+    data = signals()
     x, y = m1.split(data, "test")
     predicted = np.argmax(model(x), axis=1)
     head = model.get_layer("probabilities")
@@ -36,7 +60,7 @@ def mnist1d():
 
 def mnist1d_exercise(capsys, names, number, solution):
     """What the cell of an exercise prints when `solution` stands in place of None."""
-    cells = nbformat.read(ROOT / "notebooks" / "07_mnist1d.ipynb", as_version=4).cells
+    cells = cells_of("07_mnist1d")
     (cell,) = [cell for cell in cells if f"exercise-{number}" in cell.metadata.get("tags", [])]
     assert cell.source.count("answer = None") == 1
     exec(cell.source.replace("answer = None", solution), dict(names))
@@ -90,7 +114,7 @@ def test_mnist1d_reading_of_exercises(mnist1d):
 
 def integrated_gradients_exercise(capsys, number, solution):
     """What the cell of an exercise prints when `solution` stands in place of None; the cells need numpy alone."""
-    cells = nbformat.read(ROOT / "notebooks" / "06_integrated_gradients.ipynb", as_version=4).cells
+    cells = cells_of("06_integrated_gradients")
     (cell,) = [cell for cell in cells if f"def check_{number}(" in cell.source]
     assert cell.source.count("answer = None") == 1
     exec(cell.source.replace("answer = None", f"answer = {solution}"), {"np": np})
@@ -121,9 +145,8 @@ def test_integrated_gradients_exercise(capsys, number):
 @pytest.fixture(scope="module")
 def networks_chapter():
     """What the cells before the exercises of chapter 00 leave behind."""
-    path = ROOT / "models" / "mnist1d.keras"
-    model = xu.load_model(path)
-    x, y = m1.split(m1.load_pickle(ROOT / "data" / "MNIST1D.pkl"), "test")
+    path, model = ROOT / "models" / "mnist1d.keras", network("mnist1d")
+    x, y = m1.split(signals(), "test")
     names = {"np": np, "xu": xu, "keras": keras, "x": x, "y": y, "cards": {"mnist1d": xu.read_card(path)}}
     return names | {"decide": lambda name, inputs: np.argmax(model(inputs), axis=1)}
 
@@ -139,7 +162,7 @@ NETWORKS_ANSWERS = {
 
 @pytest.mark.parametrize("number", NETWORKS_ANSWERS)
 def test_networks_exercise(capsys, networks_chapter, number):
-    cells = nbformat.read(ROOT / "notebooks" / "00_the_networks.ipynb", as_version=4).cells
+    cells = cells_of("00_the_networks")
     (cell,) = [cell for cell in cells if f"exercise-{number}" in cell.metadata.get("tags", [])]
     assert cell.source.count("answer = None") == 1
 
@@ -159,8 +182,8 @@ def test_networks_exercise(capsys, networks_chapter, number):
 @pytest.fixture(scope="module")
 def tissue():
     """What the cells before the exercises of chapter 08 leave behind."""
-    model = xu.load_model(ROOT / "models" / "tissue_phantom.keras")
-    phantom = xu.tissue_phantom(16, seed=3)
+    model = network("tissue_phantom")
+    phantom = tissues()
     classes = np.argmax(model(phantom.images), axis=1)
     first = [int(np.flatnonzero(phantom.labels == label)[0]) for label in range(8)]
     tile, c = phantom.images[:1], int(classes[0])
@@ -188,7 +211,7 @@ TISSUE_ANSWERS = {
 
 @pytest.mark.parametrize("number", TISSUE_ANSWERS)
 def test_tissue_exercise(capsys, tissue, number):
-    cells = nbformat.read(ROOT / "notebooks" / "08_hmt_comparison.ipynb", as_version=4).cells
+    cells = cells_of("08_hmt_comparison")
     (cell,) = [cell for cell in cells if f"exercise-{number}" in cell.metadata.get("tags", [])]
     assert cell.source.count("answer = None") == 1
     printed = []
@@ -204,7 +227,7 @@ def test_tissue_exercise(capsys, tissue, number):
 @pytest.fixture(scope="module")
 def saliency_names():
     """What the cells before the exercises of chapter 01 leave behind."""
-    model = xu.load_model(ROOT / "models" / "faces.keras")
+    model = network("faces")
     images = xu.load_faces().images
     probabilities = model(images).numpy()
     chosen = probabilities.argmax(axis=1)
@@ -219,7 +242,7 @@ def saliency_names():
 
 def saliency_exercise(capsys, names, number, solution):
     """What the cell of an exercise prints when `solution` stands in place of None."""
-    cells = nbformat.read(ROOT / "notebooks" / "01_saliency.ipynb", as_version=4).cells
+    cells = cells_of("01_saliency")
     (cell,) = [cell for cell in cells if f"exercise-{number}" in cell.metadata.get("tags", [])]
     assert cell.source.count("answer = None") == 1
     exec(cell.source.replace("answer = None", solution), dict(names))
@@ -261,14 +284,14 @@ def test_saliency_exercise(capsys, saliency_names, number):
 @pytest.fixture(scope="module")
 def cam_names():
     """What the cells before the exercises of chapter 05 leave behind."""
-    model = xu.load_model(ROOT / "models" / "faces.keras")
+    model = network("faces")
     images = xu.load_faces().images
     chosen, second = model(images).numpy().argsort(axis=1)[:, :-3:-1].T
     A = keras.Model(model.input, model.get_layer("conv6").output)(images).numpy()
     W, b = (np.asarray(values) for values in model.get_layer("classes").get_weights())
     S = xu.scores(model, images, chosen, score="logit")
-    tissue_net = xu.load_model(ROOT / "models" / "tissue_phantom.keras")
-    tiles = xu.tissue_phantom(4, seed=3).images
+    tissue_net = network("tissue_phantom")
+    tiles = tissues().images[:4]
     tissue = tissue_net(tiles).numpy().argmax(axis=1)
     names = {"np": np, "xu": xu, "keras": keras, "model": model, "images": images, "chosen": chosen, "second": second}
     return names | {"A": A, "W": W, "b": b, "S": S, "tissue_net": tissue_net, "tiles": tiles, "tissue": tissue}
@@ -291,7 +314,7 @@ CAM_ANSWERS = {
 
 @pytest.mark.parametrize("number", CAM_ANSWERS)
 def test_cam_exercise(capsys, cam_names, number):
-    cells = nbformat.read(ROOT / "notebooks" / "05_cam_gradcam.ipynb", as_version=4).cells
+    cells = cells_of("05_cam_gradcam")
     (cell,) = [cell for cell in cells if f"exercise-{number}" in cell.metadata.get("tags", [])]
     assert cell.source.count("answer = None") == 1
 
@@ -311,7 +334,7 @@ def test_cam_exercise(capsys, cam_names, number):
 @pytest.fixture(scope="module")
 def filters_chapter():
     """What the cells before the exercises of chapter 02 leave behind."""
-    model, faces = xu.load_model(ROOT / "models" / "faces.keras"), xu.load_faces()
+    model, faces = network("faces"), xu.load_faces()
     layers = [model.get_layer(name) for name in ("conv1", "conv4")]
     z = {
         layer.name: keras.Model(model.input, layer.convolution_op(layer.input, layer.kernel) + layer.bias)
@@ -355,7 +378,7 @@ FILTERS_ANSWERS = {
 
 @pytest.mark.parametrize("number", FILTERS_ANSWERS)
 def test_filters_exercise(capsys, filters_chapter, number):
-    cells = nbformat.read(ROOT / "notebooks" / "02_filter_visualization.ipynb", as_version=4).cells
+    cells = cells_of("02_filter_visualization")
     (cell,) = [cell for cell in cells if f"exercise-{number}" in cell.metadata.get("tags", [])]
     assert cell.source.count("answer = None") == 1
 
@@ -376,14 +399,14 @@ def test_filters_exercise(capsys, filters_chapter, number):
 @pytest.fixture(scope="module")
 def lime_names():
     """What the cells before the exercises of chapter 03 leave behind, as far as the exercises use it."""
-    cells = nbformat.read(ROOT / "notebooks" / "03_lime.ipynb", as_version=4).cells
+    cells = cells_of("03_lime")
     names = {"np": np, "xu": xu, "fed": []}
     for defined in ("masked", "fit"):
         (cell,) = [cell for cell in cells if cell.cell_type == "code" and f"def {defined}(" in cell.source]
         exec(cell.source[: cell.source.rindex("\n\n\n")], names)
-    model, image = xu.load_model(ROOT / "models" / "faces.keras"), xu.load_faces().images[0]
-    reader = xu.load_model(ROOT / "models" / "mnist1d.keras")
-    signal = m1.split(m1.load_pickle(ROOT / "data" / "MNIST1D.pkl"), "test")[0][0]
+    model, image = network("faces"), xu.load_faces().images[0]
+    reader = network("mnist1d")
+    signal = m1.split(signals(), "test")[0][0]
     segments = xu.superpixels(image[None])[0]
     every = np.array(list(np.ndindex(*[2] * 8)))
     hidden = names["masked"](signal, np.arange(40) // 5, every, signal.mean())
@@ -411,7 +434,7 @@ LIME_WRONG = {
 
 @pytest.mark.parametrize("number", LIME_SOLUTIONS)
 def test_lime_exercise(capsys, lime_names, number):
-    cells = nbformat.read(ROOT / "notebooks" / "03_lime.ipynb", as_version=4).cells
+    cells = cells_of("03_lime")
     (cell,) = [cell for cell in cells if f"exercise-{number}" in cell.metadata.get("tags", [])]
     assert cell.source.count("answer = None") == 1
 
@@ -431,8 +454,8 @@ def test_lime_exercise(capsys, lime_names, number):
 @pytest.fixture(scope="module")
 def occlusion_names():
     """What the cells before the exercises of chapter 04 leave behind, run from the notebook where they define it."""
-    cells = nbformat.read(ROOT / "notebooks" / "04_occlusion.ipynb", as_version=4).cells
-    model, images = xu.load_model(ROOT / "models" / "faces.keras"), xu.load_faces().images[:1]
+    cells = cells_of("04_occlusion")
+    model, images = network("faces"), xu.load_faces().images[:1]
     names = {"np": np, "pd": pd, "xu": xu, "keras": keras, "model": model, "images": images}
     names["c"] = int(np.argmax(model(images)[0]))
     for wanted in ("def windows(", "bent = ", "def mask("):
@@ -452,7 +475,7 @@ OCCLUSION_ANSWERS = {
 
 @pytest.mark.parametrize("number", OCCLUSION_ANSWERS)
 def test_occlusion_exercise(capsys, occlusion_names, number):
-    cells = nbformat.read(ROOT / "notebooks" / "04_occlusion.ipynb", as_version=4).cells
+    cells = cells_of("04_occlusion")
     (cell,) = [cell for cell in cells if f"exercise-{number}" in cell.metadata.get("tags", [])]
     assert cell.source.count("answer = None") == 1
     capsys.readouterr()
@@ -474,7 +497,7 @@ def test_occlusion_exercise(capsys, occlusion_names, number):
 @pytest.fixture(scope="module")
 def own_model_names():
     """What the cells before the exercises of chapter 15 leave behind."""
-    return {"np": np, "tf": tf, "keras": keras, "xu": xu, "model": xu.load_model(ROOT / "models" / "faces.keras")}
+    return {"np": np, "tf": tf, "keras": keras, "xu": xu, "model": network("faces")}
 
 
 # Exercise 1: (0 - 0.5) / 0.25 and (1 - 0.5) / 0.25; black is the low end.
@@ -496,7 +519,7 @@ OWN_MODEL_ANSWERS = {
 
 @pytest.mark.parametrize("number", OWN_MODEL_ANSWERS)
 def test_own_model_exercise(capsys, own_model_names, number):
-    cells = nbformat.read(ROOT / "notebooks" / "15_your_own_model.ipynb", as_version=4).cells
+    cells = cells_of("15_your_own_model")
     (cell,) = [cell for cell in cells if f"exercise-{number}" in cell.metadata.get("tags", [])]
     assert cell.source.count("answer = None") == 1
 

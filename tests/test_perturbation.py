@@ -342,7 +342,7 @@ def test_rise_numbers_its_masks_as_it_needs_them():
                 named.append(number)
                 yield number
 
-    pairs = Query(model, x, 0, batch_size=8).perturbed(Numbers(), lambda item, _: x[item])
+    pairs = Query(model, x, 0, batch_size=8).perturbed(Numbers(), lambda item, _, out: np.copyto(out, x[item]))
     assert next(pairs)[:2] == (0, 0) and named == [0, 1, 2, 3]
 
 
@@ -523,7 +523,7 @@ def test_lime_equals_the_lime_package(alpha, width):
     for x, c in zip(inputs, TARGETS, strict=True):
         found = explainer.explain_instance(
             x.astype(np.float64),
-            lambda batch: model.predict(batch, verbose=0),
+            lambda batch: model(batch).numpy(),
             labels=[c],
             top_labels=None,
             num_samples=samples,

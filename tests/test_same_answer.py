@@ -1,6 +1,6 @@
-"""The same answer everywhere: every method on two committed networks, in new processes with other settings.
+"""The same answer everywhere: every method on two committed networks, here and in new processes with other settings.
 
-Each setting is one process that explains two signals and one drawn face with all methods (this file, run as a script).
+Each setting is one process that explains two signals and one drawn face with all methods, as this process does.
 What one process can show of sameness (alone or in a batch, order, eager or graph, the model untouched) is tested for
 images in tests/test_contract.py; here it is tested for signals.
 """
@@ -8,13 +8,12 @@ images in tests/test_contract.py; here it is tested for signals.
 import json
 import os
 import platform
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keras
 import numpy as np
+import processes
 import pytest
 import tensorflow as tf
 from shapes import distance
@@ -30,12 +29,20 @@ SMALL = {  # less work than the defaults, so that the processes are quick
     "rise": {"masks": 60},
     "lime": {"samples": 120},
 }
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+HERE = int(os.environ.get("TF_NUM_INTRAOP_THREADS") or CORES)  # threads of this process
+
+
+def threads(count):
+    return {"TF_NUM_INTRAOP_THREADS": str(count), "TF_NUM_INTEROP_THREADS": str(count)}
+
+
 SETTINGS = {  # name: variables of the process
-    "two threads": {"TF_NUM_INTRAOP_THREADS": "2", "TF_NUM_INTEROP_THREADS": "2", "PYTHONHASHSEED": "1"},
-    "again": {"TF_NUM_INTRAOP_THREADS": "2", "TF_NUM_INTEROP_THREADS": "2", "PYTHONHASHSEED": "2"},
-    "one thread": {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"},
-    "AVX2": {"TF_NUM_INTRAOP_THREADS": "2", "TF_NUM_INTEROP_THREADS": "2", "ONEDNN_MAX_CPU_ISA": "AVX2"},
+    "more threads": threads(max(2, HERE)),
+    "one thread": threads(1),
+    "AVX2": threads(max(2, HERE)) | {"ONEDNN_MAX_CPU_ISA": "AVX2"},
 }
+AS_HERE = "more threads" if HERE > 1 else "one thread"
 
 
 def cases():
@@ -47,13 +54,14 @@ def cases():
     }
 
 
-def explain_all(path):
-    """Write the maps of all methods on all cases into one .npz."""
-    maps = {}
-    for case, (model, inputs) in cases().items():
-        for name in xu.METHODS:
-            maps[f"{case} {name}"] = getattr(xu, name)(model, inputs, **SMALL.get(name, {}))
-    np.savez(path, **maps)
+def explain(name, model, inputs, targets=None):
+    return getattr(xu, name)(model, inputs, targets, **SMALL.get(name, {}))
+
+
+def explain_all(networks=None):
+    """The maps of all methods on all cases."""
+    networks = networks or cases()
+    return {f"{case} {name}": explain(name, *networks[case]) for case in networks for name in METHODS}
 
 
 METHODS = sorted(xu.METHODS)
@@ -61,24 +69,12 @@ GRADIENTS = [name for name in METHODS if xu.METHODS[name].family == "gradients"]
 ALL = [f"{case} {name}" for case in ("faces", "signals") for name in METHODS]
 
 
-def run(setting, folder):
-    """The maps of all methods from a new process with a setting."""
-    path = folder / f"{setting}.npz"
-    environ = {**os.environ, **SETTINGS[setting], "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, __file__, str(path)], env=environ, cwd=folder, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    with np.load(path) as found:
-        return dict(found)
-
-
 @pytest.fixture(scope="module")
-def maps(tmp_path_factory):
-    """The maps of all methods under every setting; the processes run two at a time."""
-    folder = tmp_path_factory.mktemp("maps")
+def maps():
+    """The maps of all methods from a new process under every setting, two processes at a time."""
     with ThreadPoolExecutor(2) as pool:
-        return dict(zip(SETTINGS, pool.map(lambda setting: run(setting, folder), SETTINGS), strict=True))
+        found = pool.map(lambda setting: processes.ask(explain_all, **SETTINGS[setting]), SETTINGS)
+        return dict(zip(SETTINGS, found, strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +82,10 @@ def networks():
     return cases()
 
 
-def explain(name, model, inputs, targets=None):
-    return getattr(xu, name)(model, inputs, targets, **SMALL.get(name, {}))
+@pytest.fixture(scope="module")
+def here(networks):
+    """The maps of all methods from this process, whatever it did before."""
+    return explain_all(networks)
 
 
 def largest_difference(found, true):
@@ -97,27 +95,27 @@ def largest_difference(found, true):
 # ---- in new processes
 
 
-def test_the_processes_explained_everything(maps):
-    for found in maps.values():
+def test_the_processes_explained_everything(maps, here):
+    for found in (*maps.values(), here):
         assert sorted(found) == sorted(ALL)
         assert all(np.isfinite(each).all() and np.abs(each).max() > 0 for each in found.values())
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_new_process_gives_equal_bits(name, maps):
-    np.testing.assert_array_equal(maps["again"][name], maps["two threads"][name])
+def test_a_new_process_gives_equal_bits(name, maps, here):
+    np.testing.assert_array_equal(maps[AS_HERE][name], here[name])
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_one_thread_gives_the_map_of_two(name, maps):
-    assert largest_difference(maps["one thread"][name], maps["two threads"][name]) <= 1e-5
+def test_one_thread_gives_the_map_of_more(name, maps):
+    assert largest_difference(maps["one thread"][name], maps["more threads"][name]) <= 1e-5
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="AVX2 is an instruction set of x86-64")
 @pytest.mark.parametrize("name", ALL)
 def test_an_older_instruction_set_gives_the_same_map(name, maps):
     """By sums: a ReLU or a max pooling that switches at one point of a path moves the pixels of one receptive field."""
-    assert distance(maps["AVX2"][name], maps["two threads"][name]) <= 1e-4
+    assert distance(maps["AVX2"][name], maps["more threads"][name]) <= 1e-4
 
 
 # ---- in one process
@@ -136,29 +134,29 @@ def in_float64(networks):
 
 @pytest.mark.parametrize("case", ["faces", "signals"])
 @pytest.mark.parametrize("name", GRADIENTS)
-def test_float32_gives_the_map_of_float64(name, case, in_float64, maps):
+def test_float32_gives_the_map_of_float64(name, case, in_float64, here):
     true = explain(name, *in_float64[case])
-    assert largest_difference(maps["two threads"][f"{case} {name}"], true) <= 1e-4
+    assert largest_difference(here[f"{case} {name}"], true) <= 1e-4
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_signal_has_the_same_map_alone_and_in_any_order(name, networks):
+def test_a_signal_has_the_same_map_alone_and_in_any_order(name, networks, here):
     model, inputs = networks["signals"]
-    together, swapped = explain(name, model, inputs), explain(name, model, inputs[::-1])[::-1]
+    together, swapped = here[f"signals {name}"], explain(name, model, inputs[::-1])[::-1]
     alone = explain(name, model, inputs[1:])
     assert largest_difference(swapped, together) <= 1e-6
     assert largest_difference(alone[0], together[1]) <= 1e-6
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_eager_mode_gives_the_map_of_a_signal_in_graph_mode(name, networks, maps):
+def test_eager_mode_gives_the_map_of_a_signal_in_graph_mode(name, networks, here):
     model, inputs = networks["signals"]
     tf.config.run_functions_eagerly(True)
     try:
         found = explain(name, model, inputs)
     finally:
         tf.config.run_functions_eagerly(False)
-    assert largest_difference(found, maps["two threads"][f"signals {name}"]) <= 1e-5
+    assert largest_difference(found, here[f"signals {name}"]) <= 1e-5
 
 
 def test_a_network_explained_twice_by_every_method_is_the_same_bit_for_bit(networks):
@@ -172,7 +170,3 @@ def test_a_network_explained_twice_by_every_method_is_the_same_bit_for_bit(netwo
     for name in METHODS * 2:
         explain(name, model, inputs)
     assert portrait() == before
-
-
-if __name__ == "__main__":
-    explain_all(sys.argv[1])

@@ -163,11 +163,11 @@ def state_of(model):
 def test_every_method_leaves_the_model_and_the_inputs_untouched():
     model = models.cnn(head="gap", normalise=True, dropout=True)
     model.compile("adam", "sparse_categorical_crossentropy")
-    inputs = models.examples(model)
+    inputs = models.examples(model, 2)
     given, prediction, before = inputs.copy(), model.predict(inputs, verbose=0), state_of(model)
     few = {"smooth_grad": {"samples": 2}, "var_grad": {"samples": 2}, "integrated_gradients": {"steps": 2}}
     for name, row in xu.METHODS.items():
-        row.function(model, inputs, TARGETS, **few.get(name, {}))
+        row.function(model, inputs, TARGETS[:2], **few.get(name, {}))
     xu.unit(model, "conv_1", 0)(inputs)
     after = state_of(model)
     for was, now in zip(before.pop("weights"), after.pop("weights"), strict=True):
@@ -222,6 +222,30 @@ def test_graphs_are_rebuilt_after_an_activation_is_changed():
     np.testing.assert_allclose(xu.saliency(model, inputs[:1], 1)[0], -3 * w, rtol=1e-5)
     model.layers[-1].activation = keras.activations.linear
     np.testing.assert_allclose(xu.saliency(model, inputs[:1], 1)[0], w, rtol=1e-5)
+
+
+def test_training_does_not_make_known_graphs_forgotten():
+    """compile, fit and predict leave their own attributes in a model; the next map needs no new graph."""
+    model, inputs = models.cnn(), models.examples(models.IMAGE)
+    xu.saliency(model, inputs, 1)
+    known = set(views._PROGRAMS[model])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.fit(inputs, np.ones(len(inputs)), verbose=0)
+    model.predict(inputs, verbose=0)
+    model.evaluate(inputs, np.ones(len(inputs)), verbose=0)
+    xu.saliency(model, inputs, 1)
+    assert set(views._PROGRAMS[model]) == known
+
+
+def test_graphs_are_rebuilt_after_a_plain_number_is_changed():
+    """LeakyReLU(x) = slope * x below 0: for x < 0 the saliency is slope * w."""
+    inputs, slope = keras.Input((4, 1)), keras.layers.LeakyReLU(negative_slope=0.5)
+    head = keras.layers.Dense(2, use_bias=False)
+    model = keras.Model(inputs, head(keras.layers.Flatten()(slope(inputs))))
+    w = np.asarray(head.kernel)[:, 1]
+    for slope.negative_slope in (0.5, 0.25):
+        found = xu.saliency(model, -np.ones((1, 4, 1), np.float32), 1).ravel()
+        np.testing.assert_allclose(found, slope.negative_slope * w, rtol=1e-6)
 
 
 def times(factor):
@@ -296,7 +320,7 @@ def test_a_model_is_freed_with_its_graphs(build):
     model, inputs = build(), models.examples(models.IMAGE, 2)
     xu.grad_cam(model, inputs, 0, layer="conv_1", relu=False)
     view = xu.unit(xu.logits(model), "conv_1", 0)
-    xu.saliency(view, inputs)
+    xu.saliency(view, inputs, 0)
     gone = weakref.ref(model)
     del model, view
     gc.collect()

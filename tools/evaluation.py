@@ -122,6 +122,7 @@ class LargeTable:
     settings: dict
     metrics: tuple
     items: int | None = None  # the first of the data, None for all
+    every: int = 1  # of these every n-th
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,8 @@ TABLES = {
     "hmt_all": LargeTable(*TILES, (*QUICK, *COST)),
     "mnist1d_stability": LargeTable(*SIGNAL, STABILITY, 40),
     "schematic_faces_stability": LargeTable(*DRAWN, STABILITY, 40),
+    "tissue_phantom_stability": LargeTable(*TISSUE, STABILITY, 40),
+    "hmt_stability": LargeTable(*TILES, STABILITY, 480, every=12),
     "tissue_phantom_memory": MemoryTable(*TISSUE),
 }
 
@@ -164,7 +167,10 @@ def settings(name: str) -> dict:
     model = f"models/{table.network}.keras"
     wanted = {"data": table.note, "model": model, "model_sha256": digest(ROOT / model)} | table.settings
     own = {Table: ("others_on_every",), LargeTable: ("metrics", "items"), MemoryTable: ("items",)}[type(table)]
-    return json.loads(json.dumps(wanted | {field: getattr(table, field) for field in own}))
+    wanted |= {field: getattr(table, field) for field in own}
+    if getattr(table, "every", 1) > 1:
+        wanted["every"] = table.every
+    return json.loads(json.dumps(wanted))
 
 
 def is_current(name: str, folder: Path = RESULTS) -> bool:
@@ -220,9 +226,11 @@ def _large(name, table, model, inputs, masks):
     import xai_utils as xu
 
     chosen = table.settings | {"fill": float(inputs.mean()), "folder": ROOT / "build" / "evaluation" / name}
-    masks = None if masks is None or not set(table.metrics) & set(TRUTH) else masks[: table.items]
+    part = slice(None, table.items, table.every)
+    masks = None if masks is None or not set(table.metrics) & set(TRUTH) else masks[part]
     with _parallel():
-        frame = xu.evaluate(model, inputs[: table.items], None, metrics=table.metrics, masks=masks, **chosen)
+        frame = xu.evaluate(model, inputs[part], None, metrics=table.metrics, masks=masks, **chosen)
+    frame["item"] *= table.every  # `item` counts all items of the data
     keys = ["method", "item"]
     values = frame.pivot(index=keys, columns="metric", values="value")[list(table.metrics)]
     reasons = frame[frame["reason"] != ""].drop_duplicates(keys).set_index(keys)["reason"]

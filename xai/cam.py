@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from xai import checks
-from xai.core import BATCH_SIZE, Query, baselines, enlarged, over_channels, resize
+from xai.core import BATCH_SIZE, Query, baselines, enlarged, resize, seen_through
 from xai.gradients import saliency
 from xai.views import space_mean, with_relu_rule
 
@@ -175,12 +175,11 @@ def _score_cam_of(query, A, item, weights, hidden):
     scaled = (A[..., varied] - low[varied]) / (high[varied] - low[varied])
     masks = enlarged(np.moveaxis(scaled, -1, 0), query.inputs.shape[1:-1])
 
-    def seen_through(_, number):
-        mask = over_channels(masks(number), query.inputs.shape[-1])
-        return query.inputs[item] * mask + hidden * (1 - mask)
+    def point(item, number, out):
+        seen_through(masks(number), query.inputs[item], hidden, out)
 
     w = np.zeros(A.shape[-1])
-    for _, number, value in query.perturbed(range(len(varied)), seen_through, [item], "Score-CAM"):
+    for _, number, value in query.perturbed(range(len(varied)), point, [item], "Score-CAM"):
         w[varied[number]] = value
     if weights == "softmax" and len(varied):
         w[varied] = np.exp(w[varied] - w[varied].max())  # S_c(0) is common to all k and cancels

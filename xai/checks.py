@@ -25,7 +25,7 @@ def warn(message):
 
 
 def as_inputs(inputs, shape, input_range=None):
-    """Return `inputs` as a float array after checking it against the model's input shape.
+    """Return `inputs` as a float array after checking it against the model's input shape; a copy where it must be one.
 
     `shape` is the model's input shape with its batch axis, `None` where any size will do. float64 stays float64;
     everything else becomes float32. Raises `TypeError` for integer, boolean or object arrays, `ValueError` for a wrong
@@ -40,19 +40,20 @@ def as_inputs(inputs, shape, input_range=None):
     if array.dtype.kind != "f":
         raise TypeError(f"inputs: got dtype {array.dtype}; pass one float array of shape (N, ..., channels).")
     _check_shape(array, shape)
-    if not (np.abs(array) <= np.finfo(np.float32).max).all():
+    lowest, highest = array.min(), array.max()  # NaN, where any value is
+    if not max(-lowest, highest) <= np.finfo(np.float32).max:
         raise ValueError(
             "inputs: holds NaN, infinity or numbers beyond float32; every value must be finite. Cure: look at the data."
         )
     if input_range is not None:
         low, high = input_range
         slack = 1e-3 * (high - low)
-        if array.min() < low - slack or array.max() > high + slack:
+        if lowest < low - slack or highest > high + slack:
             warn(
-                f"inputs: values from {array.min():.3g} to {array.max():.3g}, but this model was trained on "
+                f"inputs: values from {lowest:.3g} to {highest:.3g}, but this model was trained on "
                 f"[{low:g}, {high:g}]. Cure: scale as in training, or set model.input_range."
             )
-    return array if array.dtype == np.float64 else array.astype(np.float32)
+    return array if array.dtype == np.float64 else array.astype(np.float32, copy=False)
 
 
 def _check_shape(array, shape):

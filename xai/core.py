@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import tensorflow as tf
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter1d
 from tqdm.auto import tqdm
 
 from xai import checks
@@ -38,7 +38,7 @@ class Query:
     """
 
     def __init__(self, model, inputs, targets=None, *, score="logit", batch_size=BATCH_SIZE):
-        self.recipe = recipe_of(model)
+        self.recipe = recipe_of(model).noted()
         self.score = checks.one_of("score", score, ("logit", "probability"))
         self.batch_size = checks.as_count("batch_size", batch_size)
         base = self.recipe.base
@@ -120,11 +120,14 @@ class Query:
         return inputs, self.targets if items is None else self.targets[items]
 
     def gradients(self, samples, point, items=None, label="gradients"):
-        """Yield (item, sample, dS_c/dx at point(item, sample)) for every pair, one chunk in memory at a time."""
+        """Yield (item, sample, dS_c/dx) for every pair, at what point(item, sample, out) writes into the array `out`.
+
+        Samples come in their order, each for all items in turn; one chunk of points is in memory at a time.
+        """
         return self._pairs(self.gradient, samples, point, items, label)
 
     def perturbed(self, samples, point, items=None, label="perturbed inputs"):
-        """Yield (item, sample, S_c at point(item, sample)) for every pair, one chunk in memory at a time."""
+        """Yield (item, sample, S_c) for every pair, in the same way."""
         return self._pairs(self.scores, samples, point, items, label)
 
     def _pairs(self, function, samples, point, items, label):
@@ -134,8 +137,8 @@ class Query:
         points = aligned((min(self.batch_size, count), *self.inputs.shape[1:]), self.inputs.dtype)
         for _ in progress(range(0, count, self.batch_size), None, label):
             part = list(itertools.islice(pairs, self.batch_size))
-            for row, (item, sample) in enumerate(part):
-                points[row] = point(item, sample)
+            for (item, sample), out in zip(part, points, strict=False):
+                point(item, sample, out)
             values = function(points[: len(part)], [item for item, _ in part])
             for (item, sample), value in zip(part, values, strict=True):
                 yield item, sample, value
@@ -209,6 +212,13 @@ class Query:
         return self.batched(chunk, activations, passes=())
 
 
+def seen_through(mask, shown, hidden, out):
+    """Write x * m + f * (1 - m) into `out`: the input x seen through the mask (...), f where the mask is 0."""
+    np.subtract(shown, hidden, out=out)
+    out *= over_channels(mask, out.shape[-1])
+    out += hidden
+
+
 def over_channels(values, channels):
     """`values` (...) once for each channel, (..., channels): whole arrays multiply faster than a last axis of one."""
     return np.stack([values] * channels, axis=-1)
@@ -216,7 +226,9 @@ def over_channels(values, channels):
 
 def _finite(values):
     values = np.asarray(values)
-    if not np.isfinite(values).all():
+    with np.errstate(over="ignore", invalid="ignore"):
+        finite = np.isfinite(values.sum()) or np.isfinite(values).all()  # a finite sum has finite parts
+    if not finite:
         raise ValueError(
             "model: it gave NaN or infinity for finite inputs. Cure: look at its weights, or at float16 overflow."
         )
@@ -244,7 +256,7 @@ def baselines(choice, inputs, name="baseline", middle=None):
         mean = inputs.mean(axis=space, keepdims=True)
         words = {"zero": 0, "mean": mean} | ({} if middle is None else {"middle": middle})
         if checks.one_of(name, choice, (*words, "blur")) == "blur":
-            return gaussian_filter(inputs, [0, *(inputs.shape[axis] / 10 for axis in space), 0])
+            return _blurred(inputs, space)
         return np.broadcast_to(np.asarray(words[choice], inputs.dtype), inputs.shape)
     array = checks.as_array(name, choice)
     if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
@@ -254,12 +266,36 @@ def baselines(choice, inputs, name="baseline", middle=None):
     return np.broadcast_to(array.astype(inputs.dtype), inputs.shape)
 
 
+def _blurred(inputs, axes):
+    """Each of the `axes` blurred with a sigma of a tenth of its side, the values mirrored at the borders.
+
+    The filter is linear: its matrix is what it makes of the unit vectors, and a product with it is quick.
+    """
+    for axis in axes:
+        lines, side = np.moveaxis(inputs, axis, 1), inputs.shape[axis]
+        matrix = gaussian_filter1d(np.eye(side, dtype=inputs.dtype), side / 10, axis=0)
+        blurred = tf.matmul(matrix, lines.reshape(len(lines), side, -1)).numpy()
+        inputs = np.ascontiguousarray(np.moveaxis(blurred.reshape(lines.shape), 1, axis))
+    return inputs
+
+
+def interpolation(side, parts, places=None):
+    """The weights (side, parts) of linear interpolation between the centres of `parts` equal parts of an axis.
+
+    `places`: where the `side` values are asked for, in parts from the first one's centre; by default the centres of
+    `side` equal parts of the same axis. Beyond the outer centres the outer value stays.
+    """
+    places = (np.arange(side) + 0.5) * parts / side - 0.5 if places is None else places
+    apart = np.clip(places, 0, parts - 1)[:, None] - np.arange(parts)
+    return np.maximum(0, 1 - np.abs(apart)).astype(np.float32)
+
+
 def resize(maps, shape):
     """Linear interpolation of maps (N, h, w) or (N, t) to the spatial `shape`, pixel centres at half-integers."""
     maps = np.asarray(maps, np.float32)
-    grid = maps.reshape(len(maps), maps.shape[1], -1, 1)
-    size = (shape[0], shape[1] if len(shape) == 2 else 1)
-    return tf.image.resize(grid, size, method="bilinear").numpy().reshape(len(maps), *shape)
+    *rows, columns = (interpolation(side, parts) for side, parts in zip(shape, maps.shape[1:], strict=True))
+    maps = tf.matmul(maps, columns, transpose_b=True)
+    return (tf.matmul(rows[0], maps) if rows else maps).numpy()
 
 
 def enlarged(maps, shape):

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from xai import checks, metrics
-from xai.core import BATCH_SIZE, Query, baselines, over_channels
+from xai.core import BATCH_SIZE, Query, baselines
 from xai.views import recipe_of
 
 
@@ -56,33 +56,31 @@ def area_under_curve(curves):
 
 def _curve(query, before, after, relevance, steps):
     """S_c of `before` with its most relevant positions taken from `after`, more of them at every step."""
-    order = _ranks(relevance, query.inputs.shape)
-    positions = order[0].size
-    order = over_channels(order.astype(np.int32), query.inputs.shape[-1])
+    order = _order(relevance, query.inputs.shape)
+    positions = order.shape[1]
     steps = min(positions, 50) if steps is None else checks.as_count("steps", steps, 1, positions)
     counts = np.round(np.linspace(0, positions, steps + 1)).astype(np.int32)
-    curves = np.empty((len(query.inputs), steps + 1))
+    curves, mixed = np.empty((len(query.inputs), steps + 1)), np.array(before, order="C")
+    flat, after = (array.reshape(*order.shape, -1) for array in (mixed, after))
 
-    def mixed(item, step):
-        return np.where(order[item] < counts[step], after[item], before[item])
+    def point(item, step, out):  # steps come in their order: what earlier ones have changed stays
+        changed = order[item, counts[max(step - 1, 0)] : counts[step]]
+        flat[item, changed] = after[item, changed]
+        out[...] = mixed[item]
 
-    for item, step, value in query.perturbed(range(steps + 1), mixed, label="curve"):
+    for item, step, value in query.perturbed(range(steps + 1), point, label="curve"):
         curves[item, step] = value
     return curves
 
 
-def _ranks(relevance, shape):
-    """The place of every position in the order of falling relevance, from 0."""
+def _order(relevance, shape):
+    """The positions of each input in the order of falling relevance, (N, positions)."""
     relevance = checks.as_numbers("relevance", relevance)
     if relevance.shape != shape[:-1]:
         raise ValueError(f"relevance: got shape {relevance.shape}; inputs of {shape} need {shape[:-1]}.")
     if not np.isfinite(relevance).all():
         raise ValueError("relevance: has NaN or infinite values; leave those items out.")
-    flat = relevance.reshape(len(relevance), -1)
-    order = np.argsort(-flat, axis=1, kind="stable")
-    ranks = np.empty_like(order)
-    np.put_along_axis(ranks, order, np.broadcast_to(np.arange(flat.shape[1]), flat.shape), axis=1)
-    return ranks.reshape(relevance.shape)
+    return np.argsort(-relevance.reshape(len(relevance), -1), axis=1, kind="stable")
 
 
 def max_sensitivity(
@@ -134,10 +132,10 @@ def infidelity(
     width = noise * (x.max(axis=space, keepdims=True) - x.min(axis=space, keepdims=True))
     whole, moved, foretold = query.scores().astype(np.float64), *np.empty((2, len(x), samples))
 
-    def without(item, sample):
+    def without(item, sample, out):
         perturbation = width[item] * np.random.default_rng([seed, sample]).standard_normal(x.shape[1:])
         foretold[item, sample] = (perturbation * M[item]).sum()
-        return x[item] - perturbation
+        out[...] = x[item] - perturbation
 
     for item, sample, value in query.perturbed(range(samples), without, label="infidelity"):
         moved[item, sample] = whole[item] - value

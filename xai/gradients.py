@@ -77,7 +77,11 @@ def _noisy(model, inputs, targets, samples, noise, seed, score, batch_size):
         generator = np.random.default_rng([seed, sample])
         return generator.standard_normal(query.inputs.shape[1:], np.float32)
 
-    return query, lambda item, sample: query.inputs[item] + sigma[item] * draw(sample), samples
+    def point(item, sample, out):
+        np.multiply(draw(sample), sigma[item], out=out)
+        out += query.inputs[item]
+
+    return query, point, samples
 
 
 def guided_backprop(model, inputs, targets=None, *, score="logit", batch_size=BATCH_SIZE):
@@ -150,11 +154,12 @@ def _nodes(rule, steps):
 
 def _path(query, start, nodes, weights, items=None):
     """(x - x') * sum_k w_k dS_c/dx (x' + a_k (x - x')), for all inputs or for `items` (others stay 0)."""
-    way = query.inputs - start
+    way, nodes, weights = query.inputs - start, nodes.tolist(), weights.tolist()  # Python's floats keep float32
     total = np.zeros(query.inputs.shape, np.float64)
 
-    def point(item, node):
-        return start[item] + nodes[node] * way[item]
+    def point(item, node, out):
+        np.multiply(way[item], nodes[node], out=out)
+        out += start[item]
 
     for item, node, gradient in query.gradients(range(len(nodes)), point, items, "Integrated Gradients"):
         total[item] += weights[node] * gradient

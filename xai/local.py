@@ -3,7 +3,7 @@
 The trunk of a network is its first layers, as long as each reads the one before and looks at a small neighbourhood
 only: convolution, pooling, zero padding, and what acts on each position alone. Its maps of the plain input are computed
 once. For each covered patch, step by step, only a window that holds all changed positions is computed anew. What
-surrounds the changes is cut from the plain map, which is padded as the layer pads; no layer pads a window by itself,
+surrounds the changes is read from the plain map, which is padded as the layer pads; no layer pads a window by itself,
 so borders are exact. What follows the trunk reads the plain last map with the last window pasted in.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from xai.core import progress
-from xai.views import Call, anatomy, kept, program
+from xai.views import Call, aligned, anatomy, kept, program, shared
 
 WORTH = 1 / 3  # windows are used where they hold at most this share of the values of whole passes
 TOLERANCE = 1e-4  # of the largest value of the last map
@@ -51,6 +51,10 @@ class Step:
             return None
         reach = self.reach + (other.reach - 1) * self.stride
         return Step(self.calls + other.calls, reach, self.stride * other.stride, self.pads)
+
+    def cut(self, starts, size):
+        """Where in the padded input begins what the outputs from `starts` on read, and how large it is."""
+        return starts * self.stride, (size - 1) * self.stride + self.reach
 
     def padded(self):
         """The plain input of the first layer with its padding."""
@@ -153,26 +157,35 @@ def changed(steps, corners, patch):
     return np.stack(starts), np.stack(sizes)
 
 
-def cut(plain, starts, size):
-    """Parts of one `plain` map, all of one size, from `starts` on."""
-    parts = np.empty((len(starts), *size, plain.shape[-1]), plain.dtype)
-    for part, box in zip(parts, _boxes(starts, starts + size), strict=True):
-        part[...] = plain[0][box]
-    return parts
+def covered(plain, left, numbers, windows, fill, starts, size):
+    """Parts of the padded input from `starts` on, each with one of the `windows` set to the values of `fill`."""
+    around, parts = plain[0].copy(), aligned((len(numbers), *size, plain.shape[-1]), plain.dtype)
+    inner = around[tuple(slice(first, first + side) for first, side in zip(left, fill.shape, strict=False))]
+    for part, number, low in zip(parts, numbers, starts[numbers], strict=True):
+        before = inner[windows[number]].copy()
+        inner[windows[number]] = fill[windows[number]]
+        part[...] = around[tuple(map(slice, low, low + size))]
+        inner[windows[number]] = before
+    return shared(parts)
 
 
-def paste(windows, origins, parts, starts):
-    """Put `windows` that begin at `origins` into the `parts` that begin at `starts`, as far as they lie inside."""
-    low = np.maximum(starts, origins)
-    high = np.minimum(starts + parts.shape[1:-1], origins + windows.shape[1:-1])
-    targets, sources = _boxes(low - starts, high - starts), _boxes(low - origins, high - origins)
-    for part, target, window, source in zip(parts, targets, windows, sources, strict=True):
-        part[target] = window[source]
-    return parts
+def read(plain, starts, size, windows=None, origins=None):
+    """Parts of one `plain` map from `starts` on, all of one size; where `windows` that begin at `origins` lie, those.
 
-
-def _boxes(low, high):
-    return [tuple(map(slice, *corners)) for corners in zip(low.tolist(), high.tolist(), strict=True)]
+    One look-up of positions, which are numbered through the plain map and on through the windows.
+    """
+    if windows is None:
+        windows, origins = plain[:, :0], starts
+    sides, sizes, inside = tf.shape(plain)[1:-1], tf.shape(windows)[1:-1], tf.range(tf.shape(starts)[0])
+    outside, changes = 0 * inside, inside >= 0
+    for axis in range(starts.shape[1]):
+        place = tf.reshape(starts[:, axis, None] + tf.range(size[axis]), (-1, *[1] * axis, size[axis]))
+        within = place - tf.reshape(origins[:, axis], (-1, *[1] * (axis + 1)))
+        outside = outside[..., None] * sides[axis] + place
+        inside = inside[..., None] * sizes[axis] + within
+        changes = changes[..., None] & ((within >= 0) & (within < sizes[axis]))
+    values = tf.concat([tf.reshape(values, (-1, plain.shape[-1])) for values in (plain, windows)], axis=0)
+    return tf.gather(values, tf.where(changes, inside + tf.reduce_prod(sides), outside))
 
 
 class _Passes:
@@ -194,7 +207,8 @@ class _Passes:
         behind = sum(np.prod(call.shape[1:]) for call in others if call.spatial)
         behind += 0 if self.mean else np.prod(self.steps[-1].calls[-1].shape[1:])
         whole = sum(np.prod(step.calls[0].input.shape[1:]) for step in self.steps)
-        cut = sum(np.prod(self._cut(at)[1]) * step.calls[0].input.shape[-1] for at, step in enumerate(self.steps))
+        boxes = [step.cut(0, size)[1] for step, size in zip(self.steps, self.sizes[1:], strict=True)]
+        cut = sum(np.prod(box) * step.calls[0].input.shape[-1] for step, box in zip(self.steps, boxes, strict=True))
         return (cut + behind) / (whole + behind)
 
     @functools.cached_property
@@ -203,19 +217,6 @@ class _Passes:
         last = self.steps[-1].calls[-1].output
         means = [call for call in self.seen.calls if call.input is last and _is(call.layer, *GLOBAL_MEANS)]
         return means[0] if means and not _bypassed(means[0].output, self.seen) else None
-
-    def _cut(self, number):
-        """Where the windows that a step reads begin in its padded input, and how large they are."""
-        step = self.steps[number]
-        return self.starts[number + 1] * step.stride, (self.sizes[number + 1] - 1) * step.stride + step.reach
-
-    @functools.cached_property
-    def runs(self):
-        """The compiled function of each step on windows."""
-        inputs = [step.calls[0].input for step in self.steps]
-        specs = [tf.TensorSpec((None, *[None] * (x.shape.rank - 2), x.shape[-1]), x.dtype) for x in inputs]
-        builds = [lambda run, windows, at=at: trunk(run)[at](windows) for at in range(len(specs))]
-        return [program(self.recipe, ("step", at), builds[at], specs[at]) for at in range(len(specs))]
 
     @functools.cached_property
     def head(self):
@@ -226,66 +227,79 @@ class _Passes:
         return program(self.recipe, ("head", score), build, *specs, layer=call.layer, substitute=True)
 
     def plain(self, item):
-        """The padded input of each step, and the last map, of one whole input."""
+        """S_c of one whole input, the padded input of each step, and the last map."""
 
-        def build(run):
+        def build(run, classes):
             steps = trunk(run)
-            return [step.padded() for step in steps] + [steps[-1].calls[-1].output]
+            return [run.score(classes, score), *(step.padded() for step in steps), steps[-1].calls[-1].output]
 
-        return self.query.batched(program(self.recipe, "plain maps", build), self.query.inputs[[item]])
+        score = self.query.score
+        run = program(self.recipe, ("plain maps", score), build, tf.TensorSpec((None,), tf.int32))
+        return self.query.batched(run, self.query.inputs[[item]], self.query.targets[[item]])
 
-    def last_windows(self, plain, numbers, values):
-        """What the covered patches `numbers` make of the last map, where it changes; `values`: of the whole input."""
-        windows = np.stack([values[self.windows[number]] for number in numbers])
-        for at, step in enumerate(self.steps):
-            starts, size = self._cut(at)
-            parts, origins = cut(plain[at], starts[numbers], size), self.starts[at, numbers] + step.pads[:, 0]
-            windows = paste(windows, origins, parts, starts[numbers])
-            windows = np.asarray(self.runs[at](self.query.inputs[:0], windows))
-        return windows
+    @functools.cached_property
+    def chain(self):
+        """The compiled function of parts of covered inputs: the last windows, what was there, what the head reads."""
+        mean, ends = self.mean and self.mean.shape[1:], self.steps[-1].calls[-1].shape[1:-1]
+        maps = [*(step.calls[0].input for step in self.steps), self.steps[-1].calls[-1].output]
+        specs = [tf.TensorSpec((None, *[None] * len(ends), x.shape[-1]), x.dtype) for x in maps]
+        places = tf.TensorSpec((len(maps), None, len(ends)), tf.int32), tf.TensorSpec((len(maps), len(ends)), tf.int32)
+
+        def build(run, starts, sizes, windows, *plain):
+            first, *steps = trunk(run)
+            windows = first(windows)
+            for at, step in enumerate(steps, 1):
+                low, size = step.cut(starts[at + 1], sizes[at + 1])
+                windows = step(read(plain[at - 1], low, size, windows, starts[at] + step.pads[:, 0]))
+            before = read(plain[-1], starts[-1], sizes[-1])
+            if mean is None:
+                return windows, before, read(plain[-1], 0 * starts[-1], ends, windows, starts[-1])
+            axes = tuple(range(1, len(ends) + 1))  # the mean of the plain map and what the windows change in it
+            change = (tf.reduce_sum(windows, axes) - tf.reduce_sum(before, axes)) / np.prod(ends)
+            return windows, before, tf.reshape(tf.reduce_mean(plain[-1], axes) + change, (-1, *mean))
+
+        return program(self.recipe, "windows", build, *places, *specs)
+
+    def run(self, plain, fill, numbers):
+        """The `chain` on one input, given by its `plain` maps, with each of the patches `numbers` covered."""
+        first = self.steps[0]
+        box = first.cut(self.starts[1], self.sizes[1])
+        parts = covered(plain[0], first.pads[:, 0], numbers, self.windows, fill, *box)
+        places = self.starts[:, numbers].astype(np.int32), self.sizes.astype(np.int32)
+        return self.chain(self.query.inputs[:0], *places, parts, *plain[1:])
 
     def exact(self):
         """Whether windows that cover nothing change nothing, asked once per model: a layer may do more than it says."""
         return kept(self.recipe, "windows are exact", self._exact)
 
     def _exact(self):
-        plain, numbers = self.plain(0), [0, len(self.windows) // 2, len(self.windows) - 1]
-        windows = self.last_windows(plain, numbers, self.query.inputs[0])
-        same = cut(plain[-1], self.starts[-1, numbers], self.sizes[-1])
-        return np.abs(windows - same).max() <= TOLERANCE * np.abs(plain[-1]).max()
+        _, *plain = self.plain(0)
+        windows, before, _ = self.run(plain, self.query.inputs[0], [0, len(self.windows) // 2, len(self.windows) - 1])
+        return np.abs(windows - before).max() <= TOLERANCE * np.abs(plain[-1]).max()
 
     def scores(self, item, plain, fills, numbers):
         """S_c of the item with each of the patches `numbers` covered."""
-        starts = self.starts[-1, numbers]
-        windows = self.last_windows(plain, numbers, fills[item])
-        if self.mean:  # the mean of the plain map and what the window changes in it
-            axes, shape = tuple(range(1, windows.ndim - 1)), self.mean.shape[1:]
-            covers = cut(plain[-1], starts, self.sizes[-1])
-            change = (windows - covers).sum(axis=axes) / np.prod(plain[-1].shape[1:-1])
-            maps = (plain[-1].mean(axis=axes) + change).reshape(-1, *shape)
-        else:
-            maps = paste(windows, starts, cut(plain[-1], 0 * starts, plain[-1].shape[1:-1]), 0 * starts)
-        return self.head(self.query.inputs[:0], maps, np.full(len(maps), self.query.targets[item], np.int32))
+        maps, classes = self.run(plain, fills[item], numbers)[-1], np.full(len(numbers), self.query.targets[item])
+        return self.head(self.query.inputs[:0], maps, classes.astype(np.int32))
 
     def pairs(self, fills, label):
         """Yield (item, number of the window, score); chunks of one size, for which the libraries prepare once."""
-        count, most = (
-            len(self.windows),
-            int(self.query.batch_size / WORTH),
-        )  # no more values than `batch_size` whole passes
+        count, most = len(self.windows), max(1, int(self.query.batch_size / self.share))  # `batch_size` whole passes
         size = -(-count // -(-count // most))
         numbers = np.minimum(np.arange(-(-count // size) * size), count - 1)
         for item in progress(range(len(self.query.inputs)), None, label):
-            chunk = functools.partial(self.scores, item, self.plain(item), fills)
+            whole, *plain = self.plain(item)
+            chunk = functools.partial(self.scores, item, plain, fills)
             values = self.query.batched(chunk, numbers, passes=(), size=size)
-            yield from ((item, number, value) for number, value in enumerate(values[:count]))
+            yield from ((item, number, value) for number, value in enumerate([*values[:count], whole[0]]))
 
 
 def covered_scores(query, windows, fills, label):
     """Yield (item, window, S_c of the item with that window set to `fills`) for every pair, one chunk at a time.
 
-    None where the network has no local trunk, or where the windows hold more than `WORTH` of the values of whole
-    passes. `windows`: slices, all of one size.
+    The last one of each item, numbered as one more window, is S_c of the item itself. None where the network has no
+    local trunk, or where the windows hold more than `WORTH` of the values of whole passes. `windows`: slices, all of
+    one size.
     """
     passes = _Passes(query, windows)
     return passes.pairs(fills, label) if passes.steps and passes.share <= WORTH and passes.exact() else None

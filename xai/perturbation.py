@@ -11,7 +11,7 @@ import numpy as np
 import skimage
 
 from xai import checks, local
-from xai.core import BATCH_SIZE, Query, baselines, enlarged, over_channels
+from xai.core import BATCH_SIZE, Query, baselines, enlarged, interpolation, over_channels, seen_through
 
 # --- occlusion --------------------------------------------------------------------------------------------------
 
@@ -48,23 +48,23 @@ def occlusion(
     covered = _fills(fill, query)
     windows = list(itertools.product(*map(_windows, space, patch, stride)))
 
-    def cover(item, window):
-        where = (*windows[window], slice(None))
-        points = query.inputs[item].copy()
-        points[where] = covered[item][where]
-        return points
+    def cover(item, window, out):
+        out[...] = query.inputs[item]
+        if window < len(windows):
+            out[windows[window]] = covered[item][windows[window]]
 
-    total, times = np.zeros(query.inputs.shape[:-1]), np.zeros(space)
+    total, times, whole = np.zeros(query.inputs.shape[:-1]), np.zeros(space), np.zeros(len(query.inputs))
     for window in windows:
         times[window] += 1
     # The same scores: from the changed part of each layer where the network allows, from whole passes where not.
-    whole_passes = functools.partial(query.perturbed, range(len(windows)), cover, label="occlusion")
+    whole_passes = functools.partial(query.perturbed, range(len(windows) + 1), cover, label="occlusion")
     for item, window, value in local.covered_scores(query, windows, covered, "occlusion") or whole_passes():
-        total[item][windows[window]] += value
+        if window < len(windows):
+            total[item][windows[window]] += value
+        else:  # the last one covers nothing
+            whole[item] = value
     mean = total / times
-    if not probability_map:
-        mean = query.scores().astype(np.float64).reshape(-1, *[1] * len(space)) - mean
-    return mean.astype(np.float32)
+    return (mean if probability_map else whole.reshape(-1, *[1] * len(space)) - mean).astype(np.float32)
 
 
 def _per_axis(name, value, default, limits):
@@ -126,20 +126,17 @@ def rise(
     def mask(number):
         return random_mask(space, grid, p, np.random.default_rng([seed, number]))
 
-    @functools.lru_cache(maxsize=1)  # one mask meets all inputs before the next is drawn
-    def wide_mask(number):
-        return over_channels(mask(number), query.inputs.shape[-1])
-
-    def seen_through(item, number):
-        seen = wide_mask(number)
-        return query.inputs[item] * seen + hidden[item] * (1 - seen)
+    def point(item, number, out):
+        seen_through(mask(number), query.inputs[item], hidden[item], out)
 
     change, sums, mean = np.zeros(query.inputs.shape[:-1]), np.zeros(len(query.inputs)), np.zeros(space)
     whole = query.scores().astype(np.float64)
-    for item, number, value in query.perturbed(range(masks), seen_through, label="RISE"):
+    for item, number, value in query.perturbed(range(masks), point, label="RISE"):
         change[item] += (value - whole[item]) * mask(number)
         sums[item] += value - whole[item]
-        mean += mask(number) / masks if item == 0 else 0
+        if item == 0:
+            mean += mask(number)
+    mean /= masks
     # The score of the whole input is taken off everywhere: it does not change the sum, and keeps it exact.
     return ((change - sums.reshape(-1, *[1] * len(space)) * mean) / (masks * p)).astype(np.float32)
 
@@ -153,8 +150,7 @@ def random_mask(space, grid, p, generator):
     for side, cells in zip(space, grid, strict=True):  # one axis after the other: the first goes last
         cell = -(-side // cells)
         places = (np.arange(side) + generator.integers(cell) + 0.5) * cells / ((cells + (cell > 1)) * cell) - 0.5
-        weights = np.maximum(0, 1 - np.abs(np.clip(places, 0, cells - 1) - np.arange(cells)[:, None]))
-        mask = mask.T @ weights.astype(np.float32)
+        mask = mask.T @ interpolation(side, cells, places).T
     return mask
 
 
@@ -201,12 +197,11 @@ def _block_map(query, layer, item, threshold, hidden):
     coarse = enlarged(np.moveaxis(A[..., chosen], -1, 0), query.inputs.shape[1:-1])
     masks = functools.lru_cache(query.batch_size)(lambda number: _unit_range(coarse(number)))
 
-    def seen_through(_, number):
-        seen = over_channels(masks(number), query.inputs.shape[-1])
-        return query.inputs[item] * seen + hidden[item] * (1 - seen)
+    def point(item, number, out):
+        seen_through(masks(number), query.inputs[item], hidden[item], out)
 
     total = np.zeros(query.inputs.shape[1:-1])
-    for _, number, value in query.perturbed(range(len(chosen)), seen_through, [item], "SISE"):
+    for _, number, value in query.perturbed(range(len(chosen)), point, [item], "SISE"):
         total += value * masks(number)
     return total
 
@@ -259,10 +254,11 @@ def lime(
     for item, own in enumerate(labels):
         visible = np.random.default_rng(seed).integers(0, 2, (samples, own.max() + 1), np.int8)
         visible[0] = 1
-        places = over_channels(own, query.inputs.shape[-1])
+        places, on = over_channels(own, query.inputs.shape[-1]), visible.astype(bool)
 
-        def show(item, sample, places=places, visible=visible):
-            return np.where(visible[sample].take(places) == 1, query.inputs[item], hidden[item])
+        def show(item, sample, out, places=places, on=on):
+            out[...] = hidden[item]
+            np.copyto(out, query.inputs[item], where=on[sample].take(places))
 
         values = [value for _, _, value in query.perturbed(range(samples), show, [item], "LIME")]
         fit = Ridge(alpha).fit(visible, values, sample_weight=proximity(visible, kernel_width))

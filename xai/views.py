@@ -11,7 +11,7 @@ import contextlib
 import functools
 import threading
 import weakref
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import keras
 import numpy as np
@@ -24,6 +24,9 @@ OTHER_ACTIVATIONS = {"LeakyRelu", "Elu", "Selu", "Softplus", "Softsign", "Tanh",
 _SQUASHINGS = {"Softmax": "softmax", "LogSoftmax": "softmax", "Sigmoid": "sigmoid"}
 _REARRANGEMENTS = {"Identity", "Cast", "Reshape", "Squeeze"}
 _SEALED = {"PartitionedCall", "StatefulPartitionedCall"}
+# What `compile`, `fit`, `predict` and `evaluate` leave in a model; nothing of it changes what the model computes.
+_BOOKKEEPING = {"compiled", "loss", "train_function", "test_function", "predict_function"}
+_BOOKKEEPING |= {"stop_training", "stop_predicting", "stop_evaluating"}
 _PROGRAMS = weakref.WeakKeyDictionary()
 _TRACING = threading.RLock()
 
@@ -53,6 +56,11 @@ class Recipe:
     shape: tuple  # of one batch of inputs, None where any size will do
     unit: tuple | None = None  # (layer, channel); (layer, None): all channels, before ReLU; (layer, "energy")
     relu_rule: str | None = None  # "XaiGuided" or "XaiDeconvnet"
+    settings: tuple | None = field(default=None, compare=False)  # of the layers, where they were noted
+
+    def noted(self):
+        """The same, with the settings of its layers as they are now: for one question, they are not read again."""
+        return replace(self, settings=_settings(self.base))
 
 
 class _Body(keras.layers.Layer):
@@ -291,7 +299,9 @@ class Run:
 
     def score(self, targets, score):
         """S_c for each example: the logit or the probability of its target class."""
-        return tf.gather(self.logits if score == "logit" else self.probabilities, targets, batch_dims=1)
+        scores = self.logits if score == "logit" else self.probabilities
+        rows = tf.range(tf.shape(targets)[0])  # with tf.gather the gradient takes longer to trace
+        return tf.gather_nd(scores, tf.stack([rows, targets], axis=1))
 
     def call_of(self, layer):
         """The layer's only call in this pass."""
@@ -322,29 +332,36 @@ def program(recipe, name, build, *specs, layer=None, substitute=False):
 def kept(recipe, name, make):
     """What `make()` gave for this model and name; a model whose layers or activations were changed starts anew."""
     ending = recipe.unit and (id(recipe.unit[0]), recipe.unit[1])
-    with _TRACING:  # a trace in another thread watches the layers, which must not be taken for a change
-        layers = tuple(_settings(layer) for layer in recipe.base._flatten_layers())
-        key = (name, recipe.shape, ending, recipe.relu_rule, layers)
+    with _TRACING:
+        key = (name, recipe.shape, ending, recipe.relu_rule, recipe.settings or _settings(recipe.base))
         known = _PROGRAMS.setdefault(recipe.base, {})
         if key not in known:
             known[key] = make()
         return known[key]
 
 
-def _settings(layer):
-    """The layer and its plain attributes (activation, strides, slope, ...), as a key that keeps nothing alive."""
+def _settings(model):
+    """The layers and their plain attributes (activation, strides, slope, ...), as a key that keeps nothing alive."""
 
     def key(value):
-        if isinstance(value, (bool, int, float, str)):
-            return value
         try:  # a dead reference equals no other, unlike an id, which a new function may be given again
             return weakref.ref(value) if callable(value) else repr(value)
         except TypeError:
             return id(value)
 
-    settings = ((name, value) for name, value in vars(layer).items() if not name.startswith("_"))
-    simple = (bool, int, float, str, tuple)
-    return id(layer), *((name, key(value)) for name, value in settings if isinstance(value, simple) or callable(value))
+    found = []
+    with _TRACING:  # a trace in another thread watches the layers, which must not be taken for a change
+        for layer in model._flatten_layers():
+            found.append(id(layer))
+            passed = _BOOKKEEPING if isinstance(layer, keras.Model) else ()
+            for name, value in vars(layer).items():
+                if name[0] == "_" or name in passed:
+                    continue
+                if isinstance(value, (bool, int, float, str)):
+                    found.append((name, value))
+                elif isinstance(value, tuple) or callable(value):
+                    found.append((name, key(value)))
+    return tuple(found)
 
 
 def _compile(recipe, build, specs, layer, substitute):
