@@ -34,6 +34,7 @@ from xai.cam import (
     layer_cam,
     score_cam,
 )
+from xai.charts import plot_architecture, plot_confusion, plot_curves, plot_intervals
 from xai.checks import XAIWarning
 from xai.core import scores
 from xai.datasets import load_faces, load_fer2013, load_hmt, load_photos
@@ -72,22 +73,15 @@ from xai.metrics import (
     soft_mask,
 )
 from xai.networks import load_model, read_card, save_model, wilson_interval
-from xai.perturbation import lime, occlusion, pros_and_cons, rise, sise, superpixels
+from xai.perturbation import occlusion, rise, sise
 from xai.phantoms import schematic_faces, tissue_phantom
-from xai.plots import (
-    plot_architecture,
-    plot_attributions,
-    plot_confusion,
-    plot_curves,
-    plot_images,
-    plot_intervals,
-    plot_signals,
-    use_style,
-)
+from xai.plots import plot_attributions, plot_images, plot_signals
 from xai.registry import METHODS, methods_table, relevance
 from xai.report import describe, save_figure, save_table, save_value
 from xai.scoring import METRICS
+from xai.style import use_style
 from xai.summary import rank_agreement, summarise
+from xai.surrogate import lime, pros_and_cons, superpixels
 from xai.views import logits, unit, with_relu_rule
 
 __all__ = [

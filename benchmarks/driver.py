@@ -6,8 +6,8 @@ import subprocess
 
 from tools.environment import ROOT
 
-FEWEST, ENOUGH = 3, 6.0  # rounds; seconds that all rounds of a setting may take, unless the fewest take longer
-SHORTEST = 0.2  # a call that is shorter is repeated until this many seconds are measured
+FEWEST, ENOUGH = 3, 6.0  # rounds of everyone; seconds that the further rounds of the fastest may take
+SHORTEST = 0.1  # a call that is shorter is repeated until this many seconds are measured
 
 
 class Contender:
@@ -68,8 +68,8 @@ def interleaved(asked, rounds):
 
 
 def rounds_for(one_round, most):
-    """How many rounds: as many as fit into ENOUGH seconds, at least FEWEST, at most `most`."""
-    return int(min(most, max(FEWEST, ENOUGH // max(one_round, 1e-9))))
+    """How many rounds: as many as fit into ENOUGH seconds, at most `most`."""
+    return int(min(most, ENOUGH // max(one_round, 1e-9)))
 
 
 def repeats_for(seconds):

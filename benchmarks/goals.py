@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.bench import same_output
 from benchmarks.plan import FLAT, METHODS, PEERS, TITLES, largest
 from benchmarks.statistics import efficiency, ratio
 
@@ -36,10 +37,6 @@ def select(results, network, method, n=None, purpose="table"):
 def compared(found):
     """The rows of libraries whose maps are the same output."""
     return [found[name] for name in PEERS if name in found and found[name]["seconds"] and same_output(found[name])]
-
-
-def same_output(row):
-    return row.get("note") != "another map"
 
 
 def fastest_peer(found):

@@ -91,7 +91,7 @@ class Setting:
     amount: int = 0
     purpose: str = "table"
     only: tuple = CONTENDERS
-    rounds: int = 15
+    rounds: int = 40
 
     @property
     def key(self):
@@ -151,9 +151,9 @@ def scaling(counts=(1, 2, 4, 8, 16, 32), steps=(8, 32, 128), masks=(50, 200, 800
 def small(network):
     """Networks so small that dispatch dominates: a few methods, for the record."""
     for method, amount in (("saliency", 0), ("grad_cam", 0), ("integrated_gradients", 50)):
-        yield from (Setting(network, method, n, amount, rounds=5) for n in (1, 32))
-    yield Setting(network, "occlusion", 2, windows(network), rounds=5)
-    yield Setting(network, "rise", 2, 1000, rounds=5)
+        yield from (Setting(network, method, n, amount, rounds=9) for n in (1, 32))
+    yield Setting(network, "occlusion", 2, windows(network), rounds=9)
+    yield Setting(network, "rise", 2, 1000, rounds=9)
 
 
 def plan():

@@ -9,6 +9,7 @@ card, saving) is the same for all. Best epochs are chosen on validation data; th
 """
 
 import argparse
+import os
 import shutil
 import sys
 import time
@@ -16,9 +17,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import keras
-import numpy as np
-import pandas as pd
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+import pandas as pd  # noqa: E402
+from tqdm import tqdm  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -310,7 +314,7 @@ def accuracies():
     "recomputed" reads the saved model and the data again; it is empty where the data is not in its folder.
     """
     rows = []
-    for path in sorted((ROOT / "models").glob("*.json")):
+    for path in tqdm(sorted((ROOT / "models").glob("*.json")), desc="networks measured again", leave=False):
         card = networks.read_card(path)
         again = _recomputed(path.stem)
         for part, entry in card["accuracy"].items():

@@ -23,11 +23,23 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PROBLEM = "PROBLEM "
-GRADIENTS, CAM, PERTURBATION, FEATURES, VIEWS, CORE, METRICS, REGISTRY, CHECKS = (
+GRADIENTS, CAM, PERTURBATION, FEATURES, TRACING, ANATOMY, VIEWS, CORE, METRICS, REGISTRY, CHECKS = (
     f"xai.{name}"
-    for name in ("gradients", "cam", "perturbation", "features", "views", "core", "metrics", "registry", "checks")
+    for name in (
+        "gradients",
+        "cam",
+        "perturbation",
+        "features",
+        "tracing",
+        "anatomy",
+        "views",
+        "core",
+        "metrics",
+        "registry",
+        "checks",
+    )
 )
-LOCAL = "xai.local"
+LOCAL, SURROGATE = "xai.local", "xai.surrogate"
 FAITH, SUMMARY, SCORING, EVALUATION = "xai.faithfulness", "xai.summary", "xai.scoring", "xai.evaluation"
 PHANTOMS, FACES, TISSUE = "xai.phantoms", "xai.phantom_faces", "xai.phantom_tissue"
 
@@ -61,10 +73,10 @@ PLUS = 'return np.maximum(np.einsum("n...k,nk->n...", A, weights), 0)'
 LAYER = "return np.maximum((np.maximum(gradient, 0) * A).sum(axis=-1), 0)"
 HIRES = "raw = (gradient * A).sum(axis=-1)\n        return np.maximum(raw, 0) if relu else raw"
 GUIDED_PRODUCT = "score=score, batch_size=batch_size) * coarse[..., None]"
-RISE_MAP = "((change - sums.reshape(-1, *[1] * len(space)) * mean) / (masks * p))"
+RISE_MAP = "((change - np.multiply.outer(total, mean / masks)) / (masks * p))"
 COPIED = "return np.array(weights.numpy(), np.float32)"
-SEEN = "seen_through(masks(number), query.inputs[item], hidden, out)"
-PLACES = "places = (np.arange(side) + generator.integers(cell) + 0.5) * cells / ((cells + (cell > 1)) * cell) - 0.5"
+SEEN = "seen_through(masks(number), way, hidden, out)"
+PLACES = "places = (np.arange(side + cell - 1) + 0.5) * cells / ((cells + (cell > 1)) * cell) - 0.5"
 DRAWS = "np.random.default_rng(seed).integers(0, 2, (samples, own.max() + 1), np.int8)"
 FUSED = "_unit_range((F + V) * (V > skimage.filters.threshold_otsu(V)))"
 ENERGY = "tf.reduce_mean(A**2, axis=tuple(range(1, len(A.shape))))"
@@ -77,9 +89,9 @@ DECONVNET = 'whatever the input was."""\n    return tf.nn.relu(gradient)'
 GROUPS = {
     "saliency": group(
         "test_gradients.py", "test_saliency",
-        (GRADIENTS, "return query.gradient().astype(np.float32)", "return -query.gradient().astype(np.float32)"),
-        (GRADIENTS, "return query.gradient().astype(np.float32)", "return abs(query.gradient()).astype(np.float32)"),
-        (GRADIENTS, "return query.gradient().astype(np.float32)", "return query.gradient().astype(np.float32) / 2"),
+        (GRADIENTS, "np.require(query.gradient()", "np.require(-query.gradient()"),
+        (GRADIENTS, "np.require(query.gradient()", "np.require(abs(query.gradient())"),
+        (GRADIENTS, "np.require(query.gradient()", "np.require(query.gradient() / 2"),
         (CORE, QUERY_GRADIENT, "return self.batched(self._gradient_program(), inputs, targets[::-1])"),
         (CORE, QUERY_GRADIENT, "return self.batched(self._gradient_program(), inputs, targets)[::-1]"),
         (CORE, QUERY_GRADIENT, "return self.batched(self._gradient_program(), inputs, 0 * targets)"),
@@ -90,12 +102,12 @@ GROUPS = {
          "return run.differentiate(tf.reduce_mean(run.score(classes, self.score)), run.inputs)"),
         (CORE, "whole[part] = value", "whole[part] = value[::-1]"),
         (CORE, 'self.all_scores("logit").argmax(axis=-1)', 'self.all_scores("logit").argmin(axis=-1)'),
-        (VIEWS, "outputs = recipe.base(inputs, training=False)", "outputs = recipe.base(inputs, training=True)"),
-        (VIEWS, "tf.concat([-scores, scores], axis=-1)", "tf.concat([scores, -scores], axis=-1)"),
-        (VIEWS, PICK, "scores = self.logits"),
-        (VIEWS, "tf.stack([rows, targets]", "tf.stack([0 * rows, targets]"),
-        (VIEWS, "(gradient,) = tf.gradients(score, tensor)", "(gradient,) = tf.gradients(2 * score, tensor)"),
-        (VIEWS, 'scores = outputs if kind == "linear" else tf.reshape(tensor.op.inputs[0], tf.shape(outputs))',
+        (TRACING, "outputs = recipe.base(inputs, training=False)", "outputs = recipe.base(inputs, training=True)"),
+        (TRACING, "tf.concat([-scores, scores], axis=-1)", "tf.concat([scores, -scores], axis=-1)"),
+        (TRACING, PICK, "scores = self.logits"),
+        (TRACING, "tf.stack([rows, targets]", "tf.stack([0 * rows, targets]"),
+        (TRACING, "(gradient,) = tf.gradients(score, tensor)", "(gradient,) = tf.gradients(2 * score, tensor)"),
+        (TRACING, 'scores = outputs if kind == "linear" else tf.reshape(tensor.op.inputs[0], tf.shape(outputs))',
          "scores = outputs"),
     ),
     "gradient_x_input": group(
@@ -149,31 +161,30 @@ GROUPS = {
         "test_gradients.py", "test_guided_backprop",
         (GRADIENTS, 'saliency(with_relu_rule(model, "guided")', 'saliency(with_relu_rule(model, "deconvnet")'),
         (GRADIENTS, 'saliency(with_relu_rule(model, "guided")', "saliency((model)"),
-        (VIEWS, GUIDED, "passed, outputs = gradient, "),
-        (VIEWS, GUIDED, "passed, outputs = tf.nn.relu(-gradient), "),
-        (VIEWS, GUIDED, "passed, outputs = abs(gradient), "),
-        (VIEWS, ACTIVE, "active = outputs >= 0"),
-        (VIEWS, ACTIVE, "active = outputs <= 0"),
-        (VIEWS, ACTIVE, "active = outputs > 0"),
-        (VIEWS, 'return "sigmoid" if kind == "sigmoid" else "one unit",', 'return "sigmoid",'),
-        (VIEWS, "relus = sum(kind in RELUS for kind in kinds)\n        slopes = sum(",
-         "relus = sum(kind in RELUS for kind in kinds)\n        slopes = 0 * sum("),
-        (VIEWS, "dict.fromkeys(RELUS, recipe.relu_rule)", "dict.fromkeys(['Relu'], recipe.relu_rule)"),
+        (TRACING, GUIDED, "passed, outputs = gradient, "),
+        (TRACING, GUIDED, "passed, outputs = tf.nn.relu(-gradient), "),
+        (TRACING, GUIDED, "passed, outputs = abs(gradient), "),
+        (TRACING, ACTIVE, "active = outputs >= 0"),
+        (TRACING, ACTIVE, "active = outputs <= 0"),
+        (TRACING, ACTIVE, "active = outputs > 0"),
+        (TRACING, 'return "sigmoid" if kind == "sigmoid" else "one unit",', 'return "sigmoid",'),
+        (ANATOMY, "slopes = sum(", "slopes = 0 * sum("),
+        (TRACING, "dict.fromkeys(RELUS, recipe.relu_rule)", "dict.fromkeys(['Relu'], recipe.relu_rule)"),
         (VIEWS, "if found.relus == 0:", "if found.relus < 0:"),
         (VIEWS, "    if found.others:\n", "    if not found.others:\n"),
-        (VIEWS, "key = (name, recipe.shape, ending, recipe.relu_rule, recipe",
+        (TRACING, "key = (name, recipe.shape, ending, recipe.relu_rule, recipe",
          "key = (name, recipe.shape, ending, recipe"),
     ),
     "deconvnet": group(
         "test_gradients.py", "deconvnet",
         (GRADIENTS, 'saliency(with_relu_rule(model, "deconvnet")', 'saliency(with_relu_rule(model, "guided")'),
         (GRADIENTS, 'saliency(with_relu_rule(model, "deconvnet")', "saliency((model)"),
-        (VIEWS, DECONVNET, DECONVNET.replace("tf.nn.relu(gradient)", "gradient")),
-        (VIEWS, DECONVNET, DECONVNET.replace("tf.nn.relu(gradient)", "-tf.nn.relu(gradient)")),
-        (VIEWS, DECONVNET, DECONVNET.replace("tf.nn.relu(gradient)", "abs(gradient)")),
-        (VIEWS, DECONVNET, DECONVNET.replace("(gradient)", "(gradient) * operation.outputs[0]")),
-        (VIEWS, DECONVNET, DECONVNET.replace("(gradient)", "(-gradient)")),
-        (VIEWS, "dict.fromkeys(RELUS, recipe.relu_rule)", "dict.fromkeys(['Relu6'], recipe.relu_rule)"),
+        (TRACING, DECONVNET, DECONVNET.replace("tf.nn.relu(gradient)", "gradient")),
+        (TRACING, DECONVNET, DECONVNET.replace("tf.nn.relu(gradient)", "-tf.nn.relu(gradient)")),
+        (TRACING, DECONVNET, DECONVNET.replace("tf.nn.relu(gradient)", "abs(gradient)")),
+        (TRACING, DECONVNET, DECONVNET.replace("(gradient)", "(gradient) * operation.outputs[0]")),
+        (TRACING, DECONVNET, DECONVNET.replace("(gradient)", "(-gradient)")),
+        (TRACING, "dict.fromkeys(RELUS, recipe.relu_rule)", "dict.fromkeys(['Relu6'], recipe.relu_rule)"),
     ),
     "integrated_gradients": group(
         "test_gradients.py", "test_integrated",
@@ -256,12 +267,12 @@ GROUPS = {
          "return self.batched(chunk, self.inputs, self.targets[::-1], passes=BOTH)"),
         (CORE, "(np.arange(side) + 0.5) * parts / side - 0.5", "np.linspace(0, parts - 1, side)"),
         (CORE, "np.clip(places, 0, parts - 1)", "places"),
-        (CORE, "tf.matmul(rows[0], maps)", "tf.matmul(rows[0][::-1], maps)"),
-        (VIEWS, "return places[-1]", "return places[-2]"),
-        (VIEWS, "return places[-1]", "return places[0]"),
-        (VIEWS, "any(n != 1 for n in self.shape[1:-1])", "True"),
-        (VIEWS, "any(n != 1 for n in self.shape[1:-1])", "all((n or 0) > 1 for n in self.shape[1:-1])"),
-        (VIEWS, "axes = tuple(range(1, len(array.shape) - 1))", "axes = tuple(range(1, 2))"),
+        (CORE, "(rows[0] @ maps if rows", "(rows[0][::-1] @ maps if rows"),
+        (ANATOMY, "return places[-1]", "return places[-2]"),
+        (ANATOMY, "return places[-1]", "return places[0]"),
+        (TRACING, "any(n != 1 for n in self.shape[1:-1])", "True"),
+        (TRACING, "any(n != 1 for n in self.shape[1:-1])", "all((n or 0) > 1 for n in self.shape[1:-1])"),
+        (TRACING, "axes = tuple(range(1, len(array.shape) - 1))", "axes = tuple(range(1, 2))"),
     ),
     "grad_cam_plus_plus": group(
         "test_cam.py", "plus_plus",
@@ -299,12 +310,12 @@ GROUPS = {
         (CAM, "low, high = flat.min(axis=0), flat.max(axis=0)", "low, high = 0 * flat.min(axis=0), flat.max(axis=0)"),
         (CAM, "low, high = flat.min(axis=0), flat.max(axis=0)", "low, high = flat.min(axis=0), flat.max(axis=0) + 1"),
         (CAM, "np.flatnonzero(high > low)", "np.flatnonzero(high >= low)"),
-        (CAM, SEEN, "seen_through(1 - masks(number), query.inputs[item], hidden, out)"),
-        (CAM, SEEN, "seen_through(masks(number), query.inputs[0], hidden, out)"),
-        (CAM, SEEN, "seen_through(masks(number), query.inputs[item], -hidden, out)"),
-        (CAM, SEEN, "seen_through(masks(number), query.inputs[item], 0 * hidden, out)"),
+        (CAM, SEEN, "seen_through(1 - masks(number), way, hidden, out)"),
+        (CAM, "query.inputs[item] - hidden", "query.inputs[0] - hidden"),
+        (CAM, SEEN, "seen_through(masks(number), way, -hidden, out)"),
+        (CAM, SEEN, "seen_through(masks(number), way, 0 * hidden, out)"),
         (CORE, "    out += hidden\n", ""),
-        (CORE, "np.subtract(shown, hidden, out=out)", "out[...] = shown"),
+        (CAM, "query.inputs[item] - hidden", "query.inputs[item]"),
         (CAM, "weights, hidden[item])", "weights, hidden[0])"),
         (CAM, "_score_cam_of(query, A, item, weights, hidden[item])", "_score_cam_of(query, A, 0, weights, hidden[0])"),
         (CAM, 'query.perturbed(range(len(varied)), point, [item], "Score-CAM")',
@@ -356,10 +367,10 @@ GROUPS = {
         (PERTURBATION, "slice(start, start + patch)", "slice(start, start + patch + 1)"),
         (PERTURBATION, "max(1, round(side / 7)) for side in space", "max(1, round(side / 8)) for side in space"),
         (PERTURBATION, "max(1, round(side / 4)) for side in patch", "max(1, round(side / 2)) for side in patch"),
-        (PERTURBATION, "sum(known) / 2)", "known[0])"),
-        (PERTURBATION, "query.inputs.max(axis=axes, keepdims=True)) / 2",
+        (CORE, "sum(known) / 2)", "known[0])"),
+        (CORE, "query.inputs.max(axis=axes, keepdims=True)) / 2",
          "query.inputs.max(axis=axes, keepdims=True))"),
-        (PERTURBATION, "axes = tuple(range(1, query.inputs.ndim))", "axes = tuple(range(query.inputs.ndim))"),
+        (CORE, "axes = tuple(range(1, query.inputs.ndim))", "axes = tuple(range(query.inputs.ndim))"),
         (PERTURBATION, '        score = "probability"\n    query', "        pass\n    query"),
         (CORE, "return self._pairs(self.scores, samples",
          "return self._pairs(lambda x, i: self.scores(x, i)[::-1], samples"),
@@ -387,34 +398,37 @@ GROUPS = {
     ),
     "rise": group(
         "test_perturbation.py", "rise",
-        (PERTURBATION, RISE_MAP, RISE_MAP.replace(" - sums.reshape(-1, *[1] * len(space)) * mean", "")),
+        (PERTURBATION, RISE_MAP, RISE_MAP.replace(" - np.multiply.outer(total, mean / masks)", "")),
         (PERTURBATION, RISE_MAP, RISE_MAP.replace("masks * p", "masks")),
         (PERTURBATION, RISE_MAP, RISE_MAP.replace("masks * p", "masks * (1 - p)")),
         (PERTURBATION, RISE_MAP, "-" + RISE_MAP),
-        (PERTURBATION, "if item == 0:\n            mean", "if True:\n            mean"),
-        (PERTURBATION, "    mean /= masks\n", ""),
-        (PERTURBATION, "sums[item] += value - whole[item]", "sums[item] += value"),
-        (PERTURBATION, "change[item] += (value - whole[item]) * mask(number)",
-         "change[item] += (value - whole[0]) * mask(number)"),
-        (PERTURBATION, "np.random.default_rng([seed, number])", "np.random.default_rng(number)"),
-        (PERTURBATION, "np.random.default_rng([seed, number])", "np.random.default_rng([seed, number % 50])"),
-        (PERTURBATION, "(generator.random(grid) < p)", "(generator.random(grid) > p)"),
-        (PERTURBATION, PLACES, PLACES.replace("generator.integers(cell)", "0 * generator.integers(cell)")),
+        (PERTURBATION, "if item == 0:\n            sums", "if True:\n            sums"),
+        (PERTURBATION, RISE_MAP, RISE_MAP.replace("mean / masks", "mean")),
+        (PERTURBATION, "total[item] += value - whole[item]", "total[item] += value"),
+        (PERTURBATION, "sums[start][item] += (value - whole[item]) * cells",
+         "sums[start][item] += (value - whole[0]) * cells"),
+        (PERTURBATION, "sums[start][item] +=", "sums[0][item] +="),
+        (PERTURBATION, "np.random.default_rng([self.seed, number])", "np.random.default_rng(number)"),
+        (PERTURBATION, "np.random.default_rng([self.seed, number])", "np.random.default_rng([self.seed, number % 50])"),
+        (PERTURBATION, "(generator.random(self.grid) < self.p)", "(generator.random(self.grid) > self.p)"),
+        (PERTURBATION, "int(generator.integers(places))", "0 * int(generator.integers(places))"),
         (PERTURBATION, PLACES, PLACES.replace("(cells + (cell > 1)) * cell", "cells * cell")),
         (PERTURBATION, PLACES, PLACES.replace("(cells + (cell > 1)) * cell", "(cells + 1) * cell")),
         (PERTURBATION, PLACES, PLACES.replace("+ 0.5) *", ") *")),
         (PERTURBATION, "cell = -(-side // cells)", "cell = side // cells"),
         (PERTURBATION, "[min(7, side) for side in space]", "[min(6, side) for side in space]"),
-        (PERTURBATION, "seen_through(mask(number), query.inputs[item], hidden[item], out)",
-         "seen_through(mask(number), query.inputs[item], hidden[0], out)"),
+        (PERTURBATION, "seen_through(mask(number), way[item], hidden[item], out)",
+         "seen_through(mask(number), way[item], hidden[0], out)"),
+        (PERTURBATION, "seen_through(mask(number), way[item]", "seen_through(mask(number), way[0]"),
+        (PERTURBATION, "(random.strip), query.inputs - hidden", "(random.strip), query.inputs.copy()"),
         (CORE, "    out += hidden\n", ""),
         (CORE, "pairs = ((item, sample) for sample in samples for item in items)",
          "pairs = iter([(item, sample) for sample in samples for item in items])"),
     ),
     "sise": group(
         "test_perturbation.py", "sise",
-        (PERTURBATION, "total += value * masks(number)", "total += masks(number)"),
-        (PERTURBATION, "total += value * masks(number)", "total = value * masks(number)"),
+        (PERTURBATION, "total += value * masks(number)[..., 0]", "total += masks(number)[..., 0]"),
+        (PERTURBATION, "total += value", "total = value"),
         (PERTURBATION, "(slopes > threshold * slopes.max())", "(slopes < threshold * slopes.max())"),
         (PERTURBATION, "(slopes > threshold * slopes.max())", "(slopes > threshold * slopes.max() * 0 - 9)"),
         (PERTURBATION, "(slopes > threshold * slopes.max())", "(np.abs(slopes) > threshold * np.abs(slopes).max())"),
@@ -433,36 +447,52 @@ GROUPS = {
     ),
     "lime": group(
         "test_perturbation.py", "lime or proximity",
-        (PERTURBATION, "maps[item] = fit.coef_[own]", "maps[item] = -fit.coef_[own]"),
-        (PERTURBATION, "maps[item] = fit.coef_[own]", "maps[item] = fit.coef_[labels[0]]"),
-        (PERTURBATION, "Ridge(alpha).fit", "Ridge(alpha, fit_intercept=False).fit"),
-        (PERTURBATION, "Ridge(alpha).fit", "Ridge(2 * alpha).fit"),
-        (PERTURBATION, "values, sample_weight=proximity(visible, kernel_width))", "values)"),
-        (PERTURBATION, "where=on[sample]", "where=~on[sample]"),
-        (PERTURBATION, "out[...] = hidden[item]\n", "out[...] = hidden[0]\n"),
-        (PERTURBATION, "        visible[0] = 1\n", ""),
-        (PERTURBATION, DRAWS, DRAWS.replace("default_rng(seed)", "default_rng([seed, item])")),
-        (PERTURBATION, PROXIMITY, PROXIMITY.replace("np.sqrt(np.exp", "(np.exp")),
-        (PERTURBATION, PROXIMITY, PROXIMITY.replace("** 2", "** 1")),
-        (PERTURBATION, "1 - np.sqrt(np.mean(visible, axis=1))", "1 - np.mean(visible, axis=1)"),
-        (PERTURBATION, "image[own == label].mean(axis=0)", "image[own == label].mean()"),
-        (PERTURBATION, "if fewest < 5:", "if fewest < 4:"),
-        (PERTURBATION, "if fewest < 5:", "if fewest < 7:"),
-        (PERTURBATION, "if fewest < 2:", "if fewest < 1:"),
+        (SURROGATE, "maps[item] = fit.coef_[own]", "maps[item] = -fit.coef_[own]"),
+        (SURROGATE, "maps[item] = fit.coef_[own]", "maps[item] = fit.coef_[labels[0]]"),
+        (SURROGATE, "Ridge(alpha).fit", "Ridge(alpha, fit_intercept=False).fit"),
+        (SURROGATE, "Ridge(alpha).fit", "Ridge(2 * alpha).fit"),
+        (SURROGATE, "values, sample_weight=proximity(visible, kernel_width))", "values)"),
+        (SURROGATE, "where=on[sample]", "where=~on[sample]"),
+        (SURROGATE, "out[...] = hidden[item]\n", "out[...] = hidden[0]\n"),
+        (SURROGATE, "        visible[0] = 1\n", ""),
+        (SURROGATE, DRAWS, DRAWS.replace("default_rng(seed)", "default_rng([seed, item])")),
+        (SURROGATE, PROXIMITY, PROXIMITY.replace("np.sqrt(np.exp", "(np.exp")),
+        (SURROGATE, PROXIMITY, PROXIMITY.replace("** 2", "** 1")),
+        (SURROGATE, "1 - np.sqrt(np.mean(visible, axis=1))", "1 - np.mean(visible, axis=1)"),
+        (SURROGATE, "image[own == label].mean(axis=0)", "image[own == label].mean()"),
+        (SURROGATE, "if fewest < 5:", "if fewest < 4:"),
+        (SURROGATE, "if fewest < 5:", "if fewest < 7:"),
+        (SURROGATE, "if fewest < 2:", "if fewest < 1:"),
     ),
     "superpixels": group(
         "test_perturbation.py", "superpixels or pros",
-        (PERTURBATION, "np.arange(length) * count // length", "np.arange(length) // count"),
-        (PERTURBATION, "length // 5), length)", "length // 6), length)"),
-        (PERTURBATION, ">= 0.6 * count:", ">= 0:"),
-        (PERTURBATION, "100 if count is None else count, 2)", "100, 2)"),
-        (PERTURBATION, "start_label=0, channel_axis=-1", "start_label=1, channel_axis=-1"),
-        (PERTURBATION, "for factor in (1, 3, 10, 30, 100):", "for factor in (100,):"),
-        (PERTURBATION, "10 if image.shape[-1] == 3 else 0.1", "1000"),
-        (PERTURBATION, "order = np.argsort(-values", "order = np.argsort(values"),
-        (PERTURBATION, "strict=True) if value > 0]", "strict=True) if value >= 0]"),
-        (PERTURBATION, "values[last], strict=True) if value < 0]", "values[last], strict=True)]"),
-        (PERTURBATION, "last = order[::-1][:count]", "last = order[:count]"),
+        (SURROGATE, "np.arange(length) * count // length", "np.arange(length) // count"),
+        (SURROGATE, "length // 5), length)", "length // 6), length)"),
+        (SURROGATE, ">= 0.6 * count:", ">= 0:"),
+        (SURROGATE, "100 if count is None else count, 2)", "100, 2)"),
+        (SURROGATE, "start_label=0, channel_axis=-1", "start_label=1, channel_axis=-1"),
+        (SURROGATE, "for factor in (1, 3, 10, 30, 100):", "for factor in (100,):"),
+        (SURROGATE, "10 if image.shape[-1] == 3 else 0.1", "1000"),
+        (SURROGATE, "order = np.argsort(-values", "order = np.argsort(values"),
+        (SURROGATE, "strict=True) if value > 0]", "strict=True) if value >= 0]"),
+        (SURROGATE, "values[last], strict=True) if value < 0]", "values[last], strict=True)]"),
+        (SURROGATE, "last = order[::-1][:count]", "last = order[:count]"),
+    ),
+    "strangers": group(
+        "test_strangers.py", "test",
+        (ANATOMY, "            and not call.inner\n", ""),
+        (ANATOMY, "            and len(call.shape) == len(self.inputs.shape)\n", ""),
+        (ANATOMY, "or call.output.name not in ends)", ")"),
+        (ANATOMY, "sum(other.layer is call.layer for other in self.calls) == 1", "True"),
+        (ANATOMY, "    if stateful:\n", "    if False:\n"),
+        (ANATOMY, 'inner.append("ReLU inside a loop")', "pass"),
+        (TRACING, 'not type(layer).__module__.startswith("keras.")', "False"),
+        (TRACING, "return tuple(map(_content, value))", "return None"),
+        (TRACING, "hashlib.sha256(array.tobytes()).digest()", "0"),
+        (TRACING, "each._losses[:] = losses[id(each)]", "pass"),
+        (TRACING, 'if kind == "softmax" and tensor.shape[-1] != outputs.shape[-1]:', "if False:"),
+        (LOCAL, 'call.layer.data_format == "channels_last"', "True"),
+        (CAM, "ranks != [query.inputs.ndim]", "pooling is None"),
     ),
     "kernels and activations": group(
         "test_features.py", "kernels",
@@ -490,7 +520,7 @@ GROUPS = {
         (FEATURES, "moves |= g.any(axis=space)", "moves |= True"),
         (FEATURES, "unit=(call.layer, None)", "unit=(call.layer, 0)"),
         (FEATURES, '"input_range", None) or (0.0, 0.0)', '"range", None) or (0.0, 0.0)'),
-        (VIEWS, "as_float(output.op.inputs[0] if output.op.type in RELUS else output)", "as_float(output)"),
+        (TRACING, "as_float(output.op.inputs[0] if output.op.type in RELUS else output)", "as_float(output)"),
     ),
     "class_model": group(
         "test_features.py", "class_model",
@@ -509,30 +539,30 @@ GROUPS = {
         (FEATURES, "step * np.sqrt(images[0].size) / 100", "step * np.sqrt(images.size) / 100"),
         (FEATURES, "images, curve = climb(view, images, None)", "_, curve = climb(view, images, None)"),
         (FEATURES, "g = self._coarse(g)", "g = g"),
-        (VIEWS, ENERGY, ENERGY.replace("A**2", "A")),
-        (VIEWS, ENERGY, ENERGY.replace("mean", "sum")),
+        (TRACING, ENERGY, ENERGY.replace("A**2", "A")),
+        (TRACING, ENERGY, ENERGY.replace("mean", "sum")),
     ),
     "views": group(
         "test_views.py", "not thread or other_threads",
-        (VIEWS, "while tensor.op.type in _REARRANGEMENTS:", 'while tensor.op.type == "Identity":'),
-        (VIEWS, "if kind == \"linear\" else tf.reshape(tensor.op.inputs[0], tf.shape(outputs))", "if True else 0"),
-        (VIEWS, '[..., channel : channel + 1])', "[..., channel - 1 : channel + 1][..., :1])"),
-        (VIEWS, "if isinstance(value, (bool, int, float, str)):", "if False:"),
-        (VIEWS, "passed = _BOOKKEEPING if", "passed = () if"),
-        (VIEWS, "return weakref.ref(value) if", "return id(value) if"),
-        (VIEWS, "found.append((name, key(value)))", "found.append((name, 0))"),
-        (VIEWS, "settings=_settings(self.base)", "settings=(1,)"),
-        (VIEWS, "if threading.get_ident() != tracer:", "if False:"),
+        (TRACING, "while tensor.op.type in _REARRANGEMENTS:", 'while tensor.op.type == "Identity":'),
+        (TRACING, "if kind == \"linear\" else tf.reshape(tensor.op.inputs[0], tf.shape(outputs))", "if True else 0"),
+        (TRACING, '[..., channel : channel + 1])', "[..., channel - 1 : channel + 1][..., :1])"),
+        (TRACING, "if isinstance(value, (bool, int, float, str)):", "if False:"),
+        (TRACING, "passed = _BOOKKEEPING if", "passed = () if"),
+        (TRACING, "return weakref.ref(value)", "return id(value)"),
+        (TRACING, "found.append((name, key))", "found.append((name, 0))"),
+        (TRACING, "settings=_settings(self.base)", "settings=(1,)"),
+        (TRACING, "if threading.get_ident() != tracer:", "if False:"),
         (VIEWS, 'name="view", dtype=input_dtype(recipe.base))\n        self.base',
          'name="view", dtype="float32")\n        self.base'),
         (CHECKS, "stacklevel=level + 1", "stacklevel=4"),
-        (VIEWS, 'each.__dict__.pop("call", None)', "pass"),
-        (VIEWS, "        if key not in known:\n", "        if True:\n"),
-        (VIEWS, "base, seen = weakref.ref(recipe.base), layer and weakref.ref(layer)",
+        (TRACING, 'each.__dict__.pop("call", None)', "pass"),
+        (TRACING, "        if key not in known:\n", "        if True:\n"),
+        (TRACING, "base, seen = weakref.ref(recipe.base), layer and weakref.ref(layer)",
          "base, seen = (lambda: recipe.base), layer and weakref.ref(layer)",
          "TensorFlow lets go of the Python function once it is traced, and of the model that it holds"),
-        (VIEWS, "tf.sigmoid(self.logits) if self.kind in", "tf.sigmoid(self.logits) if self.kind not in"),
-        (VIEWS, "if call.layer is not recipe.base)", "if True)"),
+        (TRACING, "tf.sigmoid(self.logits) if self.kind in", "tf.sigmoid(self.logits) if self.kind not in"),
+        (ANATOMY, "if call.layer is not recipe.base)", "if True)"),
         (VIEWS, 'if len(getattr(model, "outputs", None) or [0]) > 1:', "if False:"),
         (CORE, "whole[part] = value", "whole[part] = value[::-1]"),
     ),
@@ -595,10 +625,10 @@ GROUPS = {
     ),
     "speed": group(
         "test_speed.py", "passes or graphs or aligned or other_arrays or buffer or enlarged",
-        (VIEWS, "return kept(recipe, (name, layer and id(layer)), make)", "return make()"),
+        (TRACING, "return kept(recipe, (name, layer and id(layer)), make)", "return make()"),
         (CORE, "                point(item, sample, out)", "                point(item, sample, points[0])"),
-        (VIEWS, "or not array.flags.carray", ""),
-        (VIEWS, "return tf.experimental.dlpack.from_dlpack(array.__dlpack__())", "return tf.constant(array)"),
+        (TRACING, "or not array.flags.carray", ""),
+        (TRACING, "return tf.experimental.dlpack.from_dlpack(array.__dlpack__())", "return tf.constant(array)"),
         (CORE, "chunk(number - number % BATCH_SIZE)", "chunk(0)"),
     ),
     "evaluation": group(
@@ -675,7 +705,7 @@ def source_of(path):
 @contextlib.contextmanager
 def applied(mutant):
     """Let the changed functions run in place of the living ones, and forget all graphs, before and after."""
-    from xai import views
+    from xai import tracing
 
     module = importlib.import_module(mutant.module)
     source = source_of(module.__file__)
@@ -687,7 +717,7 @@ def applied(mutant):
     if not changed:
         raise LookupError(f"{mutant.module}: {mutant.old!r} changes no function.")
     functions = [living_function(module, name) for name in changed]
-    views._PROGRAMS.clear()
+    tracing._PROGRAMS.clear()
     try:
         for name, function in zip(changed, functions, strict=True):
             function.__code__ = after[name]
@@ -695,7 +725,7 @@ def applied(mutant):
     finally:
         for name, function in zip(changed, functions, strict=True):
             function.__code__ = before[name]
-        views._PROGRAMS.clear()
+        tracing._PROGRAMS.clear()
 
 
 # --- testing ----------------------------------------------------------------------------------------------------

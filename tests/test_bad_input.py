@@ -477,7 +477,7 @@ WARNINGS = {
         lambda: xu.sise(opposed(), LIGHT, 0),
         lambda: xu.sise(opposed(), LIGHT, 1),
     ),
-    "perturbation, LIME": (
+    "surrogate, LIME": (
         "segments: an input has only 4; the map will be coarse. Cure: segments=100",
         lambda: xu.lime(opposed(), LIGHT, segments=QUARTERS, samples=10),
         lambda: xu.lime(opposed(), LIGHT, segments=EIGHTHS, samples=10),

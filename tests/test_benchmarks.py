@@ -165,8 +165,38 @@ def test_a_process_that_ended_says_so():
 
 def test_the_number_of_rounds_and_of_repeats():
     assert driver.rounds_for(0.3, 15) == 15 and driver.rounds_for(1.5, 15) == 4
-    assert driver.rounds_for(60.0, 15) == 3 and driver.rounds_for(60.0, 2) == 2
-    assert driver.repeats_for(0.05) == 4 and driver.repeats_for(3.0) == 1
+    assert driver.rounds_for(60.0, 15) == 0 and driver.rounds_for(0.3, 2) == 2
+    assert driver.repeats_for(0.03) == 4 and driver.repeats_for(3.0) == 1
+
+
+def test_only_those_that_may_be_fastest_are_asked_for_further_rounds():
+    """The slow library, the plain loop, and one with another map, however fast, are not."""
+    found = {"ours": [1.0], "xplique": [2.0, 9.0, 2.0], "captum": [2.5], "saliency": [2.7], "lime": [0.5], "plain": [2]}
+    rows = dict.fromkeys(found, {}) | {"lime": {"note": "another map"}}
+    assert bench.may_be_fastest(rows, found) == ["xplique", "captum"]
+    assert bench.may_be_fastest(rows, {"ours": [1.0], "plain": [2.0]}) == []
+
+
+def test_rounds_of_everyone_come_before_those_of_the_fastest(pair, tmp_path, monkeypatch):
+    """Ours 1 s, a library of 2 s; raw passes take 0 s: three rounds for all, then as many as fit into 6 s."""
+    (ours, library), note = pair
+    np.savez(tmp_path / "inputs.npz", varied=1.0)
+    (tmp_path / "vgg7_150").symlink_to(tmp_path)
+    timed = bench.Bench({"ours": ours, "xplique": library}, tmp_path)
+    for method in bench.RAW:
+        timed.best["vgg7_150", method] = 8
+        timed.raw_calls[f"raw vgg7_150 {method} 8"] = ours, {"key": method, "repeats": 1}
+    rows = {"ours": {}, "xplique": {}}
+    setting = plan.Setting("vgg7_150", "saliency", 1)
+    seconds, needed = timed.time(
+        setting, rows, ["ours", "xplique"], {"ours": {"seconds": 9}, "xplique": {"seconds": 9}}
+    )
+    assert seconds == {"ours": [1.0] * 4, "xplique": [2.0] * 4}, "a further round takes 5 s"
+    assert needed["seconds"] == [0.125] * 4 and (needed["forwards"], needed["backwards"]) == (1, 1)
+    seconds, _ = timed.time(
+        setting, rows | {"xplique": {"note": "another map"}}, ["ours", "xplique"], dict.fromkeys(rows, {"seconds": 9})
+    )
+    assert seconds == {"ours": [1.0] * 5, "xplique": [2.0] * 3}
 
 
 # --- the plan ---------------------------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ import pytest
 from PIL import EpsImagePlugin, Image
 
 from xai import datasets
+from xai.files import Source
 
 TILE = "04_LYMPHO/D948_CRC-Prim-HE-09_006.tif_Row_151_Col_1.png"
 RECORD = b"the record" * 20_000
@@ -902,7 +903,7 @@ def one_whole_cache(home, version, monkeypatch):
     """The cache is one file; it is read, not made again."""
     assert len(list((home / "cache").glob("*.npy"))) == 1
     with monkeypatch.context() as patch:
-        patch.setattr(datasets._Source, "decode", None)
+        patch.setattr(Source, "decode", None)
         load_cached(home, version)
 
 

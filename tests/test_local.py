@@ -11,7 +11,7 @@ from test_perturbation import average_over_patches
 
 import models
 import xai_utils as xu
-from xai import core, local, views
+from xai import anatomy, core, local, tracing
 from xai.core import Query
 
 RELU = {"activation": "relu"}
@@ -200,7 +200,7 @@ ENDS = {
 def test_the_trunk_ends_before_what_is_not_known_to_be_local(always, part):
     """Behind two known layers the rest is computed whole, to the same scores; a first layer ends it."""
     model = network((9, 7, 2), conv(**SAME, name="one"), conv(**SAME, name="two"), part(), conv(name="behind", **SAME))
-    names = [call.layer.name for step in local.trunk(views.anatomy(Query(model, models.examples(model)).recipe))
+    names = [call.layer.name for step in local.trunk(anatomy.anatomy(Query(model, models.examples(model)).recipe))
              for call in step.calls]  # fmt: skip
     assert names == ["one", "two"]
     check(model, (3, 2))
@@ -246,7 +246,7 @@ def test_windows_hold_what_changes_and_no_more(padding):
     inputs = np.random.default_rng(0).random((1, 20, 23, 1), "f")
     windows = everywhere((20, 23), (4, 4))[::7]
     corners = np.array([[side.start for side in window] for window in windows])
-    steps = local.trunk(views.anatomy(Query(model, inputs).recipe))
+    steps = local.trunk(anatomy.anatomy(Query(model, inputs).recipe))
     starts, sizes = local.changed(steps, corners, (4, 4))
     last = keras.Model(model.inputs, model.layers[3].output)
     plain, widest = last(inputs).numpy()[0], np.zeros(2, int)
@@ -349,11 +349,11 @@ def test_occlusion_computes_a_fraction_of_the_positions(deep, monkeypatch):
 def test_occlusion_by_windows_is_the_same_alone_and_in_a_batch_and_traces_once(deep):
     model, inputs = deep
     together = xu.occlusion(model, inputs, 1, patch=9, stride=6)
-    known = len(views._PROGRAMS[model])
+    known = len(tracing._PROGRAMS[model])
     alone = [xu.occlusion(model, inputs[[item]], 1, patch=9, stride=6)[0] for item in range(3)]
     np.testing.assert_array_equal(together, alone)
     xu.occlusion(model, inputs[:2], [0, 2], patch=(5, 8), stride=4, fill="zero", batch_size=7)
-    assert len(views._PROGRAMS[model]) == known
+    assert len(tracing._PROGRAMS[model]) == known
 
 
 def test_occlusion_with_windows_as_large_as_the_image_takes_whole_passes(deep, monkeypatch):

@@ -17,7 +17,7 @@ from sklearn.linear_model import Ridge
 
 import models
 import xai_utils as xu
-from xai import perturbation
+from xai import perturbation, surrogate
 from xai.core import Query
 
 TARGETS = np.array([2, 0, 1, 2])
@@ -239,17 +239,23 @@ def test_rise_of_a_linear_model_is_the_closed_form_within_monte_carlo_error(line
     assert np.abs(wanted).max() > 3 * (maps.std(axis=0) / np.sqrt(20)).mean(), "the map must stand out of its error"
 
 
+def random_masks(space, grid, p, seed, count):
+    """The first masks of RISE, (count, *space)."""
+    masks = perturbation.RandomMasks((*space, 1), grid, p, seed)
+    return np.stack([masks.mask(number)[..., 0] for number in range(count)])
+
+
 def test_rise_with_whole_cells_is_in_proportion_to_the_sum_over_each_cell(monkeypatch):
     """Masks without slopes and shifts: M(cell) = (1 - p) sum over the cell of w (x - f)."""
 
-    def cells(space, grid, p, generator):
-        return np.kron(generator.random((4, 3)) < p, np.ones((2, 2))).astype(np.float32)
+    def canvas(side, cells):
+        return np.repeat(np.eye(cells, dtype=np.float32), side // cells, axis=0)
 
-    monkeypatch.setattr(perturbation, "random_mask", cells)
+    monkeypatch.setattr(perturbation.RandomMasks, "_canvas", staticmethod(canvas))
     model = models.linear(ending="softmax")
     inputs, w = models.examples(model), models.linear_weights(model)[TARGETS]
     sums = (w * inputs).sum(axis=-1).reshape(4, 4, 2, 3, 2).sum(axis=(2, 4))
-    got = xu.rise(model, inputs, TARGETS, masks=4000, score="logit", batch_size=2000)
+    got = xu.rise(model, inputs, TARGETS, masks=4000, grid=(4, 3), score="logit", batch_size=2000)
     got = got.reshape(4, 4, 2, 3, 2)
     np.testing.assert_allclose(got, got[:, :, :1, :, :1] * np.ones((1, 1, 2, 1, 2)), atol=1e-5)
     error = np.abs(got[:, :, 0, :, 0] - 0.5 * sums).max()
@@ -262,7 +268,7 @@ def test_rise_cells_of_one_position_are_independent_positions():
     model = models.linear((6, 1), ending="softmax")
     inputs = models.examples(model)
     shares = (models.linear_weights(model)[TARGETS] * inputs).sum(axis=-1)
-    mask = perturbation.random_mask((6, 4), (6, 2), 0.5, np.random.default_rng(1))
+    mask = random_masks((6, 4), (6, 2), 0.5, 1, 1)[0]
     assert {0.0, 1.0} >= set(mask[:, 0]) | set(mask[:, -1])
     got = xu.rise(model, inputs, TARGETS, masks=4000, grid=6, score="logit", batch_size=2000)
     error = np.abs(got - 0.5 * shares).max()
@@ -287,7 +293,7 @@ def test_rise_of_a_network_is_its_formula(net):
     model, twin, inputs = net
     space = inputs.shape[1:-1]
     grid = (3, 2)[: len(space)]
-    masks = np.stack([perturbation.random_mask(space, grid, 0.4, np.random.default_rng([5, k])) for k in range(30)])
+    masks = random_masks(space, grid, 0.4, 5, 30)
     wanted, fills = [], np.ones_like(inputs) * np.linspace(-1, 1, 4).reshape(-1, *[1] * (inputs.ndim - 1))
     for x, c, fill in zip(inputs, TARGETS, fills, strict=True):
         m = masks[..., None]
@@ -300,7 +306,7 @@ def test_rise_of_a_network_is_its_formula(net):
 
 @pytest.mark.parametrize("space, grid", [((40,), (7,)), ((48, 48), (7, 7)), ((12, 30), (12, 4)), ((9,), (1,))])
 def test_rise_masks_lie_in_the_unit_interval_with_mean_p_everywhere(space, grid):
-    masks = np.stack([perturbation.random_mask(space, grid, 0.3, np.random.default_rng([0, k])) for k in range(2000)])
+    masks = random_masks(space, grid, 0.3, 0, 2000)
     assert masks.dtype == np.float32 and masks.shape == (2000, *space) and masks.min() >= 0 and masks.max() <= 1 + 1e-6
     error = np.sqrt(0.3 * 0.7 / 2000)  # of a cell; between cells it is smaller
     assert np.abs(masks.mean(axis=0) - 0.3).max() < 5 * error
@@ -559,7 +565,7 @@ def test_lime_ridge_by_hand():
 def test_proximity_is_the_kernel_of_the_cosine_distance():
     """1/4 of the segments: distance 1 - 1/2, and sqrt(exp(-(0.5 / 0.25)^2)) = exp(-2); none: 1, exp(-8); all: 1."""
     visible = np.array([[1, 0, 0, 0], [0, 0, 0, 0], [1, 1, 1, 1]])
-    np.testing.assert_allclose(perturbation.proximity(visible, 0.25), np.exp([-2, -8, 0]), rtol=1e-12)
+    np.testing.assert_allclose(surrogate.proximity(visible, 0.25), np.exp([-2, -8, 0]), rtol=1e-12)
 
 
 def test_lime_refuses_one_segment_and_warns_of_few():

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.collections import LineCollection
 from matplotlib.contour import ContourSet
 
-from xai import plots
+from xai import charts, plots, style
 
 matplotlib.use("Agg")
 CHECKOUT = Path(plots.__file__).resolve().parent.parent
@@ -175,8 +175,8 @@ def test_bars_and_scale_of_signals():
     first, second = figure.axes[2:4]
     np.testing.assert_array_equal(figure.axes[1].lines[0].get_ydata(), signals[1, :, 0])
     assert [bar.get_height() for bar in first.patches][3] == 2.0
-    assert matplotlib.colors.to_hex(first.patches[3].get_facecolor()) == plots.FOR
-    assert matplotlib.colors.to_hex(second.patches[30].get_facecolor()) == plots.AGAINST
+    assert matplotlib.colors.to_hex(first.patches[3].get_facecolor()) == style.FOR
+    assert matplotlib.colors.to_hex(second.patches[30].get_facecolor()) == style.AGAINST
     assert first.get_ylim() == second.get_ylim() == (-6, 6)  # one scale for the row, 1.2 times its limit
     assert first.patches[3].get_x() + first.patches[3].get_width() / 2 == pytest.approx(3)
 
@@ -211,14 +211,14 @@ def test_strips_lie_under_their_samples():
 
 
 def test_confusion_matrix_writes_counts_and_colours_shares():
-    axes = plots.plot_confusion([[30, 10], [0, 5]], ["a", "b"]).axes[0]
+    axes = charts.plot_confusion([[30, 10], [0, 5]], ["a", "b"]).axes[0]
     assert [text.get_text() for text in axes.texts] == ["30", "10", "0", "5"]
     np.testing.assert_array_equal(axes.images[0].get_array(), [[0.75, 0.25], [0, 1]])
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "true class")
 
 
 def test_intervals_stand_at_their_numbers_first_on_top():
-    axes = plots.plot_intervals("ab", [0.5, 0.7], [[0.4, 0.6], [0.65, 0.8]], "score").axes[0]
+    axes = charts.plot_intervals("ab", [0.5, 0.7], [[0.4, 0.6], [0.65, 0.8]], "score").axes[0]
     lines = next(artist for artist in axes.collections if isinstance(artist, LineCollection))
     np.testing.assert_array_equal(lines.get_segments(), [[[0.4, 0], [0.6, 0]], [[0.65, 1], [0.8, 1]]])
     np.testing.assert_array_equal(axes.lines[0].get_xdata(), [0.5, 0.7])
@@ -228,16 +228,16 @@ def test_intervals_stand_at_their_numbers_first_on_top():
 def test_curves_are_told_apart_without_colour():
     x = np.array([1.0, 10.0, 100.0])
     curves = {"one": (x, 1 / x), "two": (x, 1 / x**2)}
-    axes = plots.plot_curves(curves, "steps", "gap", log="xy", reference=(0.01, "tolerance")).axes[0]
+    axes = charts.plot_curves(curves, "steps", "gap", log="xy", reference=(0.01, "tolerance")).axes[0]
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
     assert axes.lines[0].get_marker() != axes.lines[1].get_marker()
     np.testing.assert_array_equal(axes.lines[1].get_ydata(), 1 / x**2)
     assert [text.get_text() for text in axes.get_legend().texts] == ["one", "two", "tolerance"]
 
 
-@pytest.mark.parametrize("width", [plots.PAGE_WIDTH, plots.COLUMN_WIDTH])
+@pytest.mark.parametrize("width", [style.PAGE_WIDTH, style.COLUMN_WIDTH])
 def test_nothing_leaves_the_figure(width, images, maps):
-    plots.use_style()
+    style.use_style()
     signals = {name: values.reshape(2, 48) for name, values in maps.items()}
     masks = np.ones((2, 6, 8), bool)
     figures = [
@@ -246,11 +246,11 @@ def test_nothing_leaves_the_figure(width, images, maps):
         plots.plot_attributions(images, maps, scale="map", columns=2, width=width),
         plots.plot_signals(images.reshape(2, 48), signals, masks=masks.reshape(2, 48), width=width),
         plots.plot_signals(images.reshape(2, 48), signals, overlay=True, width=width),
-        plots.plot_confusion(np.eye(7) * 1000, ["surprise"] * 7, width=width),
-        plots.plot_intervals(
+        charts.plot_confusion(np.eye(7) * 1000, ["surprise"] * 7, width=width),
+        charts.plot_intervals(
             ["Integrated Gradients"] * 3, [1] * 3, [[0, 2]] * 3, "mass accuracy with 95 % interval", width=width
         ),
-        plots.plot_curves({"a": ([1, 2], [1, 2])}, "x", "y", width=width),
+        charts.plot_curves({"a": ([1, 2], [1, 2])}, "x", "y", width=width),
     ]
     for figure in figures:
         figure.canvas.draw()
@@ -283,7 +283,7 @@ def boxes(axes):
 
 def test_architecture_is_to_scale_and_names_every_layer():
     model = chain(keras.layers.GlobalAveragePooling2D(name="average"))
-    axes = plots.plot_architecture(model).axes[0]
+    axes = charts.plot_architecture(model).axes[0]
     inches = boxes(axes)
     shapes = np.array([(8, 16, 1), (8, 16, 6), (4, 8, 6)])  # input, first, smaller
     np.testing.assert_allclose(inches[:3, [1, 2]] / shapes[:, :2], inches[0, 1] / 8)
@@ -299,16 +299,16 @@ def test_architecture_is_to_scale_and_names_every_layer():
 
 def test_architecture_of_a_signal_network_has_no_depth():
     layers = [keras.layers.Conv1D(4, 3, strides=2, name="conv"), keras.layers.Flatten(), keras.layers.Dense(2)]
-    inches = boxes(plots.plot_architecture(keras.Sequential([keras.Input((41, 1)), *layers])).axes[0])
+    inches = boxes(charts.plot_architecture(keras.Sequential([keras.Input((41, 1)), *layers])).axes[0])
     assert not inches[:, 2].any() and inches[0, 1] / inches[1, 1] == pytest.approx(41 / 20)
     assert inches[2, 1] / inches[3, 1] == pytest.approx(80 / 2)
 
 
 def test_architecture_keeps_boxes_apart_and_inside_the_figure():
-    plots.use_style()
+    style.use_style()
     deep = [keras.layers.Conv2D(128, 3, padding="same", name=f"conv{number}") for number in range(4)]
     model = chain(*deep, keras.layers.GlobalAveragePooling2D(), size=(150, 150, 3))
-    figure = plots.plot_architecture(model, title="a title")
+    figure = charts.plot_architecture(model, title="a title")
     figure.canvas.draw()
     box, (wide, high) = figure.get_tightbbox(), figure.get_size_inches()
     assert min(box.x0, box.y0) > -0.02 and box.x1 < wide + 0.02 and box.y1 < high + 0.02
@@ -326,12 +326,12 @@ def test_architecture_refuses_what_is_no_chain_of_fixed_shapes():
     branch = keras.layers.Conv2D(1, 3, padding="same", name="branch")(start)
     joined = keras.layers.Add(name="joined")([start, branch])
     with pytest.raises(ValueError, match="'joined' does not take the output of 'branch' alone"):
-        plots.plot_architecture(keras.Model(start, keras.layers.Flatten()(joined)))
+        charts.plot_architecture(keras.Model(start, keras.layers.Flatten()(joined)))
     free = chain(keras.layers.GlobalAveragePooling2D(), size=(None, None, 1))
     with pytest.raises(ValueError, match=r"'.*' has the output shape \(None, None, 1\)"):
-        plots.plot_architecture(free)
+        charts.plot_architecture(free)
     with pytest.raises(ValueError, match="functional or Sequential model with a fixed input shape"):
-        plots.plot_architecture(keras.Sequential([keras.layers.Dense(2)]))
+        charts.plot_architecture(keras.Sequential([keras.layers.Dense(2)]))
 
 
 # -- bad input
@@ -360,12 +360,12 @@ BAD = {
     "unsigned negatives": (lambda x, m: plots.plot_attributions(x, {"a": m}, signed=False), "negative"),
     "signal's map": (lambda x, m: plots.plot_signals(np.zeros((2, 40)), {"a": m}), "map 'a' has shape"),
     "signal's batch axis": (lambda x, m: plots.plot_signals(np.zeros(40), {"a": m}), "signals has shape"),
-    "confusion": (lambda x, m: plots.plot_confusion(np.eye(2), "abc"), "3 class names"),
-    "confusion of shares": (lambda x, m: plots.plot_confusion(np.eye(2) / 2, "ab"), "counts"),
-    "interval": (lambda x, m: plots.plot_intervals("a", [1], [[2, 3]], "x"), "outside its interval"),
-    "curve lengths": (lambda x, m: plots.plot_curves({"a": ([1], [1, 2])}, "", ""), "1 x and 2 y"),
-    "zero on a log axis": (lambda x, m: plots.plot_curves({"a": ([0], [1])}, "", "", log="x"), "without log"),
-    "log": (lambda x, m: plots.plot_curves({}, "", "", log="z"), "log is 'z'"),
+    "confusion": (lambda x, m: charts.plot_confusion(np.eye(2), "abc"), "3 class names"),
+    "confusion of shares": (lambda x, m: charts.plot_confusion(np.eye(2) / 2, "ab"), "counts"),
+    "interval": (lambda x, m: charts.plot_intervals("a", [1], [[2, 3]], "x"), "outside its interval"),
+    "curve lengths": (lambda x, m: charts.plot_curves({"a": ([1], [1, 2])}, "", ""), "1 x and 2 y"),
+    "zero on a log axis": (lambda x, m: charts.plot_curves({"a": ([0], [1])}, "", "", log="x"), "without log"),
+    "log": (lambda x, m: charts.plot_curves({}, "", "", log="z"), "log is 'z'"),
 }
 
 
@@ -386,7 +386,7 @@ def test_wrong_types_are_refused(images, maps):
 
 def test_style_embeds_fonts_and_changes_nothing_at_import():
     assert plt.rcParams["figure.constrained_layout.use"] is False
-    plots.use_style()
+    style.use_style()
     assert plt.rcParams["pdf.fonttype"] == 42
-    sizes = [size for name, size in plots.STYLE.items() if re.search("(font.*|label|title)size", name)]
+    sizes = [size for name, size in style.STYLE.items() if re.search("(font.*|label|title)size", name)]
     assert min(sizes) >= 8

@@ -266,6 +266,60 @@ def test_the_list_of_targets_needs_neither_packages_nor_programs(tmp_path):
     assert re.findall(r"^  (\w+) ", shown, re.MULTILINE) == list(targets.HELP)
 
 
+def test_what_runs_before_the_environment_exists_needs_no_package():
+    """All that the targets outside of .venv import, the two functions' own imports too."""
+    names = ("tools.__main__", "tools.environment", "tools.latex")
+    sources = [ast.parse((ROOT / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8")) for name in names]
+    outside = [function.__name__ for function in targets.OUTSIDE.values()]
+    parts = [node for node in sources[0].body if not isinstance(node, ast.FunctionDef) or node.name in outside]
+    found = {
+        name
+        for tree in (*parts, *sources[1:])
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([node.module] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
+    }
+    assert "tools.latex" in found
+    assert {name.split(".")[0] for name in found} - {"tools"} <= sys.stdlib_module_names
+    assert {name for name in found if name.startswith("tools.")} <= set(names)
+    command = [sys.executable, "-S", "-c", "from tools import latex; print(latex.missing_latex())"]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.startswith("[")
+
+
+def test_latex_that_is_there_is_not_installed_again(monkeypatch, capsys):
+    monkeypatch.setattr("tools.latex.missing_latex", lambda: [])
+    monkeypatch.setattr("tools.latex.apt_install", lambda packages: pytest.fail("it is there"))
+    assert targets.latex() == 0
+    assert capsys.readouterr().out == "LaTeX is there: nothing to install\n"
+
+
+def test_a_word_for_gpu_that_means_nothing_is_refused(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["tools", "lint"])
+    monkeypatch.setenv("GPU", "banana")
+    with pytest.raises(SystemExit) as ended:
+        targets.main()
+    assert ended.value.code == 2 and "GPU: got 'banana'; allowed: 1" in capsys.readouterr().err
+
+
+def test_a_download_that_fails_ends_in_one_message(monkeypatch):
+    def unreachable():
+        raise OSError("hmt: fetching it failed; try again")
+
+    monkeypatch.setattr("xai.datasets.fetch_hmt", unreachable)
+    with pytest.raises(SystemExit, match="^hmt: fetching it failed; try again$"):
+        targets.data()
+
+
+def test_lab_serves_the_whole_repository_and_opens_the_notebooks(monkeypatch):
+    """An argument that names a folder would take the place of the root."""
+    started = []
+    monkeypatch.setattr(targets.subprocess, "call", lambda command, **options: started.append((command, options)) or 0)
+    targets.lab()
+    (command, options) = started[0]
+    assert f"--ServerApp.root_dir={ROOT}" in command and "--LabApp.default_url=/lab/tree/notebooks" in command
+    assert all(part.startswith("--") for part in command[3:]) and options["env"]["XAI_PROGRESS"] == "1"
+
+
 SHELL = {"bash", "sh", "zsh", "make", "cp", "mv", "rm", "sed", "grep", "tar", "unzip", "curl", "wget"}
 
 

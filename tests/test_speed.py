@@ -10,7 +10,7 @@ import tensorflow as tf
 
 import models
 import xai_utils as xu
-from xai import core, views
+from xai import core, tracing
 
 N, K, SIDES = 3, 5, (8, 6)  # inputs, maps of the last layer of `models.cnn`, its positions
 RELEVANCE = np.random.default_rng(0).random((4, *SIDES))
@@ -77,13 +77,13 @@ def test_graphs_are_built_once_for_any_number_of_inputs_any_target_and_any_size_
     method, options, _ = PASSES[name]
     model, inputs = network
     method(model, inputs[:N], [2, 0, 1], **options)
-    built, compiled = [], views._compile
+    built, compiled = [], tracing.compiled_once
 
     def counted(*arguments):
         built.append(arguments)
         return compiled(*arguments)
 
-    monkeypatch.setattr(views, "_compile", counted)
+    monkeypatch.setattr(tracing, "compiled_once", counted)
     other = {key: value - 1 for key, value in options.items() if isinstance(value, int)}
     method(model, inputs, 1, **options | other, batch_size=5)
     method(model, inputs[:1], [0], **options, batch_size=1)
@@ -94,9 +94,9 @@ def test_the_count_of_graphs_sees_a_new_one(network, monkeypatch):
     """Another score, or another network, is another graph."""
     model, inputs = network
     xu.saliency(model, inputs, 0)
-    known = len(views._PROGRAMS[model])
+    known = len(tracing._PROGRAMS[model])
     xu.saliency(model, inputs, 0, score="probability")
-    assert len(views._PROGRAMS[model]) == known + 1
+    assert len(tracing._PROGRAMS[model]) == known + 1
 
 
 # --- machinery --------------------------------------------------------------------------------------------------
@@ -104,9 +104,9 @@ def test_the_count_of_graphs_sees_a_new_one(network, monkeypatch):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_an_aligned_array_is_read_where_it_lies(dtype):
-    array = views.aligned((4, 3, 5), dtype)
+    array = tracing.aligned((4, 3, 5), dtype)
     array[...] = np.arange(60).reshape(4, 3, 5)
-    tensor = views.shared(array[:3])
+    tensor = tracing.shared(array[:3])
     array[2, 2, 4] = -7  # a copy would not see it
     assert tf.is_tensor(tensor) and tensor.dtype == dtype
     np.testing.assert_array_equal(tensor, array[:3])
@@ -114,11 +114,11 @@ def test_an_aligned_array_is_read_where_it_lies(dtype):
 
 def test_other_arrays_are_passed_as_they_are():
     """Not at a multiple of 64 bytes, not in one piece, not to be written, not of floats: TensorFlow copies those."""
-    array = views.aligned((8, 16), "float32")
-    frozen = views.aligned((8, 16), "float32")
+    array = tracing.aligned((8, 16), "float32")
+    frozen = tracing.aligned((8, 16), "float32")
     frozen.flags.writeable = False
     for other in (array.ravel()[1:], array[:, :3], array.T, frozen, array.view("int32"), array[:0]):
-        assert views.shared(other) is other
+        assert tracing.shared(other) is other
 
 
 def test_chunks_in_one_buffer_do_not_run_into_each_other(network):
@@ -135,9 +135,10 @@ def test_chunks_in_one_buffer_do_not_run_into_each_other(network):
 
 def test_maps_are_enlarged_by_the_chunk_as_one_by_one():
     maps = np.random.default_rng(0).random((70, 3, 2), np.float32)
-    found = core.enlarged(maps, (7, 9))
+    found = core.enlarged(maps, (7, 9, 2))
     for number in (0, 31, 32, 69, 5):
-        np.testing.assert_array_equal(found(number), core.resize(maps[[number]], (7, 9))[0])
+        wanted = core.resize(maps[[number]], (7, 9))[0]
+        np.testing.assert_array_equal(found(number), np.stack([wanted, wanted], axis=-1))
 
 
 # --- memory -----------------------------------------------------------------------------------------------------
@@ -152,15 +153,15 @@ def peak():
 
 
 def peaks(method, filters, calls):
-    """The peak of this process after each call of a method on a network of one layer."""
+    """The peak of this process after each call of a method on a network of one layer, beyond inputs and maps."""
     inputs = keras.Input((96, 96, 3))
     x = keras.layers.Conv2D(filters, 4, strides=4, activation="relu")(inputs)
     model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(x)))
-    X = np.random.default_rng(0).random((64, 96, 96, 3), np.float32)
+    X = np.random.default_rng(0).random((max(count for count, _ in calls), 96, 96, 3), np.float32)
     found = []
     for count, options in calls:
-        getattr(xu, method)(model, X[:count], 1, **options)
-        found.append(peak())
+        maps = getattr(xu, method)(model, X[:count], 1, **options)
+        found.append(peak() - maps.nbytes / 2**20)
     return found
 
 
@@ -174,6 +175,7 @@ def peaks(method, filters, calls):
         ("integrated_gradients", 4, (2, {"steps": 16}), (2, {"steps": 512})),
         ("smooth_grad", 4, (2, {"samples": 16}), (2, {"samples": 512})),
         ("grad_cam", 256, (4, {"batch_size": 4}), (64, {"batch_size": 4})),
+        ("saliency", 4, (64, {}), (512, {})),  # 47 MiB: a copy of the inputs, or of the maps
     ],
 )
 def test_peak_memory_does_not_grow_with_masks_steps_samples_and_inputs(method, filters, small, large):

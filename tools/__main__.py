@@ -1,7 +1,7 @@
 """python -m tools TARGET: what `make TARGET` calls, on any operating system.
 
-This file and tools/environment.py run before .venv exists, on whatever Python the machine has, so they use
-the standard library alone.
+This file, tools/environment.py and tools/latex.py run before .venv exists, on whatever Python the machine has, so
+they use the standard library alone.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ def show_help() -> int:
     return 0
 
 
-def run(*command: object) -> int:
+def run(*command: object, progress: str = "0") -> int:
     """Run a command from the root of the repository with the settings that keep output quiet and equal."""
-    environ = {**os.environ, "XAI_PROGRESS": "0", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environ = {**os.environ, "XAI_PROGRESS": progress, "TF_CPP_MIN_LOG_LEVEL": "3"}
     environ.pop("MPLBACKEND", None)
     return subprocess.call([str(part) for part in command], cwd=ROOT, env=environ)
 
@@ -108,9 +108,9 @@ def parity() -> int:
 
 
 def latex() -> int:
-    from tools import report as pdf
+    from tools.latex import ensure_latex
 
-    pdf.ensure_latex(install=True)
+    ensure_latex(install=True)
     return 0
 
 
@@ -131,13 +131,17 @@ def clean() -> int:
 
 def lab() -> int:
     allowed = ["--allow-root"] if environment.is_root() else []
-    return run(sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={ROOT}", *allowed, "notebooks")
+    place = (f"--ServerApp.root_dir={ROOT}", "--LabApp.default_url=/lab/tree/notebooks")
+    return run(sys.executable, "-m", "jupyterlab", *place, *allowed, progress="1")
 
 
 def data() -> int:
     from xai import datasets
 
-    print(f"data: {datasets.fetch_hmt()}")
+    try:
+        print(f"data: {datasets.fetch_hmt()}")
+    except OSError as error:
+        raise SystemExit(str(error)) from None
     return 0
 
 
@@ -168,9 +172,13 @@ def main() -> int:
     options = parser.parse_args()
     if options.target in OUTSIDE:
         return OUTSIDE[options.target]()
-    interpreter = environment.ensure(True if options.gpu else GPU_CHOICES[os.environ.get("GPU", "")])
+    gpu = os.environ.get("GPU", "")
+    if gpu not in GPU_CHOICES:
+        parser.error(f"GPU: got {gpu!r}; allowed: 1 (TensorFlow with CUDA), 0 (the CPU build), or nothing")
+    interpreter = environment.ensure(True if options.gpu else GPU_CHOICES[gpu])
     if Path(sys.prefix).resolve() != environment.VENV.resolve():
         return subprocess.call([str(interpreter), "-m", "tools", *sys.argv[1:]], cwd=ROOT)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     return INSIDE[options.target]()
 
 

@@ -100,7 +100,7 @@ def make_case(name, model, inputs):
     import keras
 
     from tools.peers.case import NOISE, Case
-    from xai.perturbation import random_mask
+    from xai.perturbation import RandomMasks
 
     predicted = np.asarray(model(inputs)).argmax(axis=-1)
     firsts = np.unique(predicted, return_index=True)[1]
@@ -114,14 +114,14 @@ def make_case(name, model, inputs):
     segments = blocks(space, patch)
     visible = np.random.default_rng(0).integers(0, 2, (ROWS, segments.max() + 1), np.int8)
     visible[0] = 1
-    grid = [min(7, side) for side in space]
+    masks = RandomMasks((*space, 1), [min(7, side) for side in space], 0.5, 0)
     case = Case(
         inputs=inputs,
         targets=predicted[chosen],
         noise=np.stack([(sigma * noise).astype(np.float32) for sigma in spread]),
         patch=patch,
         fill=np.float32(inputs.mean()),
-        masks=np.stack([random_mask(space, grid, 0.5, np.random.default_rng([0, k])) for k in range(MASKS)]),
+        masks=np.stack([masks.mask(number)[..., 0] for number in range(MASKS)]),
         segments=segments,
         visible=visible,
         layer=np.array([layer.name for layer in model.layers if hasattr(layer, "kernel_size")][-1]),

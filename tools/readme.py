@@ -62,14 +62,16 @@ def badges(file: str, address: str) -> str:
 
 
 def notebooks() -> str:
-    """One row per notebook: its title and the first sentence under it."""
+    """One row per notebook: its title, and of its aim what "This chapter" does, or the first sentence."""
     rows, address = [], public_address()
     for path in found():
         first = nbformat.read(path, as_version=4).cells[0].source
         title, text = re.match(r"# (.*?)\n+(.*?)(?:\n\n|\Z)", first, re.S).groups()
-        sentence = re.match(r"(?:\*\*Aim\.?\*\*\s*)?(.*?[.?])(?:\s|$)", " ".join(text.split()))[1]
+        sentences = re.split(r"(?<=[.?])\s", " ".join(text.split()).removeprefix("**Aim.** "))
+        told = [one.removeprefix("This chapter ") for one in sentences if one.startswith("This chapter ")]
+        sentence = (told or sentences)[0]
         link = f"[{path.stem}](notebooks/{path.name}){badges(path.name, address)}"
-        rows.append((link, title.split(" · ")[-1], sentence))
+        rows.append((link, title.split(" · ")[-1], sentence[0].upper() + sentence[1:]))
     return table(("notebook", "chapter", "what it is about"), rows)
 
 

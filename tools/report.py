@@ -12,7 +12,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from tools.environment import ROOT, apt_command, apt_install, is_root, write
+from tools.environment import ROOT, write
+from tools.latex import ensure_latex
 from tools.notebooks import BUILD as EXECUTED
 from tools.notebooks import DATE, found
 
@@ -21,7 +22,6 @@ BUILD = ROOT / "build" / "report"
 TEMPLATE = ROOT / "build" / "template"
 KINDS = ("figures", "values", "tables")
 OVERFULL_LIMIT = 5.0  # points
-LATEX_SIZE = "186 MB to download, 484 MB on disk"
 
 VAL_MACRO = r"""\newcommand{\val}[1]{\ifcsname val:#1\endcsname\csname val:#1\endcsname
   \else\errmessage{no notebook saved the value #1}\fi}
@@ -66,34 +66,6 @@ def assemble() -> None:
         shutil.copyfile(SOURCE / name, BUILD / name)
     values = {Path(name).stem: path.read_text("utf-8") for (kind, name), path in files.items() if kind == "values"}
     write(BUILD / "values.tex", values_tex(values))
-
-
-def missing_latex() -> list[str]:
-    """Programs and packages the report needs and this machine lacks."""
-    programs = [name for name in ("latexmk", "pdflatex", "bibtex") if not shutil.which(name)]
-    if programs or not shutil.which("kpsewhich"):
-        return programs
-    text = "".join((SOURCE / name).read_text(encoding="utf-8") for name in ("report.tex", "template/template.tex"))
-    groups = re.findall(r"^\\usepackage(?:\[[^]]*\])?\{([^}]*)\}", text, re.MULTILINE)
-    styles = [f"{name.strip()}.sty" for group in groups for name in group.split(",")]
-    there = subprocess.run(["kpsewhich", *styles], capture_output=True, text=True).stdout.split()
-    return sorted(set(styles) - {Path(path).name for path in there})
-
-
-def ensure_latex(install: bool = False) -> None:
-    """Install LaTeX where asked for or as root; otherwise stop with the one command that does."""
-    missing = missing_latex()
-    if not missing:
-        return
-    packages = (ROOT / "apt.txt").read_text().split()
-    print(f"LaTeX is missing ({', '.join(missing)}): {LATEX_SIZE}", flush=True)
-    if (install or is_root()) and apt_install(packages) and not missing_latex():
-        return
-    raise SystemExit(
-        f"To install LaTeX ({LATEX_SIZE}): {apt_command(packages)}\n"
-        "Elsewhere than on Debian and Ubuntu: TeX Live, MacTeX or MiKTeX with latexmk.\n"
-        "Then make report again: the executed notebooks are kept in build/notebooks/."
-    )
 
 
 def complaints(log: str) -> list[str]:

@@ -143,11 +143,11 @@ def check_out(out, image):
 
 def write_figure(found, out):
     """Draw the picture beside its map and write the PNG at once, so that `out` is complete or untouched."""
-    from xai import plots
+    from xai import plots, style
 
     label = f"{found.names[found.target]}\np = {found.probabilities[found.target]:.2f}"
     maps, scaling = {found.title: found.attribution}, {"input_range": found.input_range, "signed": found.signed}
-    plots.use_style()
+    style.use_style()
     figure = plots.plot_attributions(found.inputs, maps, [label], width=5, **scaling)
     content, text = io.BytesIO(), f"{found.title} of a picture, explained as {found.names[found.target]}"
     figure.savefig(content, format="png", dpi=150, metadata={"Description": text, "Software": None})
@@ -213,11 +213,11 @@ def run(options):
 def one_line(error):
     """The message of an error on one line, with the command line's names for the arguments."""
     argument, colon, rest = " ".join(str(error).split()).partition(": ")
-    return f"{OPTIONS.get(argument, argument)}{colon}{rest}"
+    return f"{OPTIONS.get(argument, argument)}{colon}{rest}".replace("set model.input_range", "give the right --range")
 
 
 def main(argv=None):
-    """Run the command line; return 0, or 2 after one line on stderr for bad input."""
+    """Run the command line; return 0, or after one line on stderr 2 for bad input and 130 for Ctrl-C."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("default", checks.XAIWarning)
@@ -227,6 +227,9 @@ def main(argv=None):
         except (OSError, TypeError, ValueError) as error:
             print(f"error: {one_line(error)}", file=sys.stderr)
             return 2
+        except KeyboardInterrupt:
+            print("interrupted: nothing was written", file=sys.stderr)
+            return 130
     return 0
 
 

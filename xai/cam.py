@@ -9,7 +9,8 @@ import numpy as np
 from xai import checks
 from xai.core import BATCH_SIZE, Query, baselines, enlarged, resize, seen_through
 from xai.gradients import saliency
-from xai.views import space_mean, with_relu_rule
+from xai.tracing import space_mean
+from xai.views import with_relu_rule
 
 _POOLINGS = (keras.layers.GlobalAveragePooling1D, keras.layers.GlobalAveragePooling2D)
 _PASSED = (keras.layers.Dropout, keras.layers.Flatten, keras.layers.Reshape, keras.layers.Identity)
@@ -30,7 +31,7 @@ def cam(model, inputs, targets=None, *, upsample=True, batch_size=BATCH_SIZE):
     maps = query.maps(pooling, lambda A, _, c: np.einsum("n...k,kn->n...", A, weights[:, c]), inner="input")
     flat = maps.reshape(len(maps), -1)
     gap = np.abs(flat.mean(axis=1) + bias[query.targets] - query.scores())
-    exact = all(layer.compute_dtype == layer.variable_dtype for layer in query.recipe.base.layers)
+    exact = all("16" not in layer.compute_dtype for layer in query.recipe.base.layers)
     if (gap > (1e-4 if exact else 2e-2) * (np.abs(flat).mean(axis=1) + np.abs(bias[query.targets]))).any():
         raise ValueError("model: mean CAM + bias is not the score, so its head is not GAP + Dense. Cure: use grad_cam.")
     return _finished(maps, query, upsample)
@@ -40,7 +41,8 @@ def gap_head(query):
     """Return the pooling layer, the weights (K, classes) and the bias (classes,) of a GAP + Dense head."""
     calls = [call for call in query.anatomy.calls if not hasattr(call.layer, "layers")]
     pooling, head = _ends_in_gap([call.layer for call in calls])
-    if query.anatomy.kind == "unit" or pooling is None:
+    ranks = [len(call.input.shape) for call in calls if call.layer is pooling]
+    if query.anatomy.kind == "unit" or ranks != [query.inputs.ndim]:
         raise ValueError(
             f"model: CAM needs a head of global average pooling and one Dense (or 1x1 convolution) layer; this one "
             f"ends in {[call.layer.name for call in calls[-4:]]}. Cure: use grad_cam, which needs no special head."
@@ -173,10 +175,10 @@ def _score_cam_of(query, A, item, weights, hidden):
     low, high = flat.min(axis=0), flat.max(axis=0)
     varied = np.flatnonzero(high > low)
     scaled = (A[..., varied] - low[varied]) / (high[varied] - low[varied])
-    masks = enlarged(np.moveaxis(scaled, -1, 0), query.inputs.shape[1:-1])
+    masks, way = enlarged(np.moveaxis(scaled, -1, 0), query.inputs.shape[1:]), query.inputs[item] - hidden
 
     def point(item, number, out):
-        seen_through(masks(number), query.inputs[item], hidden, out)
+        seen_through(masks(number), way, hidden, out)
 
     w = np.zeros(A.shape[-1])
     for _, number, value in query.perturbed(range(len(varied)), point, [item], "Score-CAM"):

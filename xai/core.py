@@ -1,6 +1,6 @@
 """The checked question and its answers in batches: scores, gradients, maps of a layer.
 
-Methods are formulas over a `Query`; how a model is seen and differentiated stands in `xai.views`.
+Methods are formulas over a `Query`; how a model is seen and differentiated stands in `xai.tracing`.
 """
 
 import functools
@@ -15,7 +15,9 @@ from scipy.ndimage import gaussian_filter1d
 from tqdm.auto import tqdm
 
 from xai import checks
-from xai.views import aligned, anatomy, as_float, find_layer, input_dtype, program, recipe_of
+from xai.anatomy import anatomy, find_layer
+from xai.tracing import aligned, as_float, input_dtype, program
+from xai.views import recipe_of
 
 BATCH_SIZE = 32
 _CLASSES = tf.TensorSpec((None,), tf.int32)
@@ -42,10 +44,8 @@ class Query:
         self.score = checks.one_of("score", score, ("logit", "probability"))
         self.batch_size = checks.as_count("batch_size", batch_size)
         base = self.recipe.base
-        self.inputs = checks.as_inputs(inputs, self.recipe.shape, getattr(base, "input_range", None))
-        own = aligned(self.inputs.shape, input_dtype(base))
-        own[...] = self.inputs  # equal bits for any memory order
-        self.inputs = own
+        inputs = checks.as_inputs(inputs, self.recipe.shape, getattr(base, "input_range", None))
+        self.inputs = np.ascontiguousarray(inputs, input_dtype(base))  # equal bits for any memory order
         self.anatomy = anatomy(self.recipe)
         if self.anatomy.kind == "unit" and score == "probability":
             raise ValueError("score: an inner unit has no probability; use score='logit'.")
@@ -88,6 +88,7 @@ class Query:
             joined = joined or [np.empty((count, *value.shape[1:]), value.dtype) for value in values]
             for whole, value in zip(joined, values, strict=True):
                 whole[part] = value
+            del values, value  # before the next chunk takes its memory
         return joined if len(joined) > 1 else joined[0]
 
     def all_scores(self, score=None):
@@ -150,9 +151,8 @@ class Query:
     def block_ends(self):
         """The last layer at each resolution, from the input on: the ends of the network's blocks."""
         last, shape = {}, (None, *self.inputs.shape[1:])  # the sizes of these inputs, for a model of any size
-        for call in anatomy(replace(self.recipe, shape=shape)).calls:
-            if call.spatial and not hasattr(call.layer, "layers"):
-                last[call.shape[1:-1]] = call.layer
+        for call in anatomy(replace(self.recipe, shape=shape)).places:
+            last[call.shape[1:-1]] = call.layer
         return list(last.values())
 
     def maps(self, layer, combine, inner="output"):
@@ -165,7 +165,7 @@ class Query:
 
         def chunk(inputs, targets):
             activation, gradient = run(inputs, targets)
-            return combine(activation.numpy(), gradient.numpy(), targets)
+            return combine(np.asarray(activation), np.asarray(gradient), targets)
 
         return self.batched(chunk, self.inputs, self.targets, passes=BOTH)
 
@@ -212,16 +212,13 @@ class Query:
         return self.batched(chunk, activations, passes=())
 
 
-def seen_through(mask, shown, hidden, out):
-    """Write x * m + f * (1 - m) into `out`: the input x seen through the mask (...), f where the mask is 0."""
-    np.subtract(shown, hidden, out=out)
-    out *= over_channels(mask, out.shape[-1])
+def seen_through(mask, way, hidden, out):
+    """Write f + m * (x - f) into `out`: the input x seen through the mask m, f where it is 0; `way` is x - f.
+
+    All in the shape of the input: whole arrays multiply faster than masks with a last axis of one.
+    """
+    np.multiply(way, mask, out=out)
     out += hidden
-
-
-def over_channels(values, channels):
-    """`values` (...) once for each channel, (..., channels): whole arrays multiply faster than a last axis of one."""
-    return np.stack([values] * channels, axis=-1)
 
 
 def _finite(values):
@@ -266,6 +263,14 @@ def baselines(choice, inputs, name="baseline", middle=None):
     return np.broadcast_to(array.astype(inputs.dtype), inputs.shape)
 
 
+def fills(choice, query):
+    """The values that hide: in the shape of the inputs."""
+    axes = tuple(range(1, query.inputs.ndim))
+    middle = (query.inputs.min(axis=axes, keepdims=True) + query.inputs.max(axis=axes, keepdims=True)) / 2
+    known = getattr(query.recipe.base, "input_range", None)
+    return baselines(choice, query.inputs, "fill", middle if known is None else sum(known) / 2)
+
+
 def _blurred(inputs, axes):
     """Each of the `axes` blurred with a sigma of a tenth of its side, the values mirrored at the borders.
 
@@ -292,17 +297,26 @@ def interpolation(side, parts, places=None):
 
 def resize(maps, shape):
     """Linear interpolation of maps (N, h, w) or (N, t) to the spatial `shape`, pixel centres at half-integers."""
-    maps = np.asarray(maps, np.float32)
-    *rows, columns = (interpolation(side, parts) for side, parts in zip(shape, maps.shape[1:], strict=True))
-    maps = tf.matmul(maps, columns, transpose_b=True)
-    return (tf.matmul(rows[0], maps) if rows else maps).numpy()
+    sides = zip(shape, np.shape(maps)[1:], strict=True)
+    return _resized(np.asarray(maps, np.float32), *itertools.starmap(interpolation, sides))
+
+
+def _resized(maps, *weights):
+    *rows, columns = weights
+    return (rows[0] @ maps if rows else maps) @ columns.T
 
 
 def enlarged(maps, shape):
-    """number -> that one of the maps (K, ...) at the spatial `shape`; a chunk of them is resized and kept at a time."""
+    """number -> that one of the maps (K, ...) in the `shape` of an input, the same in all of its channels.
+
+    A chunk of them is resized and kept at a time.
+    """
+    *rows, columns = map(interpolation, shape, maps.shape[1:])
+    columns = np.repeat(columns, shape[-1], axis=0)
 
     @functools.lru_cache(maxsize=1)
     def chunk(start):
-        return resize(maps[start : start + BATCH_SIZE], shape)
+        part = maps[start : start + BATCH_SIZE].astype(np.float32, copy=False)
+        return _resized(part, *rows, columns).reshape(-1, *shape)
 
     return lambda number: chunk(number - number % BATCH_SIZE)[number % BATCH_SIZE]

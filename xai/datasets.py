@@ -5,28 +5,24 @@ counts from the root of the repository). A zip dropped in there works as it is. 
 with images as float32 in [0, 1]. A data set that is absent raises ``FileNotFoundError`` and is never replaced.
 """
 
-import hashlib
 import io
 import os
 import re
-import tempfile
-import zipfile
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import skimage
-from PIL import Image
+
+from xai.files import Source, cached
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / "data" / "cache"
 
 EXPRESSIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 TISSUES = ("tumor", "stroma", "complex", "lympho", "debris", "mucosa", "adipose", "empty")
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp")
-IMAGE_FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")  # PIL knows more, and runs another program to read some
-IMAGE_BYTES, TABLE_BYTES = 10_000_000, 500_000_000  # what one file of a zip may unpack to; FER2013's table: 301 MB
+TABLE_BYTES = 500_000_000  # what the table of FER2013 may unpack to; it has 301 MB
 
 
 class Dataset(NamedTuple):
@@ -131,14 +127,14 @@ def load_fer2013(part="test"):
     source = _find(
         FER_PLACES, "fer2013", "get fer2013.csv or its zip from Kaggle (data set 'fer2013') and put it there unchanged"
     )
-    with _Source(source) as files:
+    with Source(source) as files:
         tables = [name for name in files.names if PurePosixPath(name).name in ("fer2013.csv", "icml_face_data.csv")]
         if tables:
             labels, usages, names, decode = _fer_table(files, tables[0])
         else:
             labels, usages, names, decode = _fer_images(files)
         chosen = [k for k, usage in enumerate(usages) if part == "all" or usage == wanted]
-        images = _cached("fer2013", files, names, decode)[chosen]
+        images = cached(CACHE, "fer2013", files, names, decode)[chosen]
     return _dataset(
         images[..., None] / np.float32(255),
         np.asarray(labels)[chosen],
@@ -235,7 +231,7 @@ def load_hmt(part="test"):
     """
     _check_part(part, ("train", "test"))
     source = _find(HMT_PLACES, "hmt", "'make data' fetches it (258 MB)")
-    with _Source(source) as files:
+    with Source(source) as files:
         members = [name for name in files.images if PurePosixPath(name).parent.name in HMT_FOLDERS]
         if not members:
             raise ValueError(f"hmt: {source} holds no images in folders {HMT_FOLDERS[0]} ... {HMT_FOLDERS[-1]}")
@@ -244,7 +240,7 @@ def load_hmt(part="test"):
         names = [PurePosixPath(name).stem for name in members]
         in_test = [is_hmt_test_tile(name, label[member]) for name, member in zip(names, members, strict=True)]
         chosen = [k for k, test in enumerate(in_test) if part == "all" or test == (part == "test")]
-        images = _cached("hmt", files, names, lambda: files.decode(members, "RGB", (150, 150)))[chosen]
+        images = cached(CACHE, "hmt", files, names, lambda: files.decode(members, "RGB", (150, 150)))[chosen]
     return _dataset(
         images / np.float32(255),
         [label[members[k]] for k in chosen],
@@ -289,7 +285,7 @@ def fetch_hmt():
         ) from error
 
 
-# -------------------------------------------------------------------------------------------- files, zips and cache
+# ----------------------------------------------------------------------------------------------------- what all use
 
 
 def _dataset(images, labels, class_names, names, source, licence):
@@ -310,99 +306,3 @@ def _find(places, name, cure):
         if (folder / place).exists():
             return folder / place
     raise FileNotFoundError(f"{name} is not in {folder} (the folder that XAI_DATA names): {cure}")
-
-
-class _Source:
-    """The files of a zip or of a folder, or one plain file, read in place."""
-
-    def __init__(self, path):
-        self.path = path
-        self.zip = None
-        if path.suffix == ".zip":
-            try:
-                self.zip = zipfile.ZipFile(path)
-            except zipfile.BadZipFile as error:
-                raise ValueError(f"{path} is not a complete zip ({error}); fetch it again") from error
-            members = [item.filename for item in self.zip.infolist() if not item.is_dir()]
-            unsafe = [name for name in members if _leaves_its_folder(name)]
-            if unsafe:
-                raise ValueError(f"{path} holds {unsafe[0]!r}, a path out of its folder; such a zip is not read")
-        elif path.is_dir():
-            members = [file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()]
-        else:
-            members = [path.name]
-        self.names = sorted(members)
-        self.images = [name for name in self.names if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES]
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.zip:
-            self.zip.close()
-
-    def _file(self, name):
-        return self.path / name if self.path.is_dir() else self.path
-
-    def read(self, name, limit):
-        """One file; from a zip never more than ``limit`` bytes, whatever size the zip declares."""
-        if not self.zip:
-            return self._file(name).read_bytes()
-        member = self.zip.getinfo(name)
-        if member.file_size > limit:
-            raise ValueError(f"it would unpack to {member.file_size:,} bytes; allowed are {limit:,}")
-        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others unpack without a bound
-            raise ValueError(f"it is compressed by method {member.compress_type}; allowed are 0 (stored), 8 (deflated)")
-        with self.zip.open(member) as stream:
-            return stream.read(member.file_size)
-
-    def decode(self, names, mode, shape):
-        """The images as one uint8 array; ``mode`` is PIL's, "L" or "RGB"."""
-        images = np.empty((len(names), *shape, *([3] if mode == "RGB" else [])), dtype=np.uint8)
-        for place, name in enumerate(names):
-            try:
-                with Image.open(io.BytesIO(self.read(name, IMAGE_BYTES)), formats=IMAGE_FORMATS) as image:
-                    found = image.size[::-1]
-                    if found == shape:  # nothing larger is decoded
-                        images[place] = image.convert(mode)
-            except Exception as error:  # a damaged zip or image fails in many ways
-                raise ValueError(f"{self.path}: {name} is not a readable image ({error}); fetch it again") from error
-            if found != shape:
-                raise ValueError(f"{self.path}: {name} is {found} pixels; needed are {shape}; fetch it again")
-        return images
-
-    def fingerprint(self):
-        """Changes when a file is added, removed, renamed or rewritten (by size and time of change)."""
-        files = [self.path] if not self.path.is_dir() else [self._file(name) for name in self.names]
-        facts = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-        return hashlib.sha256(repr((facts, self.names)).encode()).hexdigest()[:16]
-
-
-def _leaves_its_folder(name):
-    parts = name.replace("\\", "/").split("/")
-    return ".." in parts or parts[0] == "" or ":" in parts[0]
-
-
-def _cached(name, files, names, decode):
-    """The decoded images, read from ``data/cache`` when they were decoded from the same source before."""
-    path = CACHE / f"{name}-{files.fingerprint()}.npy"
-    if path.is_file():
-        try:
-            images = np.load(path, mmap_mode="r", allow_pickle=False)
-            if images.shape[:1] == (len(names),):
-                return images
-        except (OSError, ValueError, EOFError):
-            pass  # a damaged cache is written anew
-    images = decode()
-    try:
-        CACHE.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=CACHE, prefix=".saving-") as folder:
-            partial = Path(folder) / path.name
-            np.save(partial, images)
-            os.replace(partial, path)
-        for other in CACHE.glob(f"{name}-*.npy"):
-            if other != path:
-                other.unlink(missing_ok=True)
-    except OSError:
-        pass  # no room or no right to write: decode again next time
-    return images

@@ -20,7 +20,7 @@ def saliency(model, inputs, targets=None, *, score="logit", batch_size=BATCH_SIZ
     Source: Simonyan, Vedaldi, Zisserman 2014, eq. (4).
     """
     query = Query(model, inputs, targets, score=score, batch_size=batch_size)
-    return query.gradient().astype(np.float32)
+    return np.require(query.gradient(), np.float32, "W")  # copied only where it is not ours alone
 
 
 def gradient_x_input(model, inputs, targets=None, *, score="logit", batch_size=BATCH_SIZE):

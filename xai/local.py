@@ -14,8 +14,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from xai.anatomy import anatomy
 from xai.core import progress
-from xai.views import Call, aligned, anatomy, kept, program, shared
+from xai.tracing import Call, aligned, kept, program, shared
 
 WORTH = 1 / 3  # windows are used where they hold at most this share of the values of whole passes
 TOLERANCE = 1e-4  # of the largest value of the last map
@@ -216,6 +217,7 @@ class _Passes:
         """The call that takes the mean of the last map over space, where all that follows reads only that."""
         last = self.steps[-1].calls[-1].output
         means = [call for call in self.seen.calls if call.input is last and _is(call.layer, *GLOBAL_MEANS)]
+        means = [call for call in means if call.layer.data_format == "channels_last"]
         return means[0] if means and not _bypassed(means[0].output, self.seen) else None
 
     @functools.cached_property
@@ -266,7 +268,7 @@ class _Passes:
         box = first.cut(self.starts[1], self.sizes[1])
         parts = covered(plain[0], first.pads[:, 0], numbers, self.windows, fill, *box)
         places = self.starts[:, numbers].astype(np.int32), self.sizes.astype(np.int32)
-        return self.chain(self.query.inputs[:0], *places, parts, *plain[1:])
+        return self.chain(self.query.inputs[:1], *places, parts, *plain[1:])
 
     def exact(self):
         """Whether windows that cover nothing change nothing, asked once per model: a layer may do more than it says."""
@@ -280,7 +282,7 @@ class _Passes:
     def scores(self, item, plain, fills, numbers):
         """S_c of the item with each of the patches `numbers` covered."""
         maps, classes = self.run(plain, fills[item], numbers)[-1], np.full(len(numbers), self.query.targets[item])
-        return self.head(self.query.inputs[:0], maps, classes.astype(np.int32))
+        return self.head(self.query.inputs[:1], maps, classes.astype(np.int32))
 
     def pairs(self, fills, label):
         """Yield (item, number of the window, score); chunks of one size, for which the libraries prepare once."""

@@ -1,4 +1,4 @@
-"""The perturbation family: occlusion, RISE, SISE, LIME. One float32 map per input at its own resolution.
+"""The perturbation family: occlusion, RISE, SISE. One float32 map per input at its own resolution.
 
 Each changes the input and watches the score; none needs a gradient, except SISE to choose its maps. Shared arguments
 (model, inputs, targets, score, seed, batch_size) are explained in `xai_utils`.
@@ -6,12 +6,13 @@ Each changes the input and watches the score; none needs a gradient, except SISE
 
 import functools
 import itertools
+from collections import defaultdict
 
 import numpy as np
 import skimage
 
 from xai import checks, local
-from xai.core import BATCH_SIZE, Query, baselines, enlarged, interpolation, over_channels, seen_through
+from xai.core import BATCH_SIZE, Query, enlarged, fills, interpolation, seen_through
 
 # --- occlusion --------------------------------------------------------------------------------------------------
 
@@ -45,7 +46,7 @@ def occlusion(
     space = query.inputs.shape[1:-1]
     patch = _per_axis("patch", patch, [max(1, round(side / 7)) for side in space], space)
     stride = _per_axis("stride", stride, [max(1, round(side / 4)) for side in patch], patch)
-    covered = _fills(fill, query)
+    covered = fills(fill, query)
     windows = list(itertools.product(*map(_windows, space, patch, stride)))
 
     def cover(item, window, out):
@@ -80,14 +81,6 @@ def _windows(side, patch, stride):
     return [slice(start, start + patch) for start in starts]
 
 
-def _fills(fill, query):
-    """The values that hide: in the shape of the inputs."""
-    axes = tuple(range(1, query.inputs.ndim))
-    middle = (query.inputs.min(axis=axes, keepdims=True) + query.inputs.max(axis=axes, keepdims=True)) / 2
-    known = getattr(query.recipe.base, "input_range", None)
-    return baselines(fill, query.inputs, "fill", middle if known is None else sum(known) / 2)
-
-
 # --- RISE -------------------------------------------------------------------------------------------------------
 
 
@@ -120,38 +113,64 @@ def rise(
     query = Query(model, inputs, targets, score=score, batch_size=batch_size)
     space = query.inputs.shape[1:-1]
     grid = _per_axis("grid", grid, [min(7, side) for side in space], space)
-    hidden = _fills(fill, query)
-
-    @functools.lru_cache(maxsize=query.batch_size)
-    def mask(number):
-        return random_mask(space, grid, p, np.random.default_rng([seed, number]))
+    hidden, random = fills(fill, query), RandomMasks(query.inputs.shape[1:], grid, p, seed)
+    strip, way = functools.lru_cache(query.batch_size)(random.strip), query.inputs - hidden
+    mask = functools.lru_cache(1)(lambda number: random.enlarged(*strip(number)))
 
     def point(item, number, out):
-        seen_through(mask(number), query.inputs[item], hidden[item], out)
+        seen_through(mask(number), way[item], hidden[item], out)
 
-    change, sums, mean = np.zeros(query.inputs.shape[:-1]), np.zeros(len(query.inputs)), np.zeros(space)
+    # Enlarging is linear: strips that begin at one place are weighted and added up first, and their sum is enlarged.
+    sums, total = defaultdict(lambda: np.zeros((len(way) + 1, *space[:-1], grid[-1]))), np.zeros(len(way))
     whole = query.scores().astype(np.float64)
     for item, number, value in query.perturbed(range(masks), point, label="RISE"):
-        change[item] += (value - whole[item]) * mask(number)
-        sums[item] += value - whole[item]
+        cells, start = strip(number)
+        sums[start][item] += (value - whole[item]) * cells
+        total[item] += value - whole[item]
         if item == 0:
-            mean += mask(number)
-    mean /= masks
+            sums[start][-1] += cells
+    *change, mean = sum(random.enlarged(cells, start)[..., 0] for start, cells in sums.items())
     # The score of the whole input is taken off everywhere: it does not change the sum, and keeps it exact.
-    return ((change - sums.reshape(-1, *[1] * len(space)) * mean) / (masks * p)).astype(np.float32)
+    return ((change - np.multiply.outer(total, mean / masks)) / (masks * p)).astype(np.float32)
 
 
-def random_mask(space, grid, p, generator):
-    """One mask in [0, 1] of shape `space`: a random grid of 0 and 1, enlarged linearly, cut out at a random place.
+class RandomMasks:
+    """Masks in [0, 1] in the shape of an input: random grids of 0 and 1, enlarged linearly, cut out at random places.
 
     Cells of one position are not enlarged: each is a position of its own.
     """
-    mask = (generator.random(grid) < p).astype(np.float32)
-    for side, cells in zip(space, grid, strict=True):  # one axis after the other: the first goes last
+
+    def __init__(self, shape, grid, p, seed):
+        self.space, self.grid, self.p, self.seed = shape[:-1], grid, p, seed
+        self.canvases = [self._canvas(*sides) for sides in zip(self.space, grid, strict=True)]
+        self.wide = np.stack([self.canvases[-1]] * shape[-1], axis=1)
+
+    def mask(self, number):
+        """The mask of this number, the same in all channels."""
+        return self.enlarged(*self.strip(number))
+
+    def strip(self, number):
+        """The mask while its last axis is still one of cells, and the place where it is to be cut out there."""
+        generator = np.random.default_rng([self.seed, number])
+        strip = (generator.random(self.grid) < self.p).astype(np.float32)
+        free = (len(canvas) - side + 1 for canvas, side in zip(self.canvases, self.space, strict=True))
+        *starts, last = (int(generator.integers(places)) for places in free)
+        for axis, start in enumerate(starts):
+            part = self.canvases[axis][start : start + self.space[axis]]
+            strip = (strip.swapaxes(axis, -1) @ part.T).swapaxes(axis, -1)
+        return strip, last
+
+    def enlarged(self, strips, start):
+        """Strips (..., cells), or sums of them, cut out from `start` on: (..., positions, channels)."""
+        part = self.wide[start : start + self.space[-1]]
+        return (strips @ part.reshape(-1, part.shape[-1]).T).reshape(*strips.shape[:-1], *part.shape[:-1])
+
+    @staticmethod
+    def _canvas(side, cells):
+        """Weights (positions, cells) that enlarge an axis so far that `side` positions may begin all over a cell."""
         cell = -(-side // cells)
-        places = (np.arange(side) + generator.integers(cell) + 0.5) * cells / ((cells + (cell > 1)) * cell) - 0.5
-        mask = mask.T @ interpolation(side, cells, places).T
-    return mask
+        places = (np.arange(side + cell - 1) + 0.5) * cells / ((cells + (cell > 1)) * cell) - 0.5
+        return interpolation(side, cells, places)
 
 
 # --- SISE -------------------------------------------------------------------------------------------------------
@@ -176,7 +195,7 @@ def sise(model, inputs, targets=None, *, layers=None, threshold=0.0, fill="zero"
     layers = query.block_ends() if layers is None else [query.layer(layer) for layer in named]
     if not layers:
         raise ValueError("layers: no layer of this model keeps space, or none is named, so there is no map to make.")
-    hidden = _fills(fill, query)
+    hidden = fills(fill, query)
     maps = np.zeros(query.inputs.shape[:-1], np.float32)
     for item in range(len(query.inputs)):
         blocks = [_block_map(query, layer, item, threshold, hidden) for layer in layers]
@@ -194,15 +213,16 @@ def _block_map(query, layer, item, threshold, hidden):
     slopes = gradient.reshape(-1, gradient.shape[-1]).mean(axis=0)
     varied = np.ptp(A.reshape(-1, A.shape[-1]), axis=0) > 0
     chosen = np.flatnonzero(varied & (slopes > threshold * slopes.max()))  # none where all slopes are negative
-    coarse = enlarged(np.moveaxis(A[..., chosen], -1, 0), query.inputs.shape[1:-1])
+    coarse = enlarged(np.moveaxis(A[..., chosen], -1, 0), query.inputs.shape[1:])
     masks = functools.lru_cache(query.batch_size)(lambda number: _unit_range(coarse(number)))
+    way = query.inputs[item] - hidden[item]
 
     def point(item, number, out):
-        seen_through(masks(number), query.inputs[item], hidden[item], out)
+        seen_through(masks(number), way, hidden[item], out)
 
     total = np.zeros(query.inputs.shape[1:-1])
     for _, number, value in query.perturbed(range(len(chosen)), point, [item], "SISE"):
-        total += value * masks(number)
+        total += value * masks(number)[..., 0]
     return total
 
 
@@ -213,139 +233,3 @@ def _unit_range(values):
 def _fused(F, V):
     """(F + V) where V is above its Otsu threshold, scaled to [0, 1]."""
     return _unit_range((F + V) * (V > skimage.filters.threshold_otsu(V)))
-
-
-# --- LIME -------------------------------------------------------------------------------------------------------
-
-
-def lime(
-    model,
-    inputs,
-    targets=None,
-    *,
-    segments=None,
-    samples=1000,
-    fill="mean",
-    kernel_width=0.25,
-    alpha=1.0,
-    seed=0,
-    score="probability",
-    batch_size=BATCH_SIZE,
-):
-    """The coefficients of a linear model of the score in "is this segment visible", fitted near the input.
-
-    Minimise sum_i pi_i (S_c(x_i) - b - beta.z_i)^2 + alpha |beta|^2 over n = `samples` draws z_i in {0, 1}^d (the first
-    all 1); x_i shows the segments with z = 1 and `fill` elsewhere; pi = sqrt(exp(-D^2 / kernel_width^2)), D the cosine
-    distance of z_i from all ones. M(p) = beta of the segment of p. `segments`: labels (N, H, W) or (N, T) (or of one
-    input, for all), or their number; see `superpixels`. `fill`: "mean", "middle", "zero", "blur", "segment" (each
-    segment's own mean), a number or an array. Raises `ValueError` for one segment, samples < 2, a width not above 0, a
-    negative alpha; fewer than 5 segments draw an `XAIWarning`. Source: Ribeiro, Singh, Guestrin 2016, sec. 3.4.
-    """
-    from sklearn.linear_model import Ridge  # slow to import
-
-    samples = checks.as_count("samples", samples, 2)
-    kernel_width = checks.as_number("kernel_width", kernel_width, 0, open_ends=True)
-    alpha, seed = checks.as_number("alpha", alpha, 0), checks.as_count("seed", seed, 0)
-    query = Query(model, inputs, targets, score=score, batch_size=batch_size)
-    labels = _labels(segments, query.inputs)
-    by_segment = isinstance(fill, str) and fill == "segment"
-    hidden = _segment_means(query.inputs, labels) if by_segment else _fills(fill, query)
-    maps = np.empty(query.inputs.shape[:-1], np.float32)
-    for item, own in enumerate(labels):
-        visible = np.random.default_rng(seed).integers(0, 2, (samples, own.max() + 1), np.int8)
-        visible[0] = 1
-        places, on = over_channels(own, query.inputs.shape[-1]), visible.astype(bool)
-
-        def show(item, sample, out, places=places, on=on):
-            out[...] = hidden[item]
-            np.copyto(out, query.inputs[item], where=on[sample].take(places))
-
-        values = [value for _, _, value in query.perturbed(range(samples), show, [item], "LIME")]
-        fit = Ridge(alpha).fit(visible, values, sample_weight=proximity(visible, kernel_width))
-        maps[item] = fit.coef_[own]
-    return maps
-
-
-def proximity(visible, kernel_width):
-    """pi = sqrt(exp(-D^2 / width^2)), D = 1 - sqrt(share of visible segments), the cosine distance from all ones."""
-    distance = 1 - np.sqrt(np.mean(visible, axis=1))
-    return np.sqrt(np.exp(-((distance / kernel_width) ** 2)))
-
-
-def superpixels(inputs, count=None):
-    """Return segment labels 0, 1, ... for each input: SLIC superpixels of images, equal stretches of signals.
-
-    `count`: how many are wanted, by default 100 for images and a fifth of the samples, 5 to 10, for signals; SLIC
-    comes close to it. Where colours are so rough that fewer than 60 % come out, the pieces are made more compact. The
-    range of an image's values does not matter: SLIC scales it to [0, 1]. Returns ints (N, H, W) or (N, T). Raises
-    `ValueError` for count < 2. Source: Achanta et al. 2012.
-    """
-    inputs = checks.as_numbers("inputs", inputs)
-    if inputs.ndim not in (3, 4) or inputs.size == 0 or not np.isfinite(inputs).all():
-        raise ValueError(f"inputs: got shape {inputs.shape}; pass finite inputs (N, H, W, C) or (N, T, C).")
-    length = inputs.shape[1]
-    if inputs.ndim == 3:
-        count = checks.as_count("count", min(10, max(5, length // 5), length) if count is None else count, 2, length)
-        return np.broadcast_to(np.arange(length) * count // length, inputs.shape[:2]).copy()
-    count = checks.as_count("count", 100 if count is None else count, 2)
-    return np.stack([_slic(image.astype(float), count) for image in inputs])
-
-
-def _slic(image, count):
-    compactness = 10 if image.shape[-1] == 3 else 0.1  # CIELAB, in which colours are compared, runs to 100
-    for factor in (1, 3, 10, 30, 100):
-        labels = skimage.segmentation.slic(image, count, compactness * factor, start_label=0, channel_axis=-1)
-        if labels.max() + 1 >= 0.6 * count:
-            break
-    return labels
-
-
-def _labels(segments, inputs):
-    if segments is None or checks.as_array("segments", segments).ndim == 0:
-        labels = superpixels(inputs, None if segments is None else checks.as_count("segments", segments, 2))
-    else:
-        labels = np.asarray(segments)
-        if labels.dtype.kind not in "iu" or labels.shape not in (inputs.shape[:-1], inputs.shape[1:-1]):
-            raise ValueError(
-                f"segments: got {labels.dtype} of shape {labels.shape}; pass integer labels {inputs.shape[:-1]} "
-                f"or {inputs.shape[1:-1]}, or their number."
-            )
-        labels = np.broadcast_to(labels, inputs.shape[:-1])
-    labels = np.stack([np.unique(own, return_inverse=True)[1].reshape(own.shape) for own in labels])
-    fewest = min(own.max() + 1 for own in labels)
-    if fewest < 2:
-        raise ValueError("segments: an input has only one segment, so nothing can be hidden. Cure: more segments.")
-    if fewest < 5:
-        checks.warn(f"segments: an input has only {fewest}; the map will be coarse. Cure: segments=100, or your own.")
-    return labels
-
-
-def _segment_means(inputs, labels):
-    means = np.empty_like(inputs)
-    for image, own, mean in zip(inputs, labels, means, strict=True):
-        for label in range(own.max() + 1):
-            mean[own == label] = image[own == label].mean(axis=0)
-    return means
-
-
-def pros_and_cons(attribution, segments, count=5):
-    """Return the boolean masks of the `count` segments that speak most for the class, and most against it.
-
-    `attribution` and `segments` of one input, in one shape; only segments above 0 are pros, only below 0 cons. Raises
-    `ValueError` for shapes that differ.
-    """
-    count = checks.as_count("count", count)
-    attribution, segments = checks.as_numbers("attribution", attribution), checks.as_array("segments", segments)
-    if not np.isfinite(attribution).all():
-        raise ValueError("attribution: has NaN or infinite values; look at the map first.")
-    if segments.dtype.kind not in "iu" or not segments.ndim:
-        raise TypeError(f"segments: got {segments.dtype} of shape {segments.shape}; pass integer labels.")
-    if attribution.shape != segments.shape:
-        raise ValueError(f"segments: got shape {segments.shape}; the attribution has {attribution.shape}.")
-    labels = np.unique(segments)
-    values = np.array([attribution[segments == label].mean() for label in labels])
-    order = np.argsort(-values, kind="stable")
-    pros = [label for label, value in zip(labels[order[:count]], values[order[:count]], strict=True) if value > 0]
-    last = order[::-1][:count]
-    cons = [label for label, value in zip(labels[last], values[last], strict=True) if value < 0]
-    return np.isin(segments, pros), np.isin(segments, cons)

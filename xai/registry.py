@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xai import cam, checks, gradients, perturbation
+from xai import cam, checks, gradients, perturbation, surrogate
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ _ROWS = (
         "fused blocks of sum_k p_c(x * m_k) m_k", "sattarzadeh2021",
     ),
     Method(
-        perturbation.lime, "LIME", "perturbation", "map", True, "positive", False, "",
+        surrogate.lime, "LIME", "perturbation", "map", True, "positive", False, "",
         "weighted ridge of p_c on visible segments", "ribeiro2016",
     ),
 )  # fmt: skip
