@@ -141,6 +141,17 @@ def test_maps_are_enlarged_by_the_chunk_as_one_by_one():
         np.testing.assert_array_equal(found(number), np.stack([wanted, wanted], axis=-1))
 
 
+@pytest.mark.parametrize("left, right", [((70, 30), (30, 90)), ((5, 70, 30), (30, 90)), ((70, 30), (5, 30, 90))])
+def test_products_in_pieces_are_whole_products(left, right, monkeypatch):
+    """Pieces of seven rows, the last one shorter."""
+    monkeypatch.setattr(core, "PIECE", 7 * 30 * 90)
+    left, right = np.random.default_rng(0).random(left), np.random.default_rng(1).random(right, np.float32)
+    found = core.product(left, right)
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, left @ right, rtol=1e-12)
+    assert core.product(left.astype(np.float32), right).dtype == np.float32
+
+
 # --- memory -----------------------------------------------------------------------------------------------------
 
 BOUND = 24  # MiB that the peak may rise: about half of what the smallest of these cases takes when one kind is kept

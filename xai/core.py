@@ -20,6 +20,7 @@ from xai.tracing import aligned, as_float, input_dtype, program
 from xai.views import recipe_of
 
 BATCH_SIZE = 32
+PIECE = 2**17  # multiplications; OpenBLAS takes further threads from 2**18 on
 _CLASSES = tf.TensorSpec((None,), tf.int32)
 PASSES = {"forwards": 0, "backwards": 0}  # examples that went through whole networks in this process so far
 QUIET = ContextVar("quiet", default=False)  # whether a bar is already shown around this work
@@ -303,7 +304,21 @@ def resize(maps, shape):
 
 def _resized(maps, *weights):
     *rows, columns = weights
-    return (rows[0] @ maps if rows else maps) @ columns.T
+    return product(product(rows[0], maps) if rows else maps, columns.T)
+
+
+def product(left, right):
+    """left @ right for stacks of matrices, in pieces for which the library of linear algebra takes one thread.
+
+    Its other threads would go on turning for a while after the product, in the way of TensorFlow's.
+    """
+    stack = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
+    whole = np.empty((*stack, left.shape[-2], right.shape[-1]), np.result_type(left, right))
+    step = max(1, PIECE // (left.shape[-1] * right.shape[-1]))
+    for start in range(0, left.shape[-2], step):
+        rows = np.s_[..., start : start + step, :]
+        np.matmul(left[rows], right, out=whole[rows])
+    return whole
 
 
 def enlarged(maps, shape):

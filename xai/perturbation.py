@@ -12,7 +12,7 @@ import numpy as np
 import skimage
 
 from xai import checks, local
-from xai.core import BATCH_SIZE, Query, enlarged, fills, interpolation, seen_through
+from xai.core import BATCH_SIZE, Query, enlarged, fills, interpolation, product, seen_through
 
 # --- occlusion --------------------------------------------------------------------------------------------------
 
@@ -163,7 +163,8 @@ class RandomMasks:
     def enlarged(self, strips, start):
         """Strips (..., cells), or sums of them, cut out from `start` on: (..., positions, channels)."""
         part = self.wide[start : start + self.space[-1]]
-        return (strips @ part.reshape(-1, part.shape[-1]).T).reshape(*strips.shape[:-1], *part.shape[:-1])
+        found = product(np.atleast_2d(strips), part.reshape(-1, part.shape[-1]).T)
+        return found.reshape(*strips.shape[:-1], *part.shape[:-1])
 
     @staticmethod
     def _canvas(side, cells):
