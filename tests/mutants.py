@@ -268,7 +268,6 @@ GROUPS = {
         (CORE, "(np.arange(side) + 0.5) * parts / side - 0.5", "np.linspace(0, parts - 1, side)"),
         (CORE, "np.clip(places, 0, parts - 1)", "places"),
         (CORE, "product(rows[0], maps)", "product(rows[0][::-1], maps)"),
-        (CORE, "rows = np.s_[..., start : start + step, :]", "rows = np.s_[..., start : start + step - 1, :]"),
         (ANATOMY, "return places[-1]", "return places[-2]"),
         (ANATOMY, "return places[-1]", "return places[0]"),
         (TRACING, "any(n != 1 for n in self.shape[1:-1])", "True"),
@@ -626,6 +625,7 @@ GROUPS = {
     ),
     "speed": group(
         "test_speed.py", "passes or graphs or aligned or other_arrays or buffer or enlarged",
+        (CORE, "rows = np.s_[..., start : start + step, :]", "rows = np.s_[..., start : start + step - 1, :]"),
         (TRACING, "return kept(recipe, (name, layer and id(layer)), make)", "return make()"),
         (CORE, "                point(item, sample, out)", "                point(item, sample, points[0])"),
         (TRACING, "or not array.flags.carray", ""),
