@@ -624,7 +624,7 @@ GROUPS = {
         (FAITH, "copy.set_weights(model.get_weights())", "copy = model"),
     ),
     "speed": group(
-        "test_speed.py", "passes or graphs or aligned or other_arrays or buffer or enlarged",
+        "test_speed.py", "passes or graphs or aligned or other_arrays or buffer or enlarged or products",
         (CORE, "rows = np.s_[..., start : start + step, :]", "rows = np.s_[..., start : start + step - 1, :]"),
         (TRACING, "return kept(recipe, (name, layer and id(layer)), make)", "return make()"),
         (CORE, "                point(item, sample, out)", "                point(item, sample, points[0])"),
