@@ -75,7 +75,8 @@ HIRES = "raw = (gradient * A).sum(axis=-1)\n        return np.maximum(raw, 0) if
 GUIDED_PRODUCT = "score=score, batch_size=batch_size) * coarse[..., None]"
 RISE_MAP = "((change - np.multiply.outer(total, mean / masks)) / (masks * p))"
 COPIED = "return np.array(weights.numpy(), np.float32)"
-SEEN = "seen_through(masks(number), way, hidden, out)"
+SEEN = "see(item, masks(number), out)"
+BEHIND = "np.multiply(way[item], mask, out=out)\n        if ground"
 PLACES = "places = (np.arange(side + cell - 1) + 0.5) * cells / ((cells + (cell > 1)) * cell) - 0.5"
 DRAWS = "np.random.default_rng(seed).integers(0, 2, (samples, own.max() + 1), np.int8)"
 FUSED = "_unit_range((F + V) * (V > skimage.filters.threshold_otsu(V)))"
@@ -310,14 +311,13 @@ GROUPS = {
         (CAM, "low, high = flat.min(axis=0), flat.max(axis=0)", "low, high = 0 * flat.min(axis=0), flat.max(axis=0)"),
         (CAM, "low, high = flat.min(axis=0), flat.max(axis=0)", "low, high = flat.min(axis=0), flat.max(axis=0) + 1"),
         (CAM, "np.flatnonzero(high > low)", "np.flatnonzero(high >= low)"),
-        (CAM, SEEN, "seen_through(1 - masks(number), way, hidden, out)"),
-        (CAM, "query.inputs[item] - hidden", "query.inputs[0] - hidden"),
-        (CAM, SEEN, "seen_through(masks(number), way, -hidden, out)"),
-        (CAM, SEEN, "seen_through(masks(number), way, 0 * hidden, out)"),
-        (CORE, "    out += hidden\n", ""),
-        (CAM, "query.inputs[item] - hidden", "query.inputs[item]"),
-        (CAM, "weights, hidden[item])", "weights, hidden[0])"),
-        (CAM, "_score_cam_of(query, A, item, weights, hidden[item])", "_score_cam_of(query, A, 0, weights, hidden[0])"),
+        (CAM, SEEN, "see(item, 1 - masks(number), out)"),
+        (CORE, BEHIND, BEHIND.replace("way[item]", "way[0]")),
+        (CORE, "out += ground[item]", "out -= ground[item]"),
+        (CORE, "out += ground[item]", "pass"),
+        (CORE, "way, ground = inputs - hidden, ", "way, ground = inputs.copy(), "),
+        (CORE, "out += ground[item]", "out += ground[0]"),
+        (CAM, "maps = [_score_cam_of(query, A, item", "maps = [_score_cam_of(query, A, 0"),
         (CAM, 'query.perturbed(range(len(varied)), point, [item], "Score-CAM")',
          'query.perturbed(range(len(varied)), point, [0], "Score-CAM")'),
         (CAM, "w[varied[number]] = value", "w[varied[number]] += 1 - value"),
@@ -408,8 +408,8 @@ GROUPS = {
         (PERTURBATION, "sums[start][item] += (value - whole[item]) * cells",
          "sums[start][item] += (value - whole[0]) * cells"),
         (PERTURBATION, "sums[start][item] +=", "sums[0][item] +="),
-        (PERTURBATION, "np.random.default_rng([self.seed, number])", "np.random.default_rng(number)"),
-        (PERTURBATION, "np.random.default_rng([self.seed, number])", "np.random.default_rng([self.seed, number % 50])"),
+        (PERTURBATION, "np.random.PCG64([self.seed, number])", "np.random.PCG64(number)"),
+        (PERTURBATION, "np.random.PCG64([self.seed, number])", "np.random.PCG64([self.seed, number % 50])"),
         (PERTURBATION, "(generator.random(self.grid) < self.p)", "(generator.random(self.grid) > self.p)"),
         (PERTURBATION, "int(generator.integers(places))", "0 * int(generator.integers(places))"),
         (PERTURBATION, PLACES, PLACES.replace("(cells + (cell > 1)) * cell", "cells * cell")),
@@ -417,11 +417,10 @@ GROUPS = {
         (PERTURBATION, PLACES, PLACES.replace("+ 0.5) *", ") *")),
         (PERTURBATION, "cell = -(-side // cells)", "cell = side // cells"),
         (PERTURBATION, "[min(7, side) for side in space]", "[min(6, side) for side in space]"),
-        (PERTURBATION, "seen_through(mask(number), way[item], hidden[item], out)",
-         "seen_through(mask(number), way[item], hidden[0], out)"),
-        (PERTURBATION, "seen_through(mask(number), way[item]", "seen_through(mask(number), way[0]"),
-        (PERTURBATION, "(random.strip), query.inputs - hidden", "(random.strip), query.inputs.copy()"),
-        (CORE, "    out += hidden\n", ""),
+        (PERTURBATION, "see(item, mask(number), out)", "see(0, mask(number), out)"),
+        (CORE, "way, ground = inputs - hidden, ", "way, ground = inputs.copy(), "),
+        (CORE, "out += ground[item]", "pass"),
+        (CORE, "out += ground[item]", "out += ground[0]"),
         (CORE, "pairs = ((item, sample) for sample in samples for item in items)",
          "pairs = iter([(item, sample) for sample in samples for item in items])"),
     ),
@@ -453,7 +452,7 @@ GROUPS = {
         (SURROGATE, "Ridge(alpha).fit", "Ridge(2 * alpha).fit"),
         (SURROGATE, "values, sample_weight=proximity(visible, kernel_width))", "values)"),
         (SURROGATE, "where=on[sample]", "where=~on[sample]"),
-        (SURROGATE, "out[...] = hidden[item]\n", "out[...] = hidden[0]\n"),
+        (SURROGATE, "ground = np.ascontiguousarray(hidden[item])", "ground = np.ascontiguousarray(hidden[0])"),
         (SURROGATE, "        visible[0] = 1\n", ""),
         (SURROGATE, DRAWS, DRAWS.replace("default_rng(seed)", "default_rng([seed, item])")),
         (SURROGATE, PROXIMITY, PROXIMITY.replace("np.sqrt(np.exp", "(np.exp")),
@@ -624,7 +623,7 @@ GROUPS = {
         (FAITH, "copy.set_weights(model.get_weights())", "copy = model"),
     ),
     "speed": group(
-        "test_speed.py", "passes or graphs or aligned or other_arrays or buffer or enlarged or products",
+        "test_speed.py", "passes or graphs or aligned or other_floats or buffer or enlarged or products",
         (CORE, "rows = np.s_[..., start : start + step, :]", "rows = np.s_[..., start : start + step - 1, :]"),
         (TRACING, "return kept(recipe, (name, layer and id(layer)), make)", "return make()"),
         (CORE, "                point(item, sample, out)", "                point(item, sample, points[0])"),

@@ -387,7 +387,11 @@ ARGUMENTS = {
     "superpixels": (
         {"inputs": X},
         {
-            "inputs": [*numbers(X), (with_one(X, NAN), ValueError, "(3, 8, 6, 2)", "finite")],
+            "inputs": [
+                *numbers(X),
+                (with_one(X, NAN), ValueError, "(3, 8, 6, 2)", "finite"),
+                (X[:, :1, :1], ValueError, "one position", "no parts"),
+            ],
             "count": [each for each in whole(2) if each[0] is not None],
         },
     ),

@@ -112,12 +112,18 @@ def test_an_aligned_array_is_read_where_it_lies(dtype):
     np.testing.assert_array_equal(tensor, array[:3])
 
 
-def test_other_arrays_are_passed_as_they_are():
-    """Not at a multiple of 64 bytes, not in one piece, not to be written, not of floats: TensorFlow copies those."""
+def test_other_floats_are_copied_and_what_holds_no_floats_is_passed_on():
+    """Not at a multiple of 64 bytes, not in one piece, not to be written: a tensor that no later change reaches."""
     array = tracing.aligned((8, 16), "float32")
-    frozen = tracing.aligned((8, 16), "float32")
-    frozen.flags.writeable = False
-    for other in (array.ravel()[1:], array[:, :3], array.T, frozen, array.view("int32"), array[:0]):
+    for other in (array.ravel()[1:], array[:, :3], array.T, np.broadcast_to(array, (2, 8, 16))):
+        array[...] = np.arange(128).reshape(8, 16)
+        wanted, tensor = other.copy(), tracing.shared(other)
+        array[...] = -7
+        assert tf.is_tensor(tensor)
+        np.testing.assert_array_equal(tensor, wanted)
+    array.flags.writeable = False
+    np.testing.assert_array_equal(tracing.shared(array), array)
+    for other in (array.view("int32"), array[:0], tf.constant([1.0])):
         assert tracing.shared(other) is other
 
 

@@ -164,21 +164,21 @@ def score_cam(
     upsample = checks.as_flag("upsample", upsample)
     score = "probability" if weights == "probability" else "logit"
     query = Query(model, inputs, targets, score=score, batch_size=batch_size)
-    hidden = baselines(fill, query.inputs, "fill")
+    see = seen_through(query.inputs, baselines(fill, query.inputs, "fill"))
     found = query.activations(query.layer(layer))
-    maps = [_score_cam_of(query, A, item, weights, hidden[item]) for item, A in found]
+    maps = [_score_cam_of(query, A, item, weights, see) for item, A in found]
     return _finished(np.stack(maps), query, upsample)
 
 
-def _score_cam_of(query, A, item, weights, hidden):
+def _score_cam_of(query, A, item, weights, see):
     flat = A.reshape(-1, A.shape[-1])
     low, high = flat.min(axis=0), flat.max(axis=0)
     varied = np.flatnonzero(high > low)
     scaled = (A[..., varied] - low[varied]) / (high[varied] - low[varied])
-    masks, way = enlarged(np.moveaxis(scaled, -1, 0), query.inputs.shape[1:]), query.inputs[item] - hidden
+    masks = enlarged(np.moveaxis(scaled, -1, 0), query.inputs.shape[1:])
 
     def point(item, number, out):
-        seen_through(masks(number), way, hidden, out)
+        see(item, masks(number), out)
 
     w = np.zeros(A.shape[-1])
     for _, number, value in query.perturbed(range(len(varied)), point, [item], "Score-CAM"):

@@ -213,13 +213,20 @@ class Query:
         return self.batched(chunk, activations, passes=())
 
 
-def seen_through(mask, way, hidden, out):
-    """Write f + m * (x - f) into `out`: the input x seen through the mask m, f where it is 0; `way` is x - f.
+def seen_through(inputs, hidden):
+    """see(item, m, out) writes f + m * (x - f) into `out`: an input x seen through the mask m, f where it is 0.
 
-    All in the shape of the input: whole arrays multiply faster than masks with a last axis of one.
+    `hidden` holds f, in the shape of the inputs; m has the shape of one: whole arrays multiply faster than masks with
+    a last axis of one.
     """
-    np.multiply(way, mask, out=out)
-    out += hidden
+    way, ground = inputs - hidden, np.ascontiguousarray(hidden) if hidden.any() else None
+
+    def see(item, mask, out):
+        np.multiply(way[item], mask, out=out)
+        if ground is not None:
+            out += ground[item]
+
+    return see
 
 
 def _finite(values):
@@ -275,14 +282,20 @@ def fills(choice, query):
 def _blurred(inputs, axes):
     """Each of the `axes` blurred with a sigma of a tenth of its side, the values mirrored at the borders.
 
-    The filter is linear: its matrix is what it makes of the unit vectors, and a product with it is quick.
+    The filter is linear: a product with its matrix is quick.
     """
     for axis in axes:
         lines, side = np.moveaxis(inputs, axis, 1), inputs.shape[axis]
-        matrix = gaussian_filter1d(np.eye(side, dtype=inputs.dtype), side / 10, axis=0)
+        matrix = _blur_matrix(side, inputs.dtype)
         blurred = tf.matmul(matrix, lines.reshape(len(lines), side, -1)).numpy()
         inputs = np.ascontiguousarray(np.moveaxis(blurred.reshape(lines.shape), 1, axis))
     return inputs
+
+
+@functools.lru_cache(maxsize=8)
+def _blur_matrix(side, dtype):
+    """What the filter makes of the unit vectors."""
+    return gaussian_filter1d(np.eye(side, dtype=dtype), side / 10, axis=0)
 
 
 def interpolation(side, parts, places=None):

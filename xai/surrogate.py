@@ -48,9 +48,10 @@ def lime(
         visible = np.random.default_rng(seed).integers(0, 2, (samples, own.max() + 1), np.int8)
         visible[0] = 1
         places, on = np.stack([own] * query.inputs.shape[-1], axis=-1), visible.astype(bool)
+        ground = np.ascontiguousarray(hidden[item])
 
-        def show(item, sample, out, places=places, on=on):
-            out[...] = hidden[item]
+        def show(item, sample, out, places=places, on=on, ground=ground):
+            out[...] = ground
             np.copyto(out, query.inputs[item], where=on[sample].take(places))
 
         values = [value for _, _, value in query.perturbed(range(samples), show, [item], "LIME")]
@@ -76,6 +77,8 @@ def superpixels(inputs, count=None):
     inputs = checks.as_numbers("inputs", inputs)
     if inputs.ndim not in (3, 4) or inputs.size == 0 or not np.isfinite(inputs).all():
         raise ValueError(f"inputs: got shape {inputs.shape}; pass finite inputs (N, H, W, C) or (N, T, C).")
+    if set(inputs.shape[1:-1]) == {1}:
+        raise ValueError("inputs: they have one position, which has no parts. Cure: a method that reads channels.")
     length = inputs.shape[1]
     if inputs.ndim == 3:
         count = checks.as_count("count", min(10, max(5, length // 5), length) if count is None else count, 2, length)
