@@ -11,7 +11,7 @@ from test_perturbation import average_over_patches
 
 import models
 import xai_utils as xu
-from xai import anatomy, core, local, tracing
+from xai import anatomy, core, local, masking, tracing
 from xai.core import Query
 
 RELU = {"activation": "relu"}
@@ -299,7 +299,7 @@ def no_whole_passes(monkeypatch):
 def test_occlusion_by_windows_equals_the_naive_loop(deep, monkeypatch, fill, score):
     model, inputs = deep[0], deep[1][:1]
     fill = np.random.default_rng(2).normal(size=inputs.shape[1:]) if fill == "array" else fill
-    values, targets = core.baselines(fill, inputs), [2]
+    values, targets = masking.baselines(fill, inputs), [2]
 
     def drop(item, where):
         covered = inputs[item].copy()

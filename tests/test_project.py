@@ -20,14 +20,15 @@ NOTEBOOKS = notebooks.found()
 NOTEBOOK_NAMES = [path.stem for path in NOTEBOOKS]
 
 # Room of xai -> the rooms and the libraries it may import; the standard library is free.
-BELOW = {"checks", "anatomy", "tracing", "views", "core"}
+BELOW = {"checks", "anatomy", "tracing", "views", "core", "masking"}
 MATHS = {"numpy", "keras", "tensorflow"}
 ROOMS = {
     "checks": (set(), {"numpy"}),
     "tracing": ({"checks"}, MATHS),
     "anatomy": ({"checks", "tracing"}, MATHS),
     "views": ({"checks", "anatomy", "tracing"}, MATHS),
-    "core": ({"checks", "anatomy", "tracing", "views"}, MATHS | {"scipy", "tqdm"}),
+    "core": ({"checks", "anatomy", "tracing", "views"}, MATHS | {"tqdm"}),
+    "masking": ({"checks"}, {"numpy", "scipy", "tensorflow"}),
     "gradients": (BELOW, MATHS | {"scipy"}),
     "cam": (BELOW | {"gradients"}, MATHS),
     "local": ({"anatomy", "core", "tracing"}, MATHS),

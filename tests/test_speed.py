@@ -10,7 +10,7 @@ import tensorflow as tf
 
 import models
 import xai_utils as xu
-from xai import core, tracing
+from xai import core, masking, tracing
 
 N, K, SIDES = 3, 5, (8, 6)  # inputs, maps of the last layer of `models.cnn`, its positions
 RELEVANCE = np.random.default_rng(0).random((4, *SIDES))
@@ -141,21 +141,21 @@ def test_chunks_in_one_buffer_do_not_run_into_each_other(network):
 
 def test_maps_are_enlarged_by_the_chunk_as_one_by_one():
     maps = np.random.default_rng(0).random((70, 3, 2), np.float32)
-    found = core.enlarged(maps, (7, 9, 2))
+    found = masking.enlarged(maps, (7, 9, 2))
     for number in (0, 31, 32, 69, 5):
-        wanted = core.resize(maps[[number]], (7, 9))[0]
+        wanted = masking.resize(maps[[number]], (7, 9))[0]
         np.testing.assert_array_equal(found(number), np.stack([wanted, wanted], axis=-1))
 
 
 @pytest.mark.parametrize("left, right", [((70, 30), (30, 90)), ((5, 70, 30), (30, 90)), ((70, 30), (5, 30, 90))])
 def test_products_in_pieces_are_whole_products(left, right, monkeypatch):
     """Pieces of seven rows, the last one shorter."""
-    monkeypatch.setattr(core, "PIECE", 7 * 30 * 90)
+    monkeypatch.setattr(masking, "PIECE", 7 * 30 * 90)
     left, right = np.random.default_rng(0).random(left), np.random.default_rng(1).random(right, np.float32)
-    found = core.product(left, right)
+    found = masking.product(left, right)
     assert found.dtype == np.float64
     np.testing.assert_allclose(found, left @ right, rtol=1e-12)
-    assert core.product(left.astype(np.float32), right).dtype == np.float32
+    assert masking.product(left.astype(np.float32), right).dtype == np.float32
 
 
 # --- memory -----------------------------------------------------------------------------------------------------

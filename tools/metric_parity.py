@@ -21,8 +21,8 @@ def give(case):
     """Write the maps and all that the metrics would else draw at random, each from its definition."""
     import xai_utils as xu
     from tools.peers.metric_case import FRACTION, NOISE, RADIUS, SAMPLES, Given
-    from xai.core import baselines
     from xai.faithfulness import randomised
+    from xai.masking import baselines
 
     model, x = case.network("model"), case.inputs
     options = {"integrated_gradients": {"steps": 3}, "grad_cam": {"layer": str(case.layer)}}

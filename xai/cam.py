@@ -7,8 +7,9 @@ import keras
 import numpy as np
 
 from xai import checks
-from xai.core import BATCH_SIZE, Query, baselines, enlarged, resize, seen_through
+from xai.core import BATCH_SIZE, Query
 from xai.gradients import saliency
+from xai.masking import baselines, enlarged, resize, seen_through
 from xai.tracing import space_mean
 from xai.views import with_relu_rule
 

@@ -3,7 +3,6 @@
 Methods are formulas over a `Query`; how a model is seen and differentiated stands in `xai.tracing`.
 """
 
-import functools
 import itertools
 import os
 from contextvars import ContextVar
@@ -11,7 +10,6 @@ from dataclasses import replace
 
 import numpy as np
 import tensorflow as tf
-from scipy.ndimage import gaussian_filter1d
 from tqdm.auto import tqdm
 
 from xai import checks
@@ -20,7 +18,6 @@ from xai.tracing import aligned, as_float, input_dtype, program
 from xai.views import recipe_of
 
 BATCH_SIZE = 32
-PIECE = 2**17  # multiplications; OpenBLAS takes further threads from 2**18 on
 _CLASSES = tf.TensorSpec((None,), tf.int32)
 PASSES = {"forwards": 0, "backwards": 0}  # examples that went through whole networks in this process so far
 QUIET = ContextVar("quiet", default=False)  # whether a bar is already shown around this work
@@ -213,22 +210,6 @@ class Query:
         return self.batched(chunk, activations, passes=())
 
 
-def seen_through(inputs, hidden):
-    """see(item, m, out) writes f + m * (x - f) into `out`: an input x seen through the mask m, f where it is 0.
-
-    `hidden` holds f, in the shape of the inputs; m has the shape of one: whole arrays multiply faster than masks with
-    a last axis of one.
-    """
-    way, ground = inputs - hidden, np.ascontiguousarray(hidden) if hidden.any() else None
-
-    def see(item, mask, out):
-        np.multiply(way[item], mask, out=out)
-        if ground is not None:
-            out += ground[item]
-
-    return see
-
-
 def _finite(values):
     values = np.asarray(values)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -247,104 +228,3 @@ def scores(model, inputs, targets=None, *, score="probability", batch_size=BATCH
     """
     query = Query(model, inputs, targets, score=score, batch_size=batch_size)
     return query.scores().astype(np.float32)
-
-
-def baselines(choice, inputs, name="baseline", middle=None):
-    """Return the values x' that stand for "nothing" in each input, in the shape of `inputs`.
-
-    `choice`: "zero", "mean" (of each input's channels), "blur" (of each input, sigma a tenth of its sides), a finite
-    number, an array in the shape of one input or of all; and "middle" where the method says which value that is.
-    Raises `ValueError` for anything else, naming the argument `name`.
-    """
-    space = tuple(range(1, inputs.ndim - 1))
-    if isinstance(choice, str):
-        mean = inputs.mean(axis=space, keepdims=True)
-        words = {"zero": 0, "mean": mean} | ({} if middle is None else {"middle": middle})
-        if checks.one_of(name, choice, (*words, "blur")) == "blur":
-            return _blurred(inputs, space)
-        return np.broadcast_to(np.asarray(words[choice], inputs.dtype), inputs.shape)
-    array = checks.as_array(name, choice)
-    if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
-        raise ValueError(f"{name}: got {choice!r}; pass 'zero', 'mean', 'blur', a finite number or an array.")
-    if array.ndim and array.shape not in (inputs.shape, inputs.shape[1:]):
-        raise ValueError(f"{name}: got shape {array.shape}; allowed: {inputs.shape[1:]} or {inputs.shape}.")
-    return np.broadcast_to(array.astype(inputs.dtype), inputs.shape)
-
-
-def fills(choice, query):
-    """The values that hide: in the shape of the inputs."""
-    axes = tuple(range(1, query.inputs.ndim))
-    middle = (query.inputs.min(axis=axes, keepdims=True) + query.inputs.max(axis=axes, keepdims=True)) / 2
-    known = getattr(query.recipe.base, "input_range", None)
-    return baselines(choice, query.inputs, "fill", middle if known is None else sum(known) / 2)
-
-
-def _blurred(inputs, axes):
-    """Each of the `axes` blurred with a sigma of a tenth of its side, the values mirrored at the borders.
-
-    The filter is linear: a product with its matrix is quick.
-    """
-    for axis in axes:
-        lines, side = np.moveaxis(inputs, axis, 1), inputs.shape[axis]
-        matrix = _blur_matrix(side, inputs.dtype)
-        blurred = tf.matmul(matrix, lines.reshape(len(lines), side, -1)).numpy()
-        inputs = np.ascontiguousarray(np.moveaxis(blurred.reshape(lines.shape), 1, axis))
-    return inputs
-
-
-@functools.lru_cache(maxsize=8)
-def _blur_matrix(side, dtype):
-    """What the filter makes of the unit vectors."""
-    return gaussian_filter1d(np.eye(side, dtype=dtype), side / 10, axis=0)
-
-
-def interpolation(side, parts, places=None):
-    """The weights (side, parts) of linear interpolation between the centres of `parts` equal parts of an axis.
-
-    `places`: where the `side` values are asked for, in parts from the first one's centre; by default the centres of
-    `side` equal parts of the same axis. Beyond the outer centres the outer value stays.
-    """
-    places = (np.arange(side) + 0.5) * parts / side - 0.5 if places is None else places
-    apart = np.clip(places, 0, parts - 1)[:, None] - np.arange(parts)
-    return np.maximum(0, 1 - np.abs(apart)).astype(np.float32)
-
-
-def resize(maps, shape):
-    """Linear interpolation of maps (N, h, w) or (N, t) to the spatial `shape`, pixel centres at half-integers."""
-    sides = zip(shape, np.shape(maps)[1:], strict=True)
-    return _resized(np.asarray(maps, np.float32), *itertools.starmap(interpolation, sides))
-
-
-def _resized(maps, *weights):
-    *rows, columns = weights
-    return product(product(rows[0], maps) if rows else maps, columns.T)
-
-
-def product(left, right):
-    """left @ right for stacks of matrices, in pieces for which the library of linear algebra takes one thread.
-
-    Its other threads would go on turning for a while after the product, in the way of TensorFlow's.
-    """
-    stack = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
-    whole = np.empty((*stack, left.shape[-2], right.shape[-1]), np.result_type(left, right))
-    step = max(1, PIECE // (left.shape[-1] * right.shape[-1]))
-    for start in range(0, left.shape[-2], step):
-        rows = np.s_[..., start : start + step, :]
-        np.matmul(left[rows], right, out=whole[rows])
-    return whole
-
-
-def enlarged(maps, shape):
-    """number -> that one of the maps (K, ...) in the `shape` of an input, the same in all of its channels.
-
-    A chunk of them is resized and kept at a time.
-    """
-    *rows, columns = map(interpolation, shape, maps.shape[1:])
-    columns = np.repeat(columns, shape[-1], axis=0)
-
-    @functools.lru_cache(maxsize=1)
-    def chunk(start):
-        part = maps[start : start + BATCH_SIZE].astype(np.float32, copy=False)
-        return _resized(part, *rows, columns).reshape(-1, *shape)
-
-    return lambda number: chunk(number - number % BATCH_SIZE)[number % BATCH_SIZE]

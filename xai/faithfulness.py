@@ -9,7 +9,8 @@ import keras
 import numpy as np
 
 from xai import checks, metrics
-from xai.core import BATCH_SIZE, Query, baselines
+from xai.core import BATCH_SIZE, Query
+from xai.masking import baselines
 from xai.views import recipe_of
 
 

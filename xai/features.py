@@ -11,7 +11,8 @@ from scipy.ndimage import gaussian_filter
 
 from xai import checks
 from xai.anatomy import anatomy, find_layer
-from xai.core import Query, resize
+from xai.core import Query
+from xai.masking import resize
 from xai.views import View, recipe_of
 
 LARGEST = 1e9  # of a step, a noise or a decay: what grows beyond it has no square in float32

@@ -9,7 +9,8 @@ import functools
 import numpy as np
 
 from xai import checks
-from xai.core import BATCH_SIZE, Query, baselines
+from xai.core import BATCH_SIZE, Query
+from xai.masking import baselines
 from xai.views import with_relu_rule
 
 

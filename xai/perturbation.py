@@ -12,7 +12,8 @@ import numpy as np
 import skimage
 
 from xai import checks, local
-from xai.core import BATCH_SIZE, Query, enlarged, fills, interpolation, product, seen_through
+from xai.core import BATCH_SIZE, Query
+from xai.masking import enlarged, fills, interpolation, product, seen_through
 
 # --- occlusion --------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,8 @@ import numpy as np
 from scipy.ndimage import sobel
 
 from xai import faithfulness, metrics
-from xai.core import Query, baselines, scores
+from xai.core import Query, scores
+from xai.masking import baselines
 from xai.registry import METHODS, relevance
 
 # ------------------------------------------------------------------------------------------------------- baselines

@@ -8,7 +8,8 @@ import numpy as np
 import skimage
 
 from xai import checks
-from xai.core import BATCH_SIZE, Query, fills
+from xai.core import BATCH_SIZE, Query
+from xai.masking import fills
 
 
 def lime(
