@@ -18,11 +18,12 @@ Versions: {versions}.
 Processes that waited for a core before the run began: {load} on average of a minute.
 
 Every contender is a process of its own. All of them live through the run; they are asked in turn, round by round, and
-only one computes at a time. Times are medians over rounds, in seconds per input; brackets hold a 95 % bootstrap
-interval over rounds. After three rounds of all, ours, raw passes and the fastest libraries get further ones, as long
-as these stay within seconds. What a user builds once (explainers, compiled functions) is built before, and the first
-call does not count. Inputs, weights, classes, layer, segments and windows are the same for all. PAIR saliency, Xplique
-and Captum run in the environment of `requirements-peers.txt`, Captum on a PyTorch twin of the same weights.
+only one computes at a time. Times are medians over rounds, in seconds per input. A ratio is the median of the ratios of
+the rounds, for the machine may take half as long a minute later; brackets hold its 95 % bootstrap interval over rounds.
+After three rounds of all, ours, raw passes and the fastest libraries get further ones, as long as these stay within
+seconds. What a user builds once (explainers, compiled functions) is built before, and the first call does not count.
+Inputs, weights, classes, layer, segments and windows are the same for all. PAIR saliency, Xplique and Captum run in the
+environment of `requirements-peers.txt`, Captum on a PyTorch twin of the same weights.
 
 *Raw passes* are plain calls of a compiled function of the network in our process, at the batch size that is fastest,
 timed in the same rounds. *Efficiency* is the time of the needed passes, raw, divided by the time measured. Needed are

@@ -6,19 +6,22 @@ DRAWS, LEVEL = 2000, 0.95
 
 
 def ratio(above, below, *, draws=DRAWS, seed=0):
-    """median(above) / median(below) with a 95 % bootstrap interval: (ratio, low, high).
+    """The median of the rounds' ratios with a 95 % bootstrap interval over rounds: (ratio, low, high).
 
-    Rounds are drawn with replacement; two series of one length are paired, since each round asked both, one after the
-    other, on the same state of the machine. Raises `ValueError` for an empty series. Source: Efron 1979.
+    Two series of one length are paired: each round asked both, one after the other, on the same state of the machine,
+    which may take half as long a minute later. Of two lengths it is median(above) / median(below), drawn apart. Raises
+    `ValueError` for an empty series. Source: Efron 1979.
     """
     above, below = np.asarray(above, float), np.asarray(below, float)
     if not above.size or not below.size:
         raise ValueError("ratio: a series without rounds; pass at least one second each.")
+    if above.size == below.size:
+        above, below = above / below, np.ones(1)
     generator = np.random.default_rng(seed)
-    drawn = generator.integers(0, above.size, (draws, above.size))
-    others = drawn if above.size == below.size else generator.integers(0, below.size, (draws, below.size))
-    ratios = np.median(above[drawn], axis=1) / np.median(below[others], axis=1)
-    low, high = np.quantile(ratios, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    medians = [
+        np.median(series[generator.integers(0, series.size, (draws, series.size))], axis=1) for series in (above, below)
+    ]
+    low, high = np.quantile(medians[0] / medians[1], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(np.median(above) / np.median(below)), float(low), float(high)
 
 

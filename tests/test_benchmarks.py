@@ -41,8 +41,13 @@ def test_a_constant_ratio_has_an_interval_without_width():
     assert statistics.ratio(theirs / 2, theirs) == (0.5, 0.5, 0.5)
 
 
-def test_the_ratio_is_that_of_the_medians_and_its_interval_is_what_the_draws_hold():
-    """Medians 2 and 4. Two of three rounds drawn alike decide the median: it is 1, 2, 3 with 7/27, 13/27, 7/27."""
+def test_paired_rounds_are_divided_before_the_median_is_taken():
+    """1/2, 6/4, 5/10: the median is 1/2, where the medians 5 and 4 have the ratio 5/4."""
+    assert statistics.ratio([1.0, 6.0, 5.0], [2.0, 4.0, 10.0])[0] == 0.5
+
+
+def test_the_interval_of_a_ratio_is_what_the_draws_hold():
+    """Ratios 1/4, 2/4, 3/4. Two of three rounds drawn alike decide the median: it is 1, 2, 3 with 7/27, 13/27, 7/27."""
     value, low, high = statistics.ratio([1.0, 2.0, 3.0], [4.0, 4.0, 4.0])
     assert (value, low, high) == (0.5, 0.25, 0.75)
 
@@ -164,7 +169,7 @@ def test_a_process_that_ended_says_so():
 
 
 def test_the_number_of_rounds_and_of_repeats():
-    assert driver.rounds_for(0.3, 15) == 15 and driver.rounds_for(1.5, 15) == 4
+    assert driver.rounds_for(0.3, 15) == 15 and driver.rounds_for(1.5, 15) == 5
     assert driver.rounds_for(60.0, 15) == 0 and driver.rounds_for(0.3, 2) == 2
     assert driver.repeats_for(0.03) == 4 and driver.repeats_for(3.0) == 1
 

@@ -195,7 +195,8 @@ def whole_passes(model, inputs, side, fill=0.0):
         for column in range(0, inputs.shape[2], side):
             covered = inputs.copy()
             covered[:, row : row + side, column : column + side] = fill
-            maps[:, row : row + side, column : column + side] = (score - model(covered).numpy()[:, 0])[:, None, None]
+            change = score - model.predict_on_batch(covered)[:, 0]
+            maps[:, row : row + side, column : column + side] = change[:, None, None]
     return maps
 
 
