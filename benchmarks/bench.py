@@ -12,6 +12,7 @@ from benchmarks.statistics import agreement, departure, floor
 # times the fastest library, or BEATEN times ours and more than the fastest library, is not asked for the same samples
 # of more inputs or pixels: whether it is beaten is known then.
 TWICE, LONG, SLOWER, BEATEN = 2.0, 5.0, 1.3, 1.5
+LASTING = 1.0  # seconds that raw passes take at most in a round
 BATCHES = (1, 8, 32, 64)
 RAW = ("forward", "gradient")
 PATH = ("converged", "doubled")
@@ -46,15 +47,14 @@ class Bench:
             best = min((other for other in rows if kind == (other["network"], other["method"])), key=middle)
             self.best[kind] = best["n"]
 
-    def raw_call(self, network, method, n):
-        """What to ask of our process for raw passes, which it keeps ready."""
+    def raw_call(self, network, method, n, lasting=SHORTEST):
+        """What to ask of our process for raw passes, which it keeps ready: as many as take `lasting` seconds."""
         ours, key = self.team["ours"], f"raw {network} {method} {n}"
         if key not in self.raw_calls:
             setting = {"network": network, "method": method, "n": n, "amount": 0}
             checked(ours.ask("prepare", key=key, setting=setting))
-            seconds = checked(ours.ask("time", key=key))["seconds"]
-            self.raw_calls[key] = ours, {"key": key, "repeats": repeats_for(seconds)}
-        return self.raw_calls[key]
+            self.raw_calls[key] = checked(ours.ask("time", key=key))["seconds"]
+        return ours, {"key": key, "repeats": repeats_for(self.raw_calls[key], lasting)}
 
     # --- one setting ----------------------------------------------------------------------------------------------
 
@@ -126,26 +126,26 @@ class Bench:
 
     def time(self, setting, rows, alive, firsts):
         """Seconds of every round by name, and the row of the floor: raw passes, asked in the same rounds."""
-        raws = [(method, self.best[setting.network, method]) for method in RAW]
-        asked = {name: self.call(setting, name, firsts[name].get("seconds", LONG)) for name in alive}
-        asked |= {raw: self.raw_call(setting.network, *raw) for raw in raws}
+        once = {name: self.seconds(setting, name, firsts[name].get("seconds", LONG)) for name in alive}
+        asked = {name: (self.team[name], {"key": setting.key, "repeats": repeats_for(once[name])}) for name in alive}
+        passes = METHODS[setting.method].passes(setting.amount, self.varied(setting.network))
+        kind = "gradient" if passes[1] else "forward"
+        raw = kind, self.best[setting.network, kind]
+        # A machine may be faster for a moment than for long: raw passes take as long as the method, up to a limit.
+        asked[raw] = self.raw_call(setting.network, *raw, min(once["ours"], LASTING))
         found = dict(zip(asked, interleaved(list(asked.values()), min(FEWEST, setting.rounds)), strict=True))
-        near = ["ours", *raws, *may_be_fastest(rows, found)]
+        near = ["ours", raw, *may_be_fastest(rows, found)]
         one_round = sum(max(np.median(found[name]) * asked[name][1]["repeats"], SHORTEST) for name in near)
         further = interleaved([asked[name] for name in near], rounds_for(one_round, setting.rounds - FEWEST))
         for name, more in zip(near, further, strict=True):
             found[name] += more
-        forward, gradient = (np.divide(found.pop(raw), raw[1]) for raw in raws)
-        passes = METHODS[setting.method].passes(setting.amount, self.varied(setting.network))
-        needed = floor(*passes, forward, gradient)
+        needed = floor(*passes, np.divide(found.pop(raw), raw[1]))
         whole = row(setting.network, setting.method, setting.n, "floor", needed, setting.amount, setting.purpose)
         return found, whole | {"forwards": passes[0], "backwards": passes[1]}
 
-    def call(self, setting, name, first):
-        """What to ask of a contender whose first run took so many seconds."""
-        if first < LONG:  # how long without compiling
-            first = checked(self.team[name].ask("time", key=setting.key))["seconds"]
-        return self.team[name], {"key": setting.key, "repeats": repeats_for(first)}
+    def seconds(self, setting, name, first):
+        """How long a contender takes whose first run took so many seconds: without compiling, unless that is long."""
+        return first if first >= LONG else checked(self.team[name].ask("time", key=setting.key))["seconds"]
 
     def varied(self, network):
         """How many maps of the layer are not constant, on average."""

@@ -72,6 +72,6 @@ def rounds_for(one_round, most):
     return int(min(most, ENOUGH // max(one_round, 1e-9)))
 
 
-def repeats_for(seconds):
-    """How often a call is repeated so that SHORTEST seconds are measured."""
-    return max(1, math.ceil(SHORTEST / max(seconds, 1e-6)))
+def repeats_for(seconds, lasting=SHORTEST):
+    """How often a call is repeated so that `lasting` seconds, and SHORTEST at least, are measured."""
+    return max(1, math.ceil(max(lasting, SHORTEST) / max(seconds, 1e-6)))

@@ -26,10 +26,10 @@ Inputs, weights, classes, layer, segments and windows are the same for all. PAIR
 environment of `requirements-peers.txt`, Captum on a PyTorch twin of the same weights.
 
 *Raw passes* are plain calls of a compiled function of the network in our process, at the batch size that is fastest,
-timed in the same rounds. *Efficiency* is the time of the needed passes, raw, divided by the time measured. Needed are
-one forward and backward pass for a gradient; one forward pass for each mask, sample, window, step or map that varies;
-for Grad-CAM and Ablation-CAM one forward pass, since what follows the layer costs next to nothing. Efficiency above 1
-means that whole passes were saved.
+timed in the same rounds and for as long as the method takes, up to a second. *Efficiency* is the time of the needed
+passes, raw, divided by the time measured. Needed are one forward and backward pass for a gradient; one forward pass for
+each mask, sample, window, step or map that varies; for Grad-CAM and Ablation-CAM one forward pass, since what follows
+the layer costs next to nothing. Efficiency above 1 means that whole passes were saved.
 """
 NAMES = {
     "vgg7_150": "VGG-7, 150 px (models/hmt.keras)",

@@ -25,13 +25,15 @@ def ratio(above, below, *, draws=DRAWS, seed=0):
     return float(np.median(above) / np.median(below)), float(low), float(high)
 
 
-def floor(forwards, backwards, forward, gradient):
-    """Seconds that the needed passes take raw, round by round: F f + B (g - f).
+def floor(forwards, backwards, raw):
+    """Seconds that the needed passes take raw, round by round: their number times one of them.
 
-    `forward` f and `gradient` g (forward and backward together): raw seconds per input of each round.
+    `raw`: seconds per input of each round, of forward and backward passes together where a method needs both, of
+    forward passes alone where it needs no others. Raises `ValueError` for a method that needs some of each.
     """
-    forward, gradient = np.asarray(forward, float), np.asarray(gradient, float)
-    return forwards * forward + backwards * (gradient - forward)
+    if backwards not in (0, forwards):
+        raise ValueError(f"backwards: got {backwards} with {forwards} forwards; each needs its own, or none does.")
+    return forwards * np.asarray(raw, float)
 
 
 def efficiency(needed, measured):

@@ -62,10 +62,12 @@ def test_an_empty_series_is_refused():
         statistics.ratio([], [1.0])
 
 
-def test_the_floor_counts_forwards_and_backwards():
-    """50 gradients at 3 ms, of which 1 ms is forward: 50 * 1 + 50 * 2 = 150 ms; 10 masks: 10 ms."""
-    np.testing.assert_allclose(statistics.floor(50, 50, [0.001], [0.003]), [0.150])
-    np.testing.assert_allclose(statistics.floor(10, 0, [0.001], [0.003]), [0.010])
+def test_the_floor_counts_passes():
+    """50 gradients at 3 ms: 150 ms; 10 masks at 1 ms: 10 ms."""
+    np.testing.assert_allclose(statistics.floor(50, 50, [0.003]), [0.150])
+    np.testing.assert_allclose(statistics.floor(10, 0, [0.001, 0.002]), [0.010, 0.020])
+    with pytest.raises(ValueError, match="some|each"):
+        statistics.floor(10, 5, [0.001])
 
 
 def test_efficiency_is_the_share_of_raw_passes():
@@ -172,6 +174,7 @@ def test_the_number_of_rounds_and_of_repeats():
     assert driver.rounds_for(0.3, 15) == 15 and driver.rounds_for(1.5, 15) == 5
     assert driver.rounds_for(60.0, 15) == 0 and driver.rounds_for(0.3, 2) == 2
     assert driver.repeats_for(0.03) == 4 and driver.repeats_for(3.0) == 1
+    assert driver.repeats_for(0.03, 0.3) == 10 and driver.repeats_for(0.03, 0.001) == 4
 
 
 def test_only_those_that_may_be_fastest_are_asked_for_further_rounds():
@@ -183,25 +186,25 @@ def test_only_those_that_may_be_fastest_are_asked_for_further_rounds():
 
 
 def test_rounds_of_everyone_come_before_those_of_the_fastest(pair, tmp_path, monkeypatch):
-    """Ours 1 s, a library of 2 s; raw passes take 0 s: three rounds for all, then as many as fit into 6 s."""
+    """Ours 1 s, a library of 2 s; raw passes 1 s: three rounds for all, then as many as fit into 8 s."""
     (ours, library), note = pair
     np.savez(tmp_path / "inputs.npz", varied=1.0)
     (tmp_path / "vgg7_150").symlink_to(tmp_path)
     timed = bench.Bench({"ours": ours, "xplique": library}, tmp_path)
     for method in bench.RAW:
         timed.best["vgg7_150", method] = 8
-        timed.raw_calls[f"raw vgg7_150 {method} 8"] = ours, {"key": method, "repeats": 1}
+        timed.raw_calls[f"raw vgg7_150 {method} 8"] = 1.0
     rows = {"ours": {}, "xplique": {}}
     setting = plan.Setting("vgg7_150", "saliency", 1)
     seconds, needed = timed.time(
         setting, rows, ["ours", "xplique"], {"ours": {"seconds": 9}, "xplique": {"seconds": 9}}
     )
-    assert seconds == {"ours": [1.0] * 4, "xplique": [2.0] * 4}, "a further round takes 5 s"
-    assert needed["seconds"] == [0.125] * 4 and (needed["forwards"], needed["backwards"]) == (1, 1)
+    assert seconds == {"ours": [1.0] * 5, "xplique": [2.0] * 5}, "a further round takes 4 s"
+    assert needed["seconds"] == [0.125] * 5 and (needed["forwards"], needed["backwards"]) == (1, 1)
     seconds, _ = timed.time(
         setting, rows | {"xplique": {"note": "another map"}}, ["ours", "xplique"], dict.fromkeys(rows, {"seconds": 9})
     )
-    assert seconds == {"ours": [1.0] * 5, "xplique": [2.0] * 3}
+    assert seconds == {"ours": [1.0] * 7, "xplique": [2.0] * 3}
 
 
 # --- the plan ---------------------------------------------------------------------------------------------------

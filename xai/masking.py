@@ -22,11 +22,11 @@ def baselines(choice, inputs, name="baseline", middle=None):
     """
     space = tuple(range(1, inputs.ndim - 1))
     if isinstance(choice, str):
-        mean = inputs.mean(axis=space, keepdims=True)
-        words = {"zero": 0, "mean": mean} | ({} if middle is None else {"middle": middle})
-        if checks.one_of(name, choice, (*words, "blur")) == "blur":
+        words = {"zero": 0} | ({} if middle is None else {"middle": middle})
+        if checks.one_of(name, choice, (*words, "mean", "blur")) == "blur":
             return _blurred(inputs, space)
-        return np.broadcast_to(np.asarray(words[choice], inputs.dtype), inputs.shape)
+        value = inputs.mean(axis=space, keepdims=True) if choice == "mean" else words[choice]
+        return np.broadcast_to(np.asarray(value, inputs.dtype), inputs.shape)
     array = checks.as_array(name, choice)
     if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
         raise ValueError(f"{name}: got {choice!r}; pass 'zero', 'mean', 'blur', a finite number or an array.")
@@ -89,6 +89,7 @@ def product(left, right):
 
     Its other threads would go on turning for a while after the product, in the way of TensorFlow's.
     """
+    left, right = np.ascontiguousarray(left), np.ascontiguousarray(right)  # small transposed ones take twice as long
     stack = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
     whole = np.empty((*stack, left.shape[-2], right.shape[-1]), np.result_type(left, right))
     step = max(1, PIECE // (left.shape[-1] * right.shape[-1]))
