@@ -487,6 +487,7 @@ GROUPS = {
         (ANATOMY, 'inner.append("ReLU inside a loop")', "pass"),
         (TRACING, 'not type(layer).__module__.startswith("keras.")', "False"),
         (TRACING, "return tuple(map(_content, value))", "return None"),
+        (TRACING, "if isinstance(value, (bool, int, float, str)):", "if False:"),
         (TRACING, "hashlib.sha256(array.tobytes()).digest()", "0"),
         (TRACING, "each._losses[:] = losses[id(each)]", "pass"),
         (TRACING, 'if kind == "softmax" and tensor.shape[-1] != outputs.shape[-1]:', "if False:"),
@@ -546,7 +547,7 @@ GROUPS = {
         (TRACING, "while tensor.op.type in _REARRANGEMENTS:", 'while tensor.op.type == "Identity":'),
         (TRACING, "if kind == \"linear\" else tf.reshape(tensor.op.inputs[0], tf.shape(outputs))", "if True else 0"),
         (TRACING, '[..., channel : channel + 1])', "[..., channel - 1 : channel + 1][..., :1])"),
-        (TRACING, "if isinstance(value, (bool, int, float, str)):", "if False:"),
+        (TRACING, "key = value if type(value) in _PLAIN", "key = None if type(value) in _PLAIN"),
         (TRACING, "passed = _BOOKKEEPING if", "passed = () if"),
         (TRACING, "return weakref.ref(value)", "return id(value)"),
         (TRACING, "found.append((name, key))", "found.append((name, 0))"),
@@ -702,11 +703,20 @@ def source_of(path):
     return Path(path).read_text(encoding="utf-8")
 
 
-@contextlib.contextmanager
-def applied(mutant):
-    """Let the changed functions run in place of the living ones, and forget all graphs, before and after."""
+def forget():
+    """Forget all graphs and all answers that functions keep."""
     from xai import tracing
 
+    tracing._PROGRAMS.clear()
+    for module in [module for name, module in sys.modules.items() if name.startswith("xai.")]:
+        for value in vars(module).values():
+            if hasattr(value, "cache_clear"):
+                value.cache_clear()
+
+
+@contextlib.contextmanager
+def applied(mutant):
+    """Let the changed functions run in place of the living ones, and forget what was made, before and after."""
     module = importlib.import_module(mutant.module)
     source = source_of(module.__file__)
     if source.count(mutant.old) != 1:
@@ -717,7 +727,7 @@ def applied(mutant):
     if not changed:
         raise LookupError(f"{mutant.module}: {mutant.old!r} changes no function.")
     functions = [living_function(module, name) for name in changed]
-    tracing._PROGRAMS.clear()
+    forget()
     try:
         for name, function in zip(changed, functions, strict=True):
             function.__code__ = after[name]
@@ -725,7 +735,7 @@ def applied(mutant):
     finally:
         for name, function in zip(changed, functions, strict=True):
             function.__code__ = before[name]
-        tracing._PROGRAMS.clear()
+        forget()
 
 
 # --- testing ----------------------------------------------------------------------------------------------------
