@@ -240,7 +240,7 @@ def test_an_input_of_one_position_is_answered_or_refused_by_name(name, shape):
     try:
         maps = getattr(xu, name)(network(shape), np.ones((2, *shape), np.float32), **fewer)
     except ValueError as error:
-        assert str(error).startswith(("layer:", "layers:", "segments:", "count:")), str(error)
+        assert str(error).startswith(("layer:", "layers:", "segments:", "inputs:")), str(error)
     else:
         assert np.isfinite(maps).all() and len(maps) == 2
 
