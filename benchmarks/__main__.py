@@ -139,7 +139,7 @@ class Store:
 
 def digest():
     """Of all code that is measured or measures."""
-    paths = [*ROOT.glob("xai/*.py"), *ROOT.glob("benchmarks/**/*.py"), *ROOT.glob("requirements*.txt")]
+    paths = [*ROOT.glob("heatproof/**/*.py"), *ROOT.glob("benchmarks/**/*.py"), *ROOT.glob("requirements*.txt")]
     return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(paths))).hexdigest()
 
 

@@ -136,10 +136,10 @@ def lab() -> int:
 
 
 def data() -> int:
-    from xai import datasets
+    from heatproof.data import hmt
 
     try:
-        print(f"data: {datasets.fetch_hmt()}")
+        print(f"data: {hmt.fetch_hmt()}")
     except OSError as error:
         raise SystemExit(str(error)) from None
     return 0

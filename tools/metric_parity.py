@@ -20,9 +20,9 @@ MAPS = ("saliency", "integrated_gradients", "grad_cam")  # and a map of random n
 def give(case):
     """Write the maps and all that the metrics would else draw at random, each from its definition."""
     import xai_utils as xu
+    from heatproof.hiding import baselines
+    from heatproof.metrics.randomisation import randomised
     from tools.peers.metric_case import FRACTION, NOISE, RADIUS, SAMPLES, Given
-    from xai.faithfulness import randomised
-    from xai.masking import baselines
 
     model, x = case.network("model"), case.inputs
     options = {"integrated_gradients": {"steps": 3}, "grad_cam": {"layer": str(case.layer)}}

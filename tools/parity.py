@@ -99,8 +99,8 @@ def make_case(name, model, inputs):
     """Write the two networks and the arrays that all libraries get; inputs of different predicted classes first."""
     import keras
 
+    from heatproof.methods.masks import RandomMasks
     from tools.peers.case import NOISE, Case
-    from xai.perturbation import RandomMasks
 
     predicted = np.asarray(model(inputs)).argmax(axis=-1)
     firsts = np.unique(predicted, return_index=True)[1]
