@@ -361,12 +361,12 @@ def cluster_run(tmp_path_factory):
         tables = {"alone": run()}
         options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
         with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
-            before = client.run(processes.has, "heatproof.metrics.evaluation")
+            before = client.run(processes.has, "heatproof.metrics.shards")
             with joblib.parallel_config("dask"):
                 bar.truncate(0)
                 tables["cluster"] = run()
                 tables["told"] = bar.getvalue()
-                after = client.run(processes.has, "heatproof.metrics.evaluation")
+                after = client.run(processes.has, "heatproof.metrics.shards")
                 tables["began to take part"] = [before[worker] < after[worker] for worker in after]
                 process = next(iter(client.run(os.getpid).values()))
                 threading.Thread(target=killed_in_the_middle, args=(process, folder, kept)).start()
