@@ -44,7 +44,7 @@ def fingerprint(given):
     return repr(given)
 
 
-def refused(exception, words, function, *arguments, **options):
+def refused(exception, words, function, /, *arguments, **options):
     """`function(*arguments, **options)` raises `exception`, and its message holds all `words`, the first at its start.
 
     No network was run before that; the arguments, models among them, are as they were; no file was written.

@@ -90,6 +90,9 @@ def finite(good):
 
 
 COUNT, SEED = whole(1), whole(0)
+CALLED = [(each, TypeError, repr(each), "pass a function") for each in (None, 3, "saliency")]
+NAME = [(each, TypeError, repr(each), "text") for each in (3, ["a"])]
+NAME += [(each, ValueError, repr(each), "letters") for each in ("../a", "a b", "1a")]
 POSITIVE = number(0, -1, allowed="strictly between")
 FROM_ZERO = number(-1, allowed="from 0")
 FLAG = [(each, (TypeError, ValueError), repr(each), "True", "False") for each in (1, None, "yes", np.zeros(2))]
@@ -410,6 +413,33 @@ ARGUMENTS = {
             "attribution": [*finite(X)[:-3], *finite(X)[-2:], (MAP[0], ValueError, "(8, 6)", "(N, H, W, C)")],
         },
     ),
+    "Method": (
+        {"function": xu.saliency, "output": "inputs"},
+        {
+            "function": [*CALLED, (len, TypeError, "len", "function(model, inputs, targets)")],
+            "output": word("'inputs'", "'map'"),
+            "name": NAME,
+            "relevance": word("'magnitude'", "'positive'"),
+        },
+    ),
+    "Metric": (
+        {"name": "total", "measure": lambda case: [0.0], "better": ""},
+        {
+            "name": [*NAME, ("", ValueError, "''", "letters")],
+            "measure": [*CALLED, (lambda: 3, TypeError, "lambda", "measure(case)")],
+            "better": word("'high'", "'low'"),
+        },
+    ),
+    "Query": (
+        {"inputs": X},
+        {
+            "model": MODEL,
+            "inputs": INPUTS,
+            "targets": TARGETS,
+            "score": word("'logit'", "'probability'"),
+            "batch_size": COUNT,
+        },
+    ),
     "logits": ({}, {"model": MODEL}),
     "unit": (
         {"layer": "conv_1", "channel": 0},
@@ -577,6 +607,10 @@ FREE = {
     "passed on to the method": {"max_sensitivity.options", "randomisation.options"},
     "a Generator, refused together with x": {"m1.augment.random"},
     "asked for its truth alone": {"m1.train.progress"},
+    "words of tables, and truths": {
+        f"Method.{name}" for name in ("title", "family", "signed", "additive", "needs", "formula", "reference")
+    }
+    | {"Metric.needs_masks", "Metric.quick"},
 }
 EXEMPT = set().union(*FREE.values())
 

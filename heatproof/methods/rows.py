@@ -61,16 +61,26 @@ class Method:
         unknown = set(given) - set(known)
         if unknown and not any(one.kind is one.VAR_KEYWORD for one in asked):
             raise ValueError(f"options: {self.name} has no {sorted(unknown)}; its options are {known}.")
+        if missing := set(_needed(self.function)) - {"seed", *given}:
+            raise ValueError(
+                f"options: {self.name} needs {sorted(missing)}; pass {{{self.name!r}: {{option: value}}}}."
+            )
         return ({"seed": seed} if "seed" in known else {}) | given
 
 
+def _needed(function):
+    """The options without a default."""
+    asked = inspect.signature(function).parameters.values()
+    return [one.name for one in asked if one.kind is one.KEYWORD_ONLY and one.default is one.empty]
+
+
 def check_call(argument, function, *given):
-    """`TypeError` for what cannot be called with these arguments by position."""
+    """`TypeError` for what cannot be called with these arguments by position, whatever its options."""
     words = f"pass a function that is called as {argument}({', '.join(given)})."
     if not callable(function):
         raise TypeError(f"{argument}: got {checks.shown(function)}; {words}")
     try:
-        inspect.signature(function).bind(*given)
+        inspect.signature(function).bind(*given, **dict.fromkeys(_needed(function)))
     except (TypeError, ValueError) as error:
         raise TypeError(f"{argument}: got {checks.shown(function)}, which does not fit ({error}); {words}") from None
 

@@ -55,10 +55,11 @@ def check_travel(argument, rows):
         try:
             joblib.Parallel()([joblib.delayed(_arrived)(row)])
         except Exception as error:
+            why = str(error.__cause__ or error).strip(' \n"').splitlines()[-1:]
             raise TypeError(
-                f"{argument}: the function of {row.name!r} cannot be sent to other processes "
-                f"({type(error).__name__}: {checks.shown(str(error))}). Cure: let it hold nothing that belongs to this "
-                f"process (an open file, a lock) and define it in a module that the others can import, {STAY}."
+                f"{argument}: the function of {row.name!r} cannot be sent to other processes ({''.join(why)}). "
+                "Cure: let it hold nothing that belongs to this process (an open file, a lock) and define it in a "
+                f"module that the others can import, {STAY}."
             ) from error
 
 
