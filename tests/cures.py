@@ -42,7 +42,7 @@ def applied(message, **names):
 
 
 def answered(call, model, inputs, **names):
-    """What call(model, inputs) gives at last, and for which model and inputs: each refusal's cure is taken literally."""
+    """What call(model, inputs) gives at last, and for which model and inputs: each cure is taken literally."""
     names = {"model": model, "inputs": inputs, **names}
     for _ in range(3):
         try:

@@ -82,7 +82,7 @@ def test_the_rule_does_not_enter_a_gate(method, gate):
 
 
 @pytest.mark.parametrize(
-    "method, gate", [("guided_backprop", gate) for gate in GATES] + [("guided_grad_cam", "hard_silu")]
+    "method, gate", [*(("guided_backprop", gate) for gate in GATES), ("guided_grad_cam", "hard_silu")]
 )
 def test_a_network_with_gates_alone_has_no_relu(method, gate):
     with pytest.raises(ValueError, match="^model: it has no ReLU"):
