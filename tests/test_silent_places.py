@@ -65,7 +65,7 @@ def inputs_of(side, rank, count=2):
 
 @pytest.mark.parametrize("case", CHAINS)
 def test_the_centres_worked_out_by_hand_are_those_of_what_a_tape_says_is_read(case):
-    """The middle between the first and the last input that is read, of the positions that read the most: whole fields."""
+    """The middle between the first and the last input that is read, of the positions that read the most: whole."""
     chain, side, first, apart = CHAINS[case]
     twin = tapes.in_float64(network(chain, side, 1))
     place, x = keras.Model(twin.inputs, twin.get_layer("place").output), inputs_of(side, 1, 1)
