@@ -19,7 +19,7 @@ FAST = {  # few samples: equal seeds make the comparison exact
     "var_grad": {"samples": 3},
     "integrated_gradients": {"steps": 4},
     "rise": {"masks": 40},
-    "lime": {"samples": 60, "segments": 5},
+    "lime": {"samples": 60, "segments": 16},
 }
 BOTH_READINGS = ("value", "activation", "softmax", "sigmoid")
 
@@ -36,7 +36,7 @@ def linear(outputs=1, offset=0.0, end=None):
 def convolutional(outputs=1, end=None, shape=(8, 8, 2)):
     inputs = keras.Input(shape)
     x = layers.Conv2D(4, 3, padding="same", activation="relu", name="conv")(inputs)
-    x = layers.Conv2D(3, 3, padding="same", activation="tanh", name="last")(x)
+    x = layers.Conv2D(3, 3, padding="same", name="last")(x)
     return randomised(keras.Model(inputs, layers.Dense(outputs, end)(layers.Flatten()(x))), 2)
 
 
