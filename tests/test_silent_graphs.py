@@ -139,7 +139,8 @@ BOUND = 64  # graphs that may be kept for one model; 30 readings of an activatio
 
 
 def graphs():
-    gc.collect()
+    for _ in range(3):  # a model goes first, then the graphs that were kept for it
+        gc.collect()
     return [each for each in gc.get_objects() if isinstance(each, FuncGraph)]
 
 

@@ -110,7 +110,7 @@ def test_the_state_of_a_seed_comes_back_as_it_was(method, kind):
     model = noisy(RANDOM[kind])
     layer = model.get_layer("random")
     generator = getattr(layer, "drop", layer).seed_generator
-    before, options = np.array(generator.state), {"masks": 40} if method is xu.rise else {}
+    before, options = generator.state.numpy(), {"masks": 40} if method is xu.rise else {}
     tapes.heard(method, model, IMAGES, 1, **options)
     np.testing.assert_array_equal(generator.state, before)
 
