@@ -1,0 +1,27 @@
+"""Where the mutated code stands: a module that moves changes its one line here, and no mutant."""
+
+PACKAGE = "xai"
+
+ANATOMY = f"{PACKAGE}.anatomy"
+CAM = f"{PACKAGE}.cam"
+CHECKS = f"{PACKAGE}.checks"
+CORE = f"{PACKAGE}.core"
+EVALUATION = f"{PACKAGE}.evaluation"
+FAITHFULNESS = f"{PACKAGE}.faithfulness"
+FEATURES = f"{PACKAGE}.features"
+GRADIENTS = f"{PACKAGE}.gradients"
+LOCAL = f"{PACKAGE}.local"
+MASKING = f"{PACKAGE}.masking"
+METRICS = f"{PACKAGE}.metrics"
+PERTURBATION = f"{PACKAGE}.perturbation"
+PHANTOM_FACES = f"{PACKAGE}.phantom_faces"
+PHANTOM_TISSUE = f"{PACKAGE}.phantom_tissue"
+PHANTOMS = f"{PACKAGE}.phantoms"
+REGISTRY = f"{PACKAGE}.registry"
+SCORING = f"{PACKAGE}.scoring"
+SUMMARY = f"{PACKAGE}.summary"
+SURROGATE = f"{PACKAGE}.surrogate"
+TRACING = f"{PACKAGE}.tracing"
+VIEWS = f"{PACKAGE}.views"
+
+PROGRAMS = TRACING  # keeps the traced programs, `_PROGRAMS`, which a mutant must not meet
