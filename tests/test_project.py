@@ -59,7 +59,7 @@ def own(names: set[str]) -> set[str]:
 
 def libraries(names: set[str]) -> set[str]:
     tops = {name.split(".")[0] for name in names}
-    ours = {"heatproof", "tools", "benchmarks", *FACES} | {path.stem for path in (ROOT / "tests").glob("*.py")}
+    ours = {"heatproof", "tools", "benchmarks", *FACES} | {path.stem for path in (ROOT / "tests").iterdir()}
     return tops - ours - set(sys.stdlib_module_names)
 
 
