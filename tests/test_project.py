@@ -22,7 +22,7 @@ NOTEBOOK_NAMES = [path.stem for path in NOTEBOOKS]
 # Wing of the package -> the wings below it, and the libraries its rooms may import; the standard library is free.
 # The rooms of GROUND lie below every wing. Within a wing no circle is allowed.
 PACKAGE = ROOT / "heatproof"
-GROUND = {"checks", "writing", "progress", "hiding", "enlarging", "places"}
+GROUND = {"checks", "writing", "progress", "hiding", "enlarging", "folders"}
 WINGS = {
     "ground": (set(), {"numpy", "platformdirs", "scipy", "tensorflow", "tqdm"}),
     "engine": (set(), {"keras", "numpy", "tensorflow"}),

@@ -23,7 +23,7 @@ from test_project import ROOMS, ROOT, imports, libraries, requirements, room
 from test_readme import five_lines
 
 import xai_utils as xu
-from heatproof import places
+from heatproof import folders
 from heatproof.data import hmt, pictures
 from tools import environment
 
@@ -67,13 +67,13 @@ def test_version_and_pythons_are_those_of_the_citation_and_the_tools():
 
 
 def test_a_checkout_is_a_folder_with_this_projects_settings(tmp_path):
-    assert places.CHECKOUT == places.checkout_at(ROOT) == ROOT
-    assert places.checkout_at(tmp_path) is None
+    assert folders.CHECKOUT == folders.checkout_at(ROOT) == ROOT
+    assert folders.checkout_at(tmp_path) is None
     others = {"other": '[project]\nname = "other"', "tools": "[tool.ruff]\nline-length = 1", "torn": "[project\nname"}
     for name, text in others.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "pyproject.toml").write_text(text)
-        assert places.checkout_at(tmp_path / name) is None, name
+        assert folders.checkout_at(tmp_path / name) is None, name
 
 
 @pytest.fixture
@@ -89,29 +89,29 @@ def bare(monkeypatch, tmp_path):
 
 @pytest.fixture
 def installed(bare, monkeypatch):
-    monkeypatch.setattr(places, "CHECKOUT", None)
+    monkeypatch.setattr(folders, "CHECKOUT", None)
     return bare
 
 
 def test_in_a_checkout_everything_counts_from_it(bare, monkeypatch):
-    assert places.data_folder() == ROOT / "data" and places.cache_folder() == ROOT / "data" / "cache"
-    assert pictures.CACHE == places.cache_folder()
-    assert ROOT not in places.report_folder().parents and places.report_folder().is_absolute()
+    assert folders.data_folder() == ROOT / "data" and folders.cache_folder() == ROOT / "data" / "cache"
+    assert pictures.CACHE == folders.cache_folder()
+    assert ROOT not in folders.report_folder().parents and folders.report_folder().is_absolute()
     monkeypatch.setenv("XAI_DATA", "mine")
     monkeypatch.setenv("XAI_REPORT_DIR", "report/mine")
-    assert (places.data_folder(), places.report_folder()) == (ROOT / "mine", ROOT / "report/mine")
-    assert places.cache_folder() == ROOT / "data" / "cache"
+    assert (folders.data_folder(), folders.report_folder()) == (ROOT / "mine", ROOT / "report/mine")
+    assert folders.cache_folder() == ROOT / "data" / "cache"
 
 
 def test_installed_data_lies_in_the_users_cache_and_figures_in_the_working_folder(installed, monkeypatch):
     home, work = installed / "user" / "heatproof", installed / "work"
-    assert (places.data_folder(), places.cache_folder(), places.report_folder()) == (home, home / "cache", work)
+    assert (folders.data_folder(), folders.cache_folder(), folders.report_folder()) == (home, home / "cache", work)
     monkeypatch.setenv("XAI_DATA", "mine")
     monkeypatch.setenv("XAI_REPORT_DIR", str(installed / "report"))
-    assert (places.data_folder(), places.report_folder()) == (work / "mine", installed / "report")
-    assert places.cache_folder() == home / "cache"
+    assert (folders.data_folder(), folders.report_folder()) == (work / "mine", installed / "report")
+    assert folders.cache_folder() == home / "cache"
     monkeypatch.setenv("XAI_DATA", "~/mine")
-    assert places.data_folder() == Path.home() / "mine"
+    assert folders.data_folder() == Path.home() / "mine"
 
 
 def test_installed_the_cure_for_an_absent_data_set_needs_no_makefile(installed, monkeypatch):
@@ -119,7 +119,7 @@ def test_installed_the_cure_for_an_absent_data_set_needs_no_makefile(installed, 
         xu.load_hmt()
     cure = str(raised.value).partition('python -c "')[2].partition('"')[0]
     fetched = []
-    monkeypatch.setattr(hmt, "fetch_hmt", lambda: fetched.append(places.data_folder()))
+    monkeypatch.setattr(hmt, "fetch_hmt", lambda: fetched.append(folders.data_folder()))
     exec(cure, {})
     assert fetched == [installed / "user" / "heatproof"] and str(fetched[0]) in str(raised.value)
 
@@ -204,8 +204,8 @@ def place(programs, tmp_path):
 FOREIGN = """
 import sys
 import numpy as np
-from heatproof import places
-assert places.CHECKOUT is None and places.__file__.startswith(sys.prefix)
+from heatproof import folders
+assert folders.CHECKOUT is None and folders.__file__.startswith(sys.prefix)
 faces = xu.load_fer2013("test")
 assert faces.images.shape == (1, 48, 48, 1) and np.all(faces.images == np.float32(51 / 255))
 print(float(np.abs(maps).max()), xu.peak_memory(model, inputs, methods=("saliency",)).MiB[0])

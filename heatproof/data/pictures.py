@@ -1,7 +1,7 @@
 """Real images: what a data set is, where data sets lie, and the faces and photographs that scikit-image ships.
 
 Data sets live in the folder that the environment variable ``XAI_DATA`` names; without it, in the one that
-``heatproof/places.py`` says. A zip dropped in there works as it is. Every loader returns a ``Dataset`` with images as
+``heatproof/folders.py`` says. A zip dropped in there works as it is. Every loader returns a ``Dataset`` with images as
 float32 in [0, 1]. A data set that is absent raises ``FileNotFoundError`` and is never replaced.
 """
 
@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 import skimage
 
-from heatproof import places
+from heatproof import folders
 
-CACHE = places.cache_folder()
+CACHE = folders.cache_folder()
 
 EXPRESSIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 
@@ -104,7 +104,7 @@ def check_part(part, parts):
 
 
 def find(candidates, name, cure):
-    folder = places.data_folder()
+    folder = folders.data_folder()
     for candidate in candidates:
         if (folder / candidate).exists():
             return folder / candidate

@@ -1,7 +1,7 @@
 """What the notebooks hand to the report: figures, values and tables, one file each.
 
 Files go to the folder that XAI_REPORT_DIR names, below figures/, values/ and tables/; when it is not set, to the one
-that heatproof/places.py says. The report quotes them; it holds no typed result.
+that heatproof/folders.py says. The report quotes them; it holds no typed result.
 """
 
 import io
@@ -14,7 +14,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from heatproof import places
+from heatproof import folders
 
 
 def describe(figure, alt):
@@ -45,7 +45,7 @@ def _report_path(folder, name):
     _text("name", name, "small letters, digits and hyphens, such as 'ig-gap-2'")
     if not re.fullmatch(r"[a-z0-9-]+", name):
         raise ValueError(f"name is {name!r}; allowed: small letters, digits and hyphens, such as 'ig-gap-2'.")
-    return places.report_folder() / folder / name
+    return folders.report_folder() / folder / name
 
 
 def _write(path, content):
