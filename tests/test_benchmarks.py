@@ -238,7 +238,7 @@ def test_a_contender_leaves_the_maps_that_ours_equal(name, method, apart, folder
 
 
 def test_a_library_draws_as_many_samples_as_it_is_told(folder):
-    """lime's own draws: of 2 samples, the whole picture and one other, and of 200; the second map is near ours."""
+    """lime's own draws: of 2, the whole picture and one other, and of 2000; the second map is near ours."""
     few, _ = first_run("lime", folder, "lime", amount=2)
     many, _ = first_run("lime", folder, "lime", amount=2000)
     ours, _ = first_run("ours", folder, "lime", amount=2000)
