@@ -132,7 +132,7 @@ class Store:
 
 def digest():
     """Of all code that is measured or measures."""
-    patterns = ("xai/*.py", "benchmarks/**/*.py", "tools/peers/*.py", "requirements*.txt")
+    patterns = ("heatproof/**/*.py", "benchmarks/**/*.py", "tools/peers/*.py", "requirements*.txt")
     paths = [path for pattern in patterns for path in ROOT.glob(pattern)]
     return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(paths))).hexdigest()
 

@@ -18,8 +18,11 @@ from tqdm import tqdm
 
 import models
 import xai_utils as xu
+from heatproof import progress
+from heatproof.methods import catalogue
+from heatproof.metrics import catalogue as scoring
+from heatproof.metrics import evaluation
 from tools import evaluation as tables
-from xai import core, evaluation, registry, scoring
 
 # Four pixels, two classes: S_1 - S_0 = w.x, so the probability of class 1 is the sigmoid of w.x.
 WEIGHTS = np.array([2.0, -1.0, 1.0, 0.5], "float32")
@@ -114,8 +117,8 @@ def test_a_method_that_fails_on_one_item_is_one_row_that_says_why(model, monkeyp
             raise ValueError("no map for a black corner")
         return xu.gradient_x_input(model, inputs, targets)
 
-    row = registry.Method(moody, "", "gradients", "inputs", True, "positive", False, "", "", "")
-    monkeypatch.setitem(registry.METHODS, "moody", row)
+    row = catalogue.Method(moody, "", "gradients", "inputs", True, "positive", False, "", "", "")
+    monkeypatch.setitem(catalogue.METHODS, "moody", row)
     frame = xu.evaluate(model, INPUTS, 1, ("moody", "gradient_x_input"), masks=MASKS)
     failed = frame[frame["value"].isna()]
     assert set(failed["method"]) == {"moody"} and set(failed["item"]) == {1} and len(failed) == 4
@@ -354,18 +357,18 @@ def cluster_run(tmp_path_factory):
     start_method = {"distributed.worker.multiprocessing-method": processes.METHOD}
     with pytest.MonkeyPatch.context() as patch, dask.config.set(start_method), contextlib.redirect_stderr(bar):
         patch.setenv("XAI_PROGRESS", "1")
-        patch.setattr(core, "tqdm", lambda *given, **options: tqdm(*given, **options | {"delay": 0}))
+        patch.setattr(progress, "tqdm", lambda *given, **options: tqdm(*given, **options | {"delay": 0}))
         patch.setattr(evaluation, "BATCH_SIZE", 4)  # 12 shards of each method
         run = functools.partial(xu.evaluate, network, models.examples(network, 48), **question)
         tables = {"alone": run()}
         options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
         with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
-            before = client.run(processes.has, "xai.evaluation")
+            before = client.run(processes.has, "heatproof.metrics.evaluation")
             with joblib.parallel_config("dask"):
                 bar.truncate(0)
                 tables["cluster"] = run()
                 tables["told"] = bar.getvalue()
-                after = client.run(processes.has, "xai.evaluation")
+                after = client.run(processes.has, "heatproof.metrics.evaluation")
                 tables["began to take part"] = [before[worker] < after[worker] for worker in after]
                 process = next(iter(client.run(os.getpid).values()))
                 threading.Thread(target=killed_in_the_middle, args=(process, folder, kept)).start()
@@ -396,7 +399,7 @@ def test_no_bar_inside_a_bar(model, monkeypatch, capsys):
     """A method's own bars are off inside a shard; they are on outside."""
     monkeypatch.setenv("XAI_PROGRESS", "1")
     seen = []
-    monkeypatch.setattr(core, "tqdm", lambda iterable, disable, **_: seen.append(disable) or iterable)
+    monkeypatch.setattr(progress, "tqdm", lambda iterable, disable, **_: seen.append(disable) or iterable)
     xu.evaluate(model, INPUTS, 1, ("rise",), options={"rise": {"masks": 3, "grid": 2}})
     assert seen[-1] is True
     xu.rise(model, INPUTS, 1, masks=3, grid=2)

@@ -11,8 +11,9 @@ from test_perturbation import average_over_patches
 
 import models
 import xai_utils as xu
-from xai import anatomy, core, local, masking, tracing
-from xai.core import Query
+from heatproof import hiding
+from heatproof.engine import anatomy, programs, query, receptive, windows
+from heatproof.engine.query import Query
 
 RELU = {"activation": "relu"}
 
@@ -20,7 +21,7 @@ RELU = {"activation": "relu"}
 @pytest.fixture
 def always(monkeypatch):
     """Windows even where they are as large as the image, two to four in a chunk."""
-    monkeypatch.setattr(local, "WORTH", 4.0)
+    monkeypatch.setattr(windows, "WORTH", 4.0)
 
 
 def network(shape, *parts, head=("gap",), classes=3):
@@ -56,7 +57,7 @@ def check(model, patch):
     space, targets = inputs.shape[1:-1], [2, 0]
     fills = np.random.default_rng(5).normal(size=inputs.shape).astype("float32")
     windows = everywhere(space, patch)
-    found = local.covered_scores(Query(model, inputs, targets, batch_size=128), windows, fills, "test")
+    found = windows.covered_scores(Query(model, inputs, targets, batch_size=128), windows, fills, "test")
     assert found is not None, "the trunk must be found"
     windows = [*windows, tuple(slice(0, 0) for _ in space)]
     got = np.full((len(inputs), len(windows)), np.nan)
@@ -156,7 +157,7 @@ def test_windows_of_an_inner_unit(always):
     view = xu.unit(model, model.layers[2].name, 3)
     inputs = models.examples(model, 1)
     windows = everywhere((12, 12), (5, 4))
-    found = local.covered_scores(Query(view, inputs, 0), windows, 0 * inputs, "test")
+    found = windows.covered_scores(Query(view, inputs, 0), windows, 0 * inputs, "test")
     wanted = whole_passes(keras.Model(model.inputs, L.GlobalAveragePooling2D()(model.layers[2].output)),
                           inputs, windows, 0 * inputs, [3])  # fmt: skip
     np.testing.assert_allclose([value for *_, value in found][:-1], wanted[0], rtol=1e-5, atol=1e-6)
@@ -200,20 +201,20 @@ ENDS = {
 def test_the_trunk_ends_before_what_is_not_known_to_be_local(always, part):
     """Behind two known layers the rest is computed whole, to the same scores; a first layer ends it."""
     model = network((9, 7, 2), conv(**SAME, name="one"), conv(**SAME, name="two"), part(), conv(name="behind", **SAME))
-    names = [call.layer.name for step in local.trunk(anatomy.anatomy(Query(model, models.examples(model)).recipe))
+    names = [call.layer.name for step in receptive.trunk(anatomy.anatomy(Query(model, models.examples(model)).recipe))
              for call in step.calls]  # fmt: skip
     assert names == ["one", "two"]
     check(model, (3, 2))
     alone = network((9, 7, 3), part(), conv(**SAME))
     inputs = models.examples(alone, 1)
-    assert local.covered_scores(Query(alone, inputs), everywhere((9, 7), (3, 3)), inputs, "test") is None
+    assert windows.covered_scores(Query(alone, inputs), everywhere((9, 7), (3, 3)), inputs, "test") is None
 
 
 def test_a_layer_that_is_called_twice_is_not_taken_apart(always):
     twice = conv(2, **SAME)
     model = network((9, 7, 2), twice, twice)
     inputs = models.examples(model, 1)
-    assert local.covered_scores(Query(model, inputs), everywhere((9, 7), (3, 3)), inputs, "test") is None
+    assert windows.covered_scores(Query(model, inputs), everywhere((9, 7), (3, 3)), inputs, "test") is None
 
 
 def test_a_layer_that_does_more_than_its_class_says_is_noticed(always):
@@ -222,7 +223,7 @@ def test_a_layer_that_does_more_than_its_class_says_is_noticed(always):
     model, plain = network((9, 7, 2), odd, conv(**SAME)), odd.call
     object.__setattr__(odd, "call", lambda x: plain(x) - 5 * keras.ops.mean(x))
     inputs = models.examples(model, 1)
-    assert local.covered_scores(Query(model, inputs, 0), everywhere((9, 7), (3, 3)), inputs, "test") is None
+    assert windows.covered_scores(Query(model, inputs, 0), everywhere((9, 7), (3, 3)), inputs, "test") is None
 
 
 def test_half_precision_takes_whole_passes(always):
@@ -232,7 +233,7 @@ def test_half_precision_takes_whole_passes(always):
     finally:
         keras.config.set_dtype_policy("float32")
     inputs = models.examples(model, 1).astype("float32")
-    assert local.covered_scores(Query(model, inputs, 0), everywhere((9, 7), (3, 3)), inputs, "test") is None
+    assert windows.covered_scores(Query(model, inputs, 0), everywhere((9, 7), (3, 3)), inputs, "test") is None
 
 
 # --- what changes -----------------------------------------------------------------------------------------------
@@ -246,8 +247,8 @@ def test_windows_hold_what_changes_and_no_more(padding):
     inputs = np.random.default_rng(0).random((1, 20, 23, 1), "f")
     windows = everywhere((20, 23), (4, 4))[::7]
     corners = np.array([[side.start for side in window] for window in windows])
-    steps = local.trunk(anatomy.anatomy(Query(model, inputs).recipe))
-    starts, sizes = local.changed(steps, corners, (4, 4))
+    steps = receptive.trunk(anatomy.anatomy(Query(model, inputs).recipe))
+    starts, sizes = receptive.changed(steps, corners, (4, 4))
     last = keras.Model(model.inputs, model.layers[3].output)
     plain, widest = last(inputs).numpy()[0], np.zeros(2, int)
     for corner, start in zip(corners, starts[-1], strict=True):
@@ -268,7 +269,7 @@ def test_positions_of_one_step_by_hand():
     padded position 2 on, which is sample 1. At the far end (8-9) the outputs 3-4 change: one window begins at 2.
     """
     model = network((10, 1), signal(**SAME), L.MaxPooling1D(2))
-    passes = local._Passes(Query(model, models.examples(model)), [(slice(4, 6),), (slice(8, 10),)])
+    passes = windows._Passes(Query(model, models.examples(model)), [(slice(4, 6),), (slice(8, 10),)])
     assert len(passes.steps) == 1
     np.testing.assert_array_equal(passes.starts[-1], [[1], [2]])
     np.testing.assert_array_equal(passes.sizes, [[2], [3]])
@@ -299,7 +300,7 @@ def no_whole_passes(monkeypatch):
 def test_occlusion_by_windows_equals_the_naive_loop(deep, monkeypatch, fill, score):
     model, inputs = deep[0], deep[1][:1]
     fill = np.random.default_rng(2).normal(size=inputs.shape[1:]) if fill == "array" else fill
-    values, targets = masking.baselines(fill, inputs), [2]
+    values, targets = hiding.baselines(fill, inputs), [2]
 
     def drop(item, where):
         covered = inputs[item].copy()
@@ -321,12 +322,12 @@ def test_occlusion_computes_a_fraction_of_the_positions(deep, monkeypatch):
     model, inputs = models.randomised(keras.models.clone_model(deep[0])), deep[1]
     chunks = []  # of each chunk, how many values each step reads
 
-    def first(*arguments, original=local.covered):
+    def first(*arguments, original=windows.covered):
         parts = original(*arguments)
         chunks.append([np.size(parts)])
         return parts
 
-    def later(plain, starts, size, windows=None, origins=None, original=local.read):
+    def later(plain, starts, size, windows=None, origins=None, original=windows.read):
         parts = original(plain, starts, size, windows, origins)
         if windows is None:
             return parts
@@ -334,12 +335,12 @@ def test_occlusion_computes_a_fraction_of_the_positions(deep, monkeypatch):
         with tf.control_dependencies([count]):
             return tf.identity(parts)
 
-    monkeypatch.setattr(local, "covered", first)
-    monkeypatch.setattr(local, "read", later)
+    monkeypatch.setattr(windows, "covered", first)
+    monkeypatch.setattr(windows, "read", later)
     no_whole_passes(monkeypatch)
-    before = core.PASSES["forwards"]
+    before = query.PASSES["forwards"]
     xu.occlusion(model, inputs, 1, patch=9, stride=6, batch_size=4)
-    assert core.PASSES["forwards"] - before == len(inputs) + 1  # and one to see that windows are exact
+    assert query.PASSES["forwards"] - before == len(inputs) + 1  # and one to see that windows are exact
     assert {len(values) for values in chunks} == {3}
     whole = 64 * 60 * 3 + 32 * 30 * 4 + 16 * 15 * 6
     assert len(inputs) * 11 * 10 * whole / 10 < sum(map(sum, chunks)) < len(inputs) * 11 * 10 * whole / 8
@@ -349,19 +350,19 @@ def test_occlusion_computes_a_fraction_of_the_positions(deep, monkeypatch):
 def test_occlusion_by_windows_is_the_same_alone_and_in_a_batch_and_traces_once(deep):
     model, inputs = deep
     together = xu.occlusion(model, inputs, 1, patch=9, stride=6)
-    known = len(tracing._PROGRAMS[model])
+    known = len(programs._PROGRAMS[model])
     alone = [xu.occlusion(model, inputs[[item]], 1, patch=9, stride=6)[0] for item in range(3)]
     np.testing.assert_array_equal(together, alone)
     xu.occlusion(model, inputs[:2], [0, 2], patch=(5, 8), stride=4, fill="zero", batch_size=7)
-    assert len(tracing._PROGRAMS[model]) == known
+    assert len(programs._PROGRAMS[model]) == known
 
 
 def test_occlusion_with_windows_as_large_as_the_image_takes_whole_passes(deep, monkeypatch):
     model, inputs = deep
-    monkeypatch.setattr(local._Passes, "pairs", None)
+    monkeypatch.setattr(windows._Passes, "pairs", None)
     got = xu.occlusion(model, inputs[:1], 1, patch=(50, 50), stride=14)
     monkeypatch.undo()
-    monkeypatch.setattr(local, "WORTH", 4.0)
+    monkeypatch.setattr(windows, "WORTH", 4.0)
     no_whole_passes(monkeypatch)
     np.testing.assert_allclose(xu.occlusion(model, inputs[:1], 1, patch=(50, 50), stride=14), got, rtol=0, atol=1e-5)
 

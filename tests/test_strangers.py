@@ -7,8 +7,8 @@ import tensorflow as tf
 from keras import layers
 
 import xai_utils as xu
-from xai import tracing
-from xai.core import Query
+from heatproof.engine import programs
+from heatproof.engine.query import Query
 
 IMAGES = np.random.default_rng(0).random((3, 16, 16, 3), np.float32)
 SIGNALS = np.random.default_rng(1).standard_normal((3, 32, 2)).astype(np.float32)
@@ -142,9 +142,9 @@ def test_a_changed_attribute_of_a_layer_of_ones_own_is_seen(change):
     layer, inputs = Scaled(), keras.Input((32, 2))
     model = keras.Model(inputs, layers.Dense(3)(layers.Flatten()(layer(inputs))))
     before = xu.saliency(model, SIGNALS, 1)
-    known = len(tracing._PROGRAMS[model])
+    known = len(programs._PROGRAMS[model])
     np.testing.assert_array_equal(xu.saliency(model, SIGNALS, 1), before)
-    assert len(tracing._PROGRAMS[model]) == known, "nothing has changed: the graph stays"
+    assert len(programs._PROGRAMS[model]) == known, "nothing has changed: the graph stays"
     CHANGES[change](layer)
     close(xu.saliency(model, SIGNALS, 1), 2 * before)
 

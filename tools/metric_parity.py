@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 
 import xai_utils as xu
+from heatproof.hiding import baselines
+from heatproof.metrics.randomisation import randomised
 from tools.environment import ROOT
 from tools.peers import comparing, making
 from tools.peers.environment import ask, ensure_peers
 from tools.peers.metric_case import FRACTION, NOISE, RADIUS, SAMPLES, Given
 from tools.peers.metric_comparisons import METRIC_COMPARISONS, NO_PEER
 from tools.peers.metrics_ours import OurMetrics
-from xai.faithfulness import randomised
-from xai.masking import baselines
 
 TABLE, PAGE = ROOT / "docs" / "metric_parity.csv", ROOT / "docs" / "metric_parity.md"
 TITLES = {"metrics_quantus": "Quantus", "metrics_captum": "Captum", "metrics_xplique": "Xplique"}

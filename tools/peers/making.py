@@ -8,9 +8,9 @@ from keras import layers
 
 import mnist1d_utils as m1
 import xai_utils as xu
+from heatproof.methods.masks import RandomMasks
 from tools.environment import ROOT
 from tools.peers.case import NOISE, Case
-from xai.perturbation import RandomMasks
 
 FOLDER = ROOT / "build" / "parity"
 ITEMS, SAMPLES, MASKS, ROWS = 4, 20, 100, 200  # inputs; noisy copies; masks of RISE; samples of LIME

@@ -3,8 +3,8 @@
 import numpy as np
 
 import xai_utils as xu
+from heatproof.metrics.catalogue import METRICS, Case, Settings
 from tools.peers.metric_case import FRACTION, SAMPLES, STEPS, Given, each
-from xai.scoring import METRICS, Case, Settings
 
 
 class OurMetrics:

@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 import xai_utils as xu
+from heatproof.engine.query import Query
 from tools.peers.case import ALPHA, KERNEL_WIDTH, NOISE, times_covered
-from xai.core import Query
 
 
 class Ours:
