@@ -21,6 +21,7 @@ from heatproof import checks
 
 # The library names its arguments; here they have the names of the command line.
 OPTIONS = {"path": "--model", "model": "--model", "inputs": "--image", "targets": "--target", "layer": "--layer"}
+CALLED = "heatproof" if Path(sys.argv[0]).stem == "heatproof" else "python -m heatproof"
 
 
 class Explanation(NamedTuple):
@@ -170,7 +171,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def parser():
-    top = Parser(prog="python -m heatproof", description="Explain what a Keras classifier sees.")
+    top = Parser(prog=CALLED, description="Explain what a Keras classifier sees.")
     commands = top.add_subparsers(dest="command", required=True, metavar="explain")
     add = commands.add_parser("explain", help="draw one picture beside its attribution map").add_argument
     add("--model", metavar="FILE", help="the network, .keras or .h5")
@@ -200,7 +201,7 @@ def run(options):
         return list_methods()
     missing = [name for name in ("model", "image", "out") if getattr(options, name) is None]
     if missing:
-        raise ValueError(f"missing: {', '.join(f'--{name}' for name in missing)}; python -m heatproof explain --help")
+        raise ValueError(f"missing: {', '.join(f'--{name}' for name in missing)}; {CALLED} explain --help")
     check_out(options.out, options.image)
     given = {name: getattr(options, name) for name in ("model", "image", "method", "target", "layer", "limits")}
     found = explain(**given)

@@ -10,7 +10,7 @@ import pytest
 from benchmarks import bench, cases, driver, figures, goals, machine, page, plan, statistics
 from benchmarks.contenders import converging
 from benchmarks.contenders.worker import Worker
-from heatproof.engine import query
+from heatproof.engine.counting import counting
 from tools.environment import ROOT
 from tools.peers.making import flatten_network
 
@@ -310,7 +310,7 @@ def signals():
 
 @pytest.mark.parametrize("method", ["saliency", "smooth_grad", "integrated_gradients", "rise", "lime", "deletion"])
 def test_the_needed_passes_are_those_that_our_methods_make(method, signals):
-    """query.PASSES counts what went through the network; two more forwards are the score of the input itself."""
+    """counting() tells what went through the network; two more forwards are the score of the input itself."""
     import xai_utils as xu
 
     model, inputs = signals
@@ -323,11 +323,11 @@ def test_the_needed_passes_are_those_that_our_methods_make(method, signals):
         "lime": (lambda: xu.lime(model, inputs, 1, samples=20), 20),
         "deletion": (lambda: xu.deletion_curve(model, inputs, maps, 1, steps=8), 8),
     }[method]
-    before = dict(query.PASSES)
-    call()
+    with counting() as passes:
+        call()
     forwards, backwards = plan.METHODS[method].passes(amount, 0)
-    assert 0 <= query.PASSES["forwards"] - before["forwards"] - 2 * forwards <= 2
-    assert query.PASSES["backwards"] - before["backwards"] == 2 * backwards
+    assert 0 <= passes["forwards"] - 2 * forwards <= 2
+    assert passes["backwards"] == 2 * backwards
 
 
 # --- verdicts ---------------------------------------------------------------------------------------------------

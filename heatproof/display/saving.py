@@ -1,7 +1,7 @@
 """What the notebooks hand to the report: figures, values and tables, one file each.
 
-Files go to the folder that XAI_REPORT_DIR names, below figures/, values/ and tables/, and to a temporary folder when
-it is not set. The report quotes them; it holds no typed result.
+Files go to the folder that XAI_REPORT_DIR names, below figures/, values/ and tables/; when it is not set, to the one
+that heatproof/places.py says. The report quotes them; it holds no typed result.
 """
 
 import io
@@ -13,6 +13,8 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
+
+from heatproof import places
 
 
 def describe(figure, alt):
@@ -39,14 +41,11 @@ def _text(argument, given, allowed):
 
 
 def _report_path(folder, name):
-    """Return the path without extension of a file below XAI_REPORT_DIR or a temporary folder."""
+    """Return the path without extension of a file below the folder of the report."""
     _text("name", name, "small letters, digits and hyphens, such as 'ig-gap-2'")
     if not re.fullmatch(r"[a-z0-9-]+", name):
         raise ValueError(f"name is {name!r}; allowed: small letters, digits and hyphens, such as 'ig-gap-2'.")
-    temporary = Path(tempfile.gettempdir()) / f"xai_report_{Path.home().name}"
-    # a relative XAI_REPORT_DIR counts from the repository's root
-    root = Path(__file__).resolve().parents[2]
-    return root / (os.environ.get("XAI_REPORT_DIR") or temporary) / folder / name
+    return places.report_folder() / folder / name
 
 
 def _write(path, content):

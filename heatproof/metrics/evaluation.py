@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from heatproof import checks
-from heatproof.engine.query import BATCH_SIZE, PASSES, Query
+from heatproof.engine.counting import counting
+from heatproof.engine.query import BATCH_SIZE, Query
 from heatproof.methods.catalogue import METHODS, options_of
 from heatproof.metrics.catalogue import BASELINES, COSTS, METRICS, Case, Settings
 from heatproof.metrics.shards import Carrier, Store
@@ -151,9 +152,10 @@ def _answer(carrier, number, shard):
 
 def _rows(case):
     """The rows of one shard: a part of the table that depends on nothing but its arguments."""
-    before, start = dict(PASSES), time.perf_counter()
-    maps, reasons = _attempt(lambda places: case.at(places).explain(), len(case.items))
-    cost = {"seconds": time.perf_counter() - start} | {name: PASSES[name] - before[name] for name in PASSES}
+    start = time.perf_counter()
+    with counting() as passes:
+        maps, reasons = _attempt(lambda places: case.at(places).explain(), len(case.items))
+    cost = passes | {"seconds": time.perf_counter() - start}
     for place, found in enumerate(maps):
         if found is not None and not found.any():
             maps[place], reasons[place] = None, "the map is zero everywhere"

@@ -1,12 +1,12 @@
 """Mutants of the class activation maps."""
 
-from mutant_groups.modules import ANATOMY, ARRAYS, CAM, ENLARGING, HIDING, QUERY, TRACING
+from mutant_groups.modules import ANATOMY, ARRAYS, CAM, ENLARGING, HIDING, PLACES, TRACING
 from mutant_groups.mutant import group
 
-SUM_OF_MAPS = 'np.einsum("n...k,kn->n...", A, weights[:, c]), inner="input"'
+SUM_OF_MAPS = 'np.einsum("n...k,kn->n...", A, weights[:, c])'
 RAW = 'raw = np.einsum("n...k,nk->n...", A, alpha)'
 GRAD_CUT = "A, alpha)  # eq. (2)\n        return np.maximum(raw, 0) if relu else raw"
-GRAD_END = "\n\n    return _finished(query.maps(query.layer(layer), weighted"
+GRAD_END = "\n\n    return _finished(query.place(layer).maps(weighted"
 PLUS = 'return np.maximum(np.einsum("n...k,nk->n...", A, weights), 0)'
 LAYER = "return np.maximum((np.maximum(gradient, 0) * A).sum(axis=-1), 0)"
 HIRES = "raw = (gradient * A).sum(axis=-1)\n        return np.maximum(raw, 0) if relu else raw"
@@ -52,12 +52,12 @@ GROUPS = {
         (CAM, GRAD_CUT, GRAD_CUT.replace(" if relu else raw", "")),
         (CAM, GRAD_CUT, GRAD_CUT.replace("np.maximum(raw, 0)", "np.abs(raw)")),
         (CAM, "if zero.any():", "if zero.all():"),
-        (CAM, GRAD_CUT + GRAD_END, GRAD_CUT + GRAD_END + ', "input"'),
-        (QUERY, "tensor = getattr(run.call_of(run.layer), inner)", 'tensor = getattr(run.call_of(run.layer), "input")'),
-        (QUERY, "return as_float(tensor), run.differentiate(run.score(classes, self.score), tensor)",
+        (CAM, GRAD_CUT + GRAD_END, GRAD_CUT + GRAD_END.replace("query.place(layer)", "Place(query, query.place(layer).layer, \"input\")")),
+        (PLACES, "tensor = getattr(run.call_of(run.layer), side)", 'tensor = getattr(run.call_of(run.layer), "input")'),
+        (PLACES, "return as_float(tensor), run.differentiate(run.score(classes, score), tensor)",
          'return as_float(tensor), run.differentiate(run.score(classes, "logit"), tensor)'),
-        (QUERY, "return self.batched(chunk, self.inputs, self.targets, passes=BOTH)",
-         "return self.batched(chunk, self.inputs, self.targets[::-1], passes=BOTH)"),
+        (PLACES, "return self.query.batched(chunk, self.query.inputs, self.query.targets, passes=BOTH)",
+         "return self.query.batched(chunk, self.query.inputs, self.query.targets[::-1], passes=BOTH)"),
         (ENLARGING, "(np.arange(side) + 0.5) * parts / side - 0.5", "np.linspace(0, parts - 1, side)"),
         (ENLARGING, "np.clip(places, 0, parts - 1)", "places"),
         (ENLARGING, "product(rows[0], maps)", "product(rows[0][::-1], maps)"),
@@ -122,16 +122,16 @@ GROUPS = {
         "test_cam.py", "ablation_cam",
         (CAM, "w = whole - np.array(ablated)", "w = np.array(ablated)"),
         (CAM, "w = whole - np.array(ablated)", "w = (whole - np.array(ablated)) / whole"),
-        (CAM, "_ablated_scores(query, layer, A, item)\n", "_ablated_scores(query, layer, A, 0)\n"),
+        (CAM, "_ablated_scores(place, A, item)\n", "_ablated_scores(place, A, 0)\n"),
         (CAM, "[[maps >= 0], maps != maps[:, None]]", "[[maps >= 0], maps == maps[:, None]]"),
         (CAM, "[[maps >= 0], maps != maps[:, None]]", "[[maps >= 0], maps != maps[:, None] - 1]"),
         (CAM, "raw = A @ w\n", "raw = A @ np.maximum(w, 0)\n"),
         (CAM, "maps.append(np.maximum(raw, 0) if relu else raw)", "maps.append(raw)"),
         (CAM, "maps.append(np.maximum(raw, 0) if relu else raw)", "maps.append(np.maximum(raw, 0))"),
-        (QUERY, "run(self.inputs[[item]], part,", "run(0 * self.inputs[[item]], part,"),
-        (QUERY, "np.full(len(part), self.targets[item], np.int32)", "np.full(len(part), self.targets[0], np.int32)"),
-        (QUERY, "return run.score(classes, self.score)\n\n        run = program(self.recipe, name",
-         'return run.score(classes, "logit")\n\n        run = program(self.recipe, name'),
+        (PLACES, "run(query.inputs[[item]], part,", "run(0 * query.inputs[[item]], part,"),
+        (PLACES, "np.full(len(part), query.targets[item], np.int32)", "np.full(len(part), query.targets[0], np.int32)"),
+        (PLACES, "return run.score(classes, score)\n\n        name",
+         'return run.score(classes, "logit")\n\n        name'),
     ),
     "guided_grad_cam": group(
         "test_cam.py", "guided_grad_cam",

@@ -1,6 +1,6 @@
 """Mutants of the methods that read the gradient at the input."""
 
-from mutant_groups.modules import ANATOMY, GRADIENTS, HIDING, PROGRAMS, QUERY, RULES, TRACING, VIEWS
+from mutant_groups.modules import ANATOMY, CHUNKS, ENDINGS, GRADIENTS, HIDING, PROGRAMS, QUERY, RULES, TRACING, VIEWS
 from mutant_groups.mutant import group
 
 QUERY_GRADIENT = "return self.batched(self._gradient_program(), inputs, targets, passes=BOTH)"
@@ -11,7 +11,9 @@ NOISY_SIGMA = "noise * (query.inputs.max(axis=space) - query.inputs.min(axis=spa
 NOT_YET = "~((gap[items] <= tolerance) & (change[items] <= tolerance))"
 GUIDED = "passed, outputs = tf.nn.relu(gradient), "
 ACTIVE = 'active = (outputs > 0) & (outputs < 6) if operation.type == "Relu6" else outputs > 0'
-DECONVNET = 'whatever the input was."""\n    return tf.nn.relu(gradient)'
+DECONVNET = (
+    'whatever the input was."""\n\n    def back(self, operation, gradient):\n        return tf.nn.relu(gradient)'
+)
 
 GROUPS = {
     "saliency": group(
@@ -27,14 +29,14 @@ GROUPS = {
         (QUERY, GRADIENT_PROGRAM, "return run.differentiate(tf.reduce_sum(run.logits, axis=1), run.inputs)"),
         (QUERY, GRADIENT_PROGRAM,
          "return run.differentiate(tf.reduce_mean(run.score(classes, self.score)), run.inputs)"),
-        (QUERY, "whole[part] = value", "whole[part] = value[::-1]"),
+        (CHUNKS, "whole[part] = value", "whole[part] = value[::-1]"),
         (QUERY, 'self.all_scores("logit").argmax(axis=-1)', 'self.all_scores("logit").argmin(axis=-1)'),
         (TRACING, "outputs = recipe.base(inputs, training=False)", "outputs = recipe.base(inputs, training=True)"),
-        (TRACING, "tf.concat([-scores, scores], axis=-1)", "tf.concat([scores, -scores], axis=-1)"),
+        (ENDINGS, "tf.concat([-scores, scores], axis=-1)", "tf.concat([scores, -scores], axis=-1)"),
         (TRACING, PICK, "scores = self.logits"),
         (TRACING, "tf.stack([rows, targets]", "tf.stack([0 * rows, targets]"),
         (TRACING, "(gradient,) = tf.gradients(score, tensor)", "(gradient,) = tf.gradients(2 * score, tensor)"),
-        (TRACING, 'scores = outputs if kind == "linear" else tf.reshape(tensor.op.inputs[0], tf.shape(outputs))',
+        (ENDINGS, 'scores = outputs if kind == "linear" else tf.reshape(tensor.op.inputs[0], tf.shape(outputs))',
          "scores = outputs"),
     ),
     "gradient_x_input": group(
@@ -69,7 +71,7 @@ GROUPS = {
         (GRADIENTS, "np.random.default_rng([seed, sample])", "np.random.default_rng()"),
         (GRADIENTS, "generator.standard_normal(query.inputs.shape[1:], np.float32)",
          "generator.uniform(-3**0.5, 3**0.5, query.inputs.shape[1:])"),
-        (QUERY, "[item for item, _ in part])", "[0 for _ in part])"),
+        (CHUNKS, "[item for item, _ in part])", "[0 for _ in part])"),
     ),
     "var_grad": group(
         "test_gradients.py", "var_grad",
@@ -94,13 +96,13 @@ GROUPS = {
         (RULES, ACTIVE, "active = outputs >= 0"),
         (RULES, ACTIVE, "active = outputs <= 0"),
         (RULES, ACTIVE, "active = outputs > 0"),
-        (TRACING, 'return "sigmoid" if kind == "sigmoid" else "one unit",', 'return "sigmoid",'),
+        (ENDINGS, 'return "sigmoid" if kind == "sigmoid" else "one unit",', 'return "sigmoid",'),
         (ANATOMY, "slopes = sum(", "slopes = 0 * sum("),
-        (TRACING, "dict.fromkeys(RELUS, recipe.relu_rule)", "dict.fromkeys(['Relu'], recipe.relu_rule)"),
+        (RULES, "dict.fromkeys(RELUS, self.name)", "dict.fromkeys(['Relu'], self.name)"),
         (VIEWS, "if found.relus == 0:", "if found.relus < 0:"),
         (VIEWS, "    if found.others:\n", "    if not found.others:\n"),
-        (PROGRAMS, "key = (name, recipe.shape, ending, recipe.relu_rule, recipe",
-         "key = (name, recipe.shape, ending, recipe"),
+        (PROGRAMS, "key = (name, recipe.shape, recipe.ending, recipe.rule, recipe",
+         "key = (name, recipe.shape, recipe.ending, recipe"),
     ),
     "deconvnet": group(
         "test_gradients.py", "deconvnet",
@@ -109,9 +111,9 @@ GROUPS = {
         (RULES, DECONVNET, DECONVNET.replace("tf.nn.relu(gradient)", "gradient")),
         (RULES, DECONVNET, DECONVNET.replace("tf.nn.relu(gradient)", "-tf.nn.relu(gradient)")),
         (RULES, DECONVNET, DECONVNET.replace("tf.nn.relu(gradient)", "abs(gradient)")),
-        (RULES, DECONVNET, DECONVNET.replace("(gradient)", "(gradient) * operation.outputs[0]")),
-        (RULES, DECONVNET, DECONVNET.replace("(gradient)", "(-gradient)")),
-        (TRACING, "dict.fromkeys(RELUS, recipe.relu_rule)", "dict.fromkeys(['Relu6'], recipe.relu_rule)"),
+        (RULES, DECONVNET, DECONVNET.replace("relu(gradient)", "relu(gradient) * operation.outputs[0]")),
+        (RULES, DECONVNET, DECONVNET.replace("relu(gradient)", "relu(-gradient)")),
+        (RULES, "dict.fromkeys(RELUS, self.name)", "dict.fromkeys(['Relu6'], self.name)"),
     ),
     "integrated_gradients": group(
         "test_gradients.py", "test_integrated",
@@ -146,7 +148,7 @@ GROUPS = {
         (HIDING, "inputs.mean(axis=space, keepdims=True)", "inputs.mean(axis=(0, *space), keepdims=True)"),
         (HIDING, "inputs.mean(axis=space, keepdims=True)",
          "inputs.mean(axis=(*space, inputs.ndim - 1), keepdims=True)"),
-        (QUERY, "((item, sample) for sample in samples for item in items)",
+        (CHUNKS, "((item, sample) for sample in samples for item in items)",
          "((item, sample) for sample in list(samples)[1:] for item in items)"),
     ),
 }  # fmt: skip

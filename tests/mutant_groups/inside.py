@@ -1,6 +1,6 @@
 """Mutants of what looks at a unit: kernels, activations, inputs made by ascent."""
 
-from mutant_groups.modules import QUERY, SYNTHESIS, TRACING, UNITS
+from mutant_groups.modules import ENDINGS, PLACES, SYNTHESIS, UNITS
 from mutant_groups.mutant import group
 
 COPIED = "return np.array(weights.numpy(), np.float32)"
@@ -13,11 +13,11 @@ GROUPS = {
         (UNITS, COPIED, COPIED + "[::-1]"),
         (UNITS, COPIED, COPIED + ".swapaxes(-1, -2)"),
         (UNITS, "len(weights.shape) < 3", "len(weights.shape) < 2"),
-        (UNITS, "query.activation(find_layer(query.recipe, layer).layer)",
-         "query.activation(find_layer(query.recipe, None).layer)"),
-        (UNITS, "query.activation(find_layer(query.recipe, layer).layer)",
-         "query.activation(find_layer(query.recipe, layer).layer)[::-1]"),
-        (QUERY, "lambda run: as_float(run.call_of(run.layer).output)",
+        (UNITS, "Place(query, find_layer(query.recipe, layer).layer).activation()",
+         "Place(query, find_layer(query.recipe, None).layer).activation()"),
+        (UNITS, "Place(query, find_layer(query.recipe, layer).layer).activation()",
+         "Place(query, find_layer(query.recipe, layer).layer).activation()[::-1]"),
+        (PLACES, "lambda run: as_float(run.call_of(run.layer).output)",
          "lambda run: as_float(run.call_of(run.layer).input)"),
     ),
     "activation_maximization": group(
@@ -32,9 +32,9 @@ GROUPS = {
         (SYNTHESIS, "x = np.clip(x, *self.range)", "x = np.clip(x, 0, self.range[1])"),
         (SYNTHESIS, "[0, *[self.blur] * (start.ndim - 2), 0])", "[0, *[self.blur] * (start.ndim - 2), 1])"),
         (SYNTHESIS, "moves |= g.any(axis=space)", "moves |= True"),
-        (SYNTHESIS, "unit=(call.layer, None)", "unit=(call.layer, 0)"),
+        (SYNTHESIS, "ending=Channels.at(call.layer)", "ending=Energy.at(call.layer)"),
         (SYNTHESIS, '"input_range", None) or (0.0, 0.0)', '"range", None) or (0.0, 0.0)'),
-        (TRACING, "as_float(output.op.inputs[0] if output.op.type in RELUS else output)", "as_float(output)"),
+        (ENDINGS, "as_float(output.op.inputs[0] if output.op.type in RELUS else output)", "as_float(output)"),
     ),
     "class_model": group(
         "test_features.py", "class_model",
@@ -53,7 +53,7 @@ GROUPS = {
         (SYNTHESIS, "step * np.sqrt(images[0].size) / 100", "step * np.sqrt(images.size) / 100"),
         (SYNTHESIS, "images, curve = climb(view, images, None)", "_, curve = climb(view, images, None)"),
         (SYNTHESIS, "g = self._coarse(g)", "g = g"),
-        (TRACING, ENERGY, ENERGY.replace("A**2", "A")),
-        (TRACING, ENERGY, ENERGY.replace("mean", "sum")),
+        (ENDINGS, ENERGY, ENERGY.replace("A**2", "A")),
+        (ENDINGS, ENERGY, ENERGY.replace("mean", "sum")),
     ),
 }  # fmt: skip

@@ -1,7 +1,7 @@
 """Mutants of what judges a map: metrics, faithfulness, evaluation, the catalogue of methods."""
 
 from mutant_groups.modules import (
-    EVALUATION,
+    COUNTING,
     FAITHFULNESS,
     LOCALISATION,
     METHODS_CATALOGUE,
@@ -80,9 +80,9 @@ GROUPS = {
         (METRICS_CATALOGUE, 'start = baselines(self.options.get("baseline", "zero"), query.inputs)', "start = 0 * query.inputs"),
         (METRICS_CATALOGUE, '{"samples": 10 * self.settings.samples,', '{"samples": self.settings.samples,'),
         (METRICS_CATALOGUE, "seed=self.settings.seed, **arguments)", "seed=0, **arguments)"),
-        (QUERY, "PASSES[name] += count", "PASSES[name] += 1"),
+        (COUNTING, "passes[name] += examples", "passes[name] += 1"),
         (QUERY, "self._gradient_program(), inputs, targets, passes=BOTH)", "self._gradient_program(), inputs, targets)"),
-        (EVALUATION, "PASSES[name] - before[name]", "PASSES[name]"),
+        (COUNTING, "_OPEN.set((*_OPEN.get(), passes))", "_OPEN.set((passes,))"),
         (SHARDS, "{shard.options!r} {shard.items[0]}", "{shard.items[0]}"),
         (SHARDS, "        self.question.update(f", "        _ = (f"),
         (SHARDS, "os.replace(partial, path)", "pass"),

@@ -1,10 +1,10 @@
 """Mutants of the methods that hide parts of the input: occlusion, RISE, SISE, LIME."""
 
-from mutant_groups.modules import HIDING, LIME, MASKS, OCCLUSION, QUERY
+from mutant_groups.modules import CHUNKS, HIDING, LIME, MASKS, OCCLUSION, QUERY
 from mutant_groups.mutant import group
 
 RISE_MAP = "((change - np.multiply.outer(total, mean / masks)) / (masks * p))"
-PLACES = "places = (np.arange(side + cell - 1) + 0.5) * cells / ((cells + (cell > 1)) * cell) - 0.5"
+CELL_PLACES = "places = (np.arange(side + cell - 1) + 0.5) * cells / ((cells + (cell > 1)) * cell) - 0.5"
 DRAWS = "np.random.default_rng(seed).integers(0, 2, (samples, own.max() + 1), np.int8)"
 FUSED = "_unit_range((F + V) * (V > skimage.filters.threshold_otsu(V)))"
 PROXIMITY = "return np.sqrt(np.exp(-((distance / kernel_width) ** 2)))"
@@ -50,17 +50,17 @@ GROUPS = {
         (MASKS, "np.random.PCG64([self.seed, number])", "np.random.PCG64([self.seed, number % 50])"),
         (MASKS, "(generator.random(self.grid) < self.p)", "(generator.random(self.grid) > self.p)"),
         (MASKS, "int(generator.integers(places))", "0 * int(generator.integers(places))"),
-        (MASKS, PLACES, PLACES.replace("(cells + (cell > 1)) * cell", "cells * cell")),
-        (MASKS, PLACES, PLACES.replace("(cells + (cell > 1)) * cell", "(cells + 1) * cell")),
-        (MASKS, PLACES, PLACES.replace("+ 0.5) *", ") *")),
+        (MASKS, CELL_PLACES, CELL_PLACES.replace("(cells + (cell > 1)) * cell", "cells * cell")),
+        (MASKS, CELL_PLACES, CELL_PLACES.replace("(cells + (cell > 1)) * cell", "(cells + 1) * cell")),
+        (MASKS, CELL_PLACES, CELL_PLACES.replace("+ 0.5) *", ") *")),
         (MASKS, "cell = -(-side // cells)", "cell = side // cells"),
         (MASKS, "[min(7, side) for side in space]", "[min(6, side) for side in space]"),
         (MASKS, "see(item, mask(number), out)", "see(0, mask(number), out)"),
         (HIDING, "way, ground = inputs - hidden, ", "way, ground = inputs.copy(), "),
         (HIDING, "out += ground[item]", "pass"),
         (HIDING, "out += ground[item]", "out += ground[0]"),
-        (QUERY, "pairs = ((item, sample) for sample in samples for item in items)",
-         "pairs = iter([(item, sample) for sample in samples for item in items])"),
+        (CHUNKS, "waiting = ((item, sample) for sample in samples for item in items)",
+         "waiting = iter([(item, sample) for sample in samples for item in items])"),
     ),
     "sise": group(
         "test_perturbation.py", "sise",
@@ -80,7 +80,7 @@ GROUPS = {
         (MASKS, "functools.reduce(_fused, blocks)", "functools.reduce(_fused, blocks[::-1])"),
         (MASKS, "[_unit_range(block) for block in blocks if", "[block for block in blocks if"),
         (MASKS, "(values - values.min()) / np.ptp(values) if", "values / values.max() if"),
-        (QUERY, "last[call.shape[1:-1]] = call.layer", "last.setdefault(call.shape[1:-1], call.layer)"),
+        (QUERY, "last[call.shape[1:-1]] = Place(self, call.layer)", "last.setdefault(call.shape[1:-1], Place(self, call.layer))"),
     ),
     "lime": group(
         "test_perturbation.py", "lime or proximity",

@@ -99,7 +99,7 @@ def grad_cam_plus_plus_of_the_program(ours):
         return np.maximum(np.einsum("n...k,nk->n...", A, weights), 0)
 
     factor = np.exp(xu.scores(ours.model, case.inputs, case.targets, score="logit"))
-    return query.maps(query.layer(case.layer), combine) * factor.reshape(-1, *[1] * (case.inputs.ndim - 2))
+    return query.place(case.layer).maps(combine) * factor.reshape(-1, *[1] * (case.inputs.ndim - 2))
 
 
 def overlapping_sum(ours, parts, patch=None):
