@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 
 from tools import __main__ as targets
 from tools import environment, notebooks, report
+from tools.peers.environment import ELSEWHERE, TITLES
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = notebooks.found()
@@ -76,7 +77,7 @@ def source_of(path: Path) -> str:
 
 def scripts() -> list[Path]:
     """What stands outside the rooms: benchmarks and the training script."""
-    return [*sorted((ROOT / "benchmarks").glob("*.py")), *sorted((ROOT / "models").glob("*.py"))]
+    return [*sorted((ROOT / "benchmarks").rglob("*.py")), *sorted((ROOT / "models").glob("*.py"))]
 
 
 # ---- arrows
@@ -168,6 +169,61 @@ def test_unit_tests_use_the_faces_and_the_rooms(path):
     assert names <= FACES | {room(path) for path in ROOMS}
 
 
+# ---- tools and benchmarks
+
+
+def workshop() -> dict[str, Path]:
+    """Every module of tools and benchmarks by its dotted name."""
+    paths = [path for folder in ("tools", "benchmarks") for path in sorted((ROOT / folder).rglob("*.py"))]
+    return {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
+
+
+def arrows() -> dict[str, set[str]]:
+    """Module of tools and benchmarks -> those that it imports; `from tools import parity` counts as tools.parity."""
+    found, modules = {}, workshop()
+    for name, path in modules.items():
+        names = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        found[name] = names & set(modules) - {name}
+    return found
+
+
+def test_tools_and_benchmarks_import_each_other_in_no_circle():
+    assert "tools.peers.case" in arrows()["benchmarks.contenders.worker"]
+    assert not circles(arrows())
+
+
+def test_peers_serve_parity_and_benchmark_and_know_neither():
+    allowed = {name for name in workshop() if name.startswith("tools.peers")} | {"tools", "tools.environment"}
+    for name, others in arrows().items():
+        if name.startswith("tools.peers"):
+            assert others <= allowed, name
+
+
+def test_every_other_library_is_wrapped_once():
+    """with_NAME.py and, of metrics, metrics_NAME.py; Quantus calls Captum for the maps that it scores."""
+    known = {name: {f"tools.peers.with_{name}", f"tools.peers.metrics_{name}"} for name in TITLES}
+    known |= {"quantus": {"tools.peers.metrics_quantus"}}
+    known["captum"].add("tools.peers.metrics_quantus")
+    users = {name: set() for name in known}
+    for module, path in workshop().items():
+        for name in libraries(imports(path.read_text(encoding="utf-8"))) & set(known):
+            users[name].add(module)
+    for name, modules in known.items():
+        assert users[name] and users[name] <= modules, f"{name} is imported by {sorted(users[name] - modules)}"
+
+
+@pytest.mark.parametrize("path", workshop().values(), ids=workshop())
+def test_files_and_functions_of_the_workshop_are_short(path):
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= LONGEST_ROOM
+    assert not long_functions(text)
+
+
 def derivatives(path: Path) -> list[str]:
     """The file's name once for every use of automatic differentiation in it."""
     nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
@@ -205,17 +261,15 @@ def test_the_lock_pins_everything_and_holds_no_address():
     assert all("==" in str(pin.specifier) for pin in requirements("requirements.txt"))
 
 
+def elsewhere() -> set[str]:
+    """Files that run in .venv-peers alone."""
+    return {f"{kind}_{name}.py" for name in (*ELSEWHERE, "quantus") for kind in ("with", "metrics")} | {"twin.py"}
+
+
 def test_every_imported_library_is_a_direct_requirement():
-    patterns = (
-        "heatproof/**/*.py",
-        "*.py",
-        "tests/*.py",
-        "tools/*.py",
-        "models/*.py",
-        "benchmarks/*.py",
-        "notebooks/*",
-    )
+    patterns = ("heatproof/**/*.py", "*.py", "tests/*.py", "models/*.py", "notebooks/*")
     files = [path for pattern in patterns for path in sorted(ROOT.glob(pattern))]
+    files += [path for path in workshop().values() if path.name not in elsewhere()]
     used = {
         name: path.name
         for path in files

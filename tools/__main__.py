@@ -102,9 +102,10 @@ def evaluation() -> int:
 
 
 def parity() -> int:
-    from tools import parity as comparison
+    from tools import metric_parity
+    from tools import parity as method_parity
 
-    return comparison.main()
+    return method_parity.main() | metric_parity.main()
 
 
 def latex() -> int:
