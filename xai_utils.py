@@ -24,7 +24,20 @@ raises      TypeError, ValueError before any compute, naming the argument, what 
             the cure; `XAIWarning` for what is legal but probably not meant.
 """
 
-from xai.cam import (
+from heatproof.checks import XAIWarning
+from heatproof.data.fer2013 import load_fer2013
+from heatproof.data.hmt import load_hmt
+from heatproof.data.phantoms import schematic_faces, tissue_phantom
+from heatproof.data.pictures import load_faces, load_photos
+from heatproof.display.charts import plot_architecture, plot_confusion, plot_curves, plot_intervals
+from heatproof.display.plots import plot_attributions, plot_images, plot_signals
+from heatproof.display.saving import describe, save_figure, save_table, save_value
+from heatproof.display.style import use_style
+from heatproof.engine.query import Query, scores
+from heatproof.engine.views import logits, unit, with_relu_rule
+from heatproof.inside.synthesis import activation_maximization, class_model, deep_dream
+from heatproof.inside.units import activations, kernels
+from heatproof.methods.cam import (
     ablation_cam,
     cam,
     grad_cam,
@@ -34,22 +47,8 @@ from xai.cam import (
     layer_cam,
     score_cam,
 )
-from xai.charts import plot_architecture, plot_confusion, plot_curves, plot_intervals
-from xai.checks import XAIWarning
-from xai.core import scores
-from xai.datasets import load_faces, load_fer2013, load_hmt, load_photos
-from xai.evaluation import evaluate
-from xai.faithfulness import (
-    area_under_curve,
-    deletion_curve,
-    infidelity,
-    insertion_curve,
-    max_sensitivity,
-    randomisation,
-    randomised,
-)
-from xai.features import activation_maximization, activations, class_model, deep_dream, kernels
-from xai.gradients import (
+from heatproof.methods.catalogue import METHODS, methods_table, relevance
+from heatproof.methods.gradients import (
     deconvnet,
     gradient_x_input,
     guided_backprop,
@@ -58,35 +57,38 @@ from xai.gradients import (
     smooth_grad,
     var_grad,
 )
-from xai.memory import peak_memory
-from xai.metrics import (
+from heatproof.methods.lime import lime, pros_and_cons, superpixels
+from heatproof.methods.masks import rise, sise
+from heatproof.methods.occlusion import occlusion
+from heatproof.methods.rows import Method
+from heatproof.metrics.cases import Metric
+from heatproof.metrics.catalogue import METRICS
+from heatproof.metrics.cost import peak_memory
+from heatproof.metrics.evaluation import evaluate
+from heatproof.metrics.faithfulness import (
+    area_under_curve,
     average_drop,
     average_increase,
-    average_precision,
     completeness_gap,
-    evidence_mass,
+    deletion_curve,
+    infidelity,
+    insertion_curve,
     keep_top,
-    pointing_game,
-    rank_accuracy,
-    rank_correlation,
-    similarity,
     soft_mask,
 )
-from xai.networks import load_model, read_card, save_model, wilson_interval
-from xai.perturbation import occlusion, rise, sise
-from xai.phantoms import schematic_faces, tissue_phantom
-from xai.plots import plot_attributions, plot_images, plot_signals
-from xai.registry import METHODS, methods_table, relevance
-from xai.report import describe, save_figure, save_table, save_value
-from xai.scoring import METRICS
-from xai.style import use_style
-from xai.summary import rank_agreement, summarise
-from xai.surrogate import lime, pros_and_cons, superpixels
-from xai.views import logits, unit, with_relu_rule
+from heatproof.metrics.localisation import average_precision, evidence_mass, pointing_game, rank_accuracy
+from heatproof.metrics.randomisation import randomisation, randomised, rank_correlation, similarity
+from heatproof.metrics.robustness import max_sensitivity
+from heatproof.metrics.summary import rank_agreement, summarise
+from heatproof.networks.accuracy import wilson_interval
+from heatproof.networks.cards import load_model, read_card, save_model
 
 __all__ = [
     "METHODS",
     "METRICS",
+    "Method",
+    "Metric",
+    "Query",
     "XAIWarning",
     "ablation_cam",
     "activation_maximization",

@@ -28,7 +28,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import mnist1d_utils as m1  # noqa: E402
-from xai import datasets, networks, phantoms, training  # noqa: E402
+from heatproof.data import fer2013, hmt, phantoms, pictures  # noqa: E402
+from heatproof.networks import accuracy, cards, training  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def _images(read, blocks, hidden, size, phases, batch_size, averaging, card, see
 
 
 def _fer2013():
-    parts = {part: datasets.load_fer2013(part)[:2] for part in ("train", "validation", "test")}
+    parts = {part: fer2013.load_fer2013(part)[:2] for part in ("train", "validation", "test")}
     known = {image.tobytes() for image in parts["train"][0]}
     images, labels = parts["test"]
     new = [image.tobytes() not in known for image in images]
@@ -116,12 +117,12 @@ def _fer2013():
 
 def _hmt(held_out=()):
     """The course's split, or the slides in `held_out` as test; the last tenth of each class's rest is validation."""
-    tiles = datasets.load_hmt("all")
+    tiles = hmt.load_hmt("all")
     if held_out:
-        test = np.isin([datasets.hmt_slide(name) for name in tiles.names], held_out)
+        test = np.isin([hmt.hmt_slide(name) for name in tiles.names], held_out)
     else:
         pairs = zip(tiles.names, tiles.labels, strict=True)
-        test = np.array([datasets.is_hmt_test_tile(name, label) for name, label in pairs])
+        test = np.array([hmt.is_hmt_test_tile(name, label) for name, label in pairs])
     validation = np.zeros_like(test)
     for label in range(len(tiles.class_names)):
         rest = np.flatnonzero((tiles.labels == label) & ~test)
@@ -146,7 +147,7 @@ def _tissue_network(split, notes, held_out=()):
         card={
             "data": "H&E tiles of human colorectal tissue (Kather et al. 2016, doi:10.5281/zenodo.53169, CC BY 4.0)",
             "split": split,
-            "class_names": datasets.TISSUES,
+            "class_names": hmt.TISSUES,
             "notes": notes,
         },
     )
@@ -168,7 +169,7 @@ def _phantom(generate, counts, confounded=False, **options):
         return read("validation", "test") | (_bait(generate, counts["test"], seeds["test"]) if confounded else {})
 
     card = {
-        "data": f"xai.phantoms.{generate.__name__}, generated",
+        "data": f"xai_utils.{generate.__name__}, generated",
         "split": ", ".join(f"{name}: {counts[name]} items of seed {seed}" for name, seed in seeds.items()),
         "class_names": generate(1).class_names,
     }
@@ -238,7 +239,7 @@ NETWORKS = {
         card={
             "data": "FER2013 (Goodfellow et al. 2013, arXiv:1307.0414)",
             "split": "official: Training 28,709, PublicTest 3,589 for validation, PrivateTest 3,589 for the test",
-            "class_names": datasets.EXPRESSIONS,
+            "class_names": pictures.EXPRESSIONS,
             "notes": "The labels are noisy: human accuracy on FER2013 is 65 +- 5 % (Goodfellow et al. 2013). Ten "
             "epochs more raised validation to 2317 and the test to 2325 of 3589, well inside the intervals; the "
             "shorter training stays, and the test was read twice.",
@@ -285,7 +286,7 @@ def build(name):
     model = _for_inference(model)
     accuracy, confusion = {}, None
     for part, (inputs, labels) in entry.parts().items():
-        accuracy[part], matrix = networks.measure(model, inputs, labels)
+        accuracy[part], matrix = accuracy.measure(model, inputs, labels)
         confusion = matrix if part == entry.judged else confusion
     card = entry.card | {
         "name": name,
@@ -295,7 +296,7 @@ def build(name):
         "confusion_matrix": confusion.tolist(),
         "notes": f"{entry.card.get('notes', '')} {facts}".strip(),
     }
-    networks.save_model(model, ROOT / "models" / f"{name}.keras", card)
+    cards.save_model(model, ROOT / "models" / f"{name}.keras", card)
     shutil.rmtree(checkpoint) if checkpoint.is_dir() else checkpoint.unlink(missing_ok=True)
     judged = accuracy[entry.judged]
     print(f"{name}: {entry.judged} {judged['accuracy']:.4f} {judged['interval']}, {time.time() - start:.0f} s")
@@ -315,7 +316,7 @@ def accuracies():
     """
     rows = []
     for path in tqdm(sorted((ROOT / "models").glob("*.json")), desc="networks measured again", leave=False):
-        card = networks.read_card(path)
+        card = cards.read_card(path)
         again = _recomputed(path.stem)
         for part, entry in card["accuracy"].items():
             low, high = entry["interval"]
@@ -330,8 +331,8 @@ def _recomputed(name):
     parts = NETWORKS[name].parts() if name in NETWORKS else None
     if not parts:
         return {}
-    model = networks.load_model(ROOT / "models" / f"{name}.keras")
-    return {part: f"{networks.measure(model, *data)[0]['accuracy']:.4f}" for part, data in parts.items()}
+    model = cards.load_model(ROOT / "models" / f"{name}.keras")
+    return {part: f"{accuracy.measure(model, *data)[0]['accuracy']:.4f}" for part, data in parts.items()}
 
 
 def main(arguments=None):

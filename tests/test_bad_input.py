@@ -452,7 +452,7 @@ WARNINGS = {
         lambda: xu.saliency(with_range(0.5), LIGHT),
         lambda: xu.saliency(with_range(2.0), LIGHT),
     ),
-    "core": (
+    "query": (
         "model: its outputs are positive and sum to 1 but no softmax ends it.* Cure: explain each network by itself",
         lambda: xu.saliency(one_network("average"), LIGHT),
         lambda: xu.saliency(one_network("softmax"), LIGHT),
@@ -472,17 +472,17 @@ WARNINGS = {
         lambda: xu.grad_cam(opposed(), LIGHT, 0),
         lambda: xu.grad_cam(opposed(), LIGHT, 1),
     ),
-    "perturbation, SISE": (
+    "masks, SISE": (
         "sise: no feature map of input 0 pushes its class; the map is 0. Cure: another target",
         lambda: xu.sise(opposed(), LIGHT, 0),
         lambda: xu.sise(opposed(), LIGHT, 1),
     ),
-    "surrogate, LIME": (
+    "lime, LIME": (
         "segments: an input has only 4; the map will be coarse. Cure: segments=100",
         lambda: xu.lime(opposed(), LIGHT, segments=QUARTERS, samples=10),
         lambda: xu.lime(opposed(), LIGHT, segments=EIGHTHS, samples=10),
     ),
-    "features": (
+    "synthesis": (
         r"no gradient at any step for \[0\]: dead from this start. Cure: more noise, another seed",
         lambda: xu.activation_maximization(opposed(-9.0), "second", iterations=2),
         lambda: xu.activation_maximization(opposed(9.0), "second", iterations=2),
@@ -502,7 +502,7 @@ def test_a_warning_is_drawn_where_it_is_due_and_only_there(room):
 
 def test_every_warning_has_its_two_calls():
     rooms = sorted(name.split(",")[0] for name in WARNINGS)
-    source = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "xai").glob("*.py")}
+    source = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "heatproof").rglob("*.py")}
     calls = {name: len(re.findall(r"(?<!def )\bwarn\(", text)) - (name == "checks") for name, text in source.items()}
     assert sorted(name for name, count in calls.items() for _ in range(count)) == rooms
 

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 import xai_utils as xu
-from xai import __main__ as command
-from xai import networks
+from heatproof import __main__ as command
+from heatproof.networks import cards
 
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = ROOT / "models"
@@ -36,8 +36,8 @@ def faces():
 @pytest.fixture(autouse=True)
 def loaded_once(faces, monkeypatch):
     """The processes at the end read that network from its file; here one copy, whose graphs are kept, is enough."""
-    read = networks.load_model
-    monkeypatch.setattr(networks, "load_model", lambda path: faces if str(path) == str(FACES) else read(path))
+    read = cards.load_model
+    monkeypatch.setattr(cards, "load_model", lambda path: faces if str(path) == str(FACES) else read(path))
     kept = faces.input_range, faces.class_names
     yield
     assert (faces.input_range, faces.class_names) == kept, "the copy must not be changed"
@@ -181,7 +181,7 @@ def test_the_figure_is_a_png_that_says_what_it_shows(folder, reference, capsys):
 
 def test_the_drawn_map_is_the_attribution(folder, monkeypatch):
     drawn = []
-    from xai import plots
+    from heatproof.display import plots
 
     original = plots.plot_attributions
     monkeypatch.setattr(
@@ -283,7 +283,7 @@ def test_a_model_that_the_method_cannot_explain(folder, capsys):
 
 def shell(*arguments):
     return subprocess.run(
-        [sys.executable, "-m", "xai", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=300
+        [sys.executable, "-m", "heatproof", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=300
     )
 
 

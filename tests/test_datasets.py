@@ -13,8 +13,9 @@ import pytest
 import skimage
 from PIL import Image
 
-from xai import datasets
-from xai.files import Source
+from heatproof import folders
+from heatproof.data import fer2013, hmt, pictures
+from heatproof.data.archives import Source
 
 TEST_TILE, TRAIN_TILE = "D948_CRC-Prim-HE-09_006.tif_Row_151_Col_1", "1B22_CRC-Prim-HE-10_003.tif_Row_1_Col_301"
 
@@ -24,7 +25,7 @@ def folder(tmp_path, monkeypatch):
     """An empty data folder and a cache of its own for each test."""
     (tmp_path / "data").mkdir()
     monkeypatch.setenv("XAI_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr(datasets, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(pictures, "CACHE", tmp_path / "cache")
     return tmp_path / "data"
 
 
@@ -72,7 +73,7 @@ def test_hmt_reads_every_layout_alike(folder, layout):
         ),
     }
     write(folder, place, files)
-    test, train, everything = (datasets.load_hmt(part) for part in ("test", "train", "all"))
+    test, train, everything = (hmt.load_hmt(part) for part in ("test", "train", "all"))
     assert test.names == (TEST_TILE,) and test.class_names[test.labels[0]] == "lympho"
     assert train.labels.tolist() == [0, 3] and train.names[1] == TRAIN_TILE
     assert everything.names == (train.names[0], TRAIN_TILE, TEST_TILE)
@@ -83,28 +84,28 @@ def test_hmt_reads_every_layout_alike(folder, layout):
 def test_hmt_split_follows_the_order_of_a_file_browser():
     """Worked by hand: 9_ < 10_ as numbers, digits before letters; the boundary itself is a test tile."""
     ordered = ["9_A", "10_A", "12A_B", "A2_B", "A10_B", "B_A"]
-    assert sorted(reversed(ordered), key=datasets._natural_order) == ordered
-    first = datasets.HMT_FIRST_TEST_TILE[0]
-    assert datasets.is_hmt_test_tile(first, 0) and datasets.is_hmt_test_tile("A839_CRC-Prim-HE-02_013.tif", 0)
-    assert not datasets.is_hmt_test_tile("13858_CRC-Prim-HE-04_033.tif_Row_601_Col_1", 0)
-    assert not datasets.is_hmt_test_tile("1334D_CRC-Prim-HE-02_007b.tif_Row_1_Col_301", 0)
-    assert datasets.hmt_slide(first) == "04"
+    assert sorted(reversed(ordered), key=hmt._natural_order) == ordered
+    first = hmt.HMT_FIRST_TEST_TILE[0]
+    assert hmt.is_hmt_test_tile(first, 0) and hmt.is_hmt_test_tile("A839_CRC-Prim-HE-02_013.tif", 0)
+    assert not hmt.is_hmt_test_tile("13858_CRC-Prim-HE-04_033.tif_Row_601_Col_1", 0)
+    assert not hmt.is_hmt_test_tile("1334D_CRC-Prim-HE-02_007b.tif_Row_1_Col_301", 0)
+    assert hmt.hmt_slide(first) == "04"
 
 
 def test_cache_serves_again_and_notices_a_changed_source(folder):
     name = f"HMT_test/04_LYMPHO/{TEST_TILE}.png"
     write(folder, "hmt.zip", {name: encode(tile(10), ".png")})
-    assert datasets.load_hmt().images[0, 0, 0, 0] == np.float32(10 / 255)
-    cached = list(datasets.CACHE.glob("hmt-*.npy"))
+    assert hmt.load_hmt().images[0, 0, 0, 0] == np.float32(10 / 255)
+    cached = list(pictures.CACHE.glob("hmt-*.npy"))
     np.save(cached[0], np.full((1, 150, 150, 3), 77, dtype=np.uint8))  # a mark: it is read if the cache is used
-    assert datasets.load_hmt().images[0, 0, 0, 0] == np.float32(77 / 255)
+    assert hmt.load_hmt().images[0, 0, 0, 0] == np.float32(77 / 255)
     cached[0].write_bytes(b"damaged")
-    assert datasets.load_hmt().images[0, 0, 0, 0] == np.float32(10 / 255)
+    assert hmt.load_hmt().images[0, 0, 0, 0] == np.float32(10 / 255)
     time.sleep(0.01)
     (folder / "hmt.zip").unlink()
     write(folder, "hmt.zip", {name: encode(tile(20), ".png")})
-    assert datasets.load_hmt().images[0, 0, 0, 0] == np.float32(20 / 255)
-    assert len(list(datasets.CACHE.iterdir())) == 1
+    assert hmt.load_hmt().images[0, 0, 0, 0] == np.float32(20 / 255)
+    assert len(list(pictures.CACHE.iterdir())) == 1
 
 
 def face(value):
@@ -156,15 +157,15 @@ FER_LAYOUTS = {
 def test_fer2013_reads_every_layout_alike(folder, layout):
     FER_LAYOUTS[layout](folder)
     for part, (label, pixels, usage) in zip(("train", "validation", "test"), FER_ROWS, strict=True):
-        faces = datasets.load_fer2013(part)
+        faces = fer2013.load_fer2013(part)
         assert faces.labels.tolist() == [label] and faces.names[0].startswith(usage)
         np.testing.assert_allclose(faces.images[0, ..., 0], pixels / 255, rtol=1e-6)
-    assert len(datasets.load_fer2013("all").images) == 3
-    assert datasets.load_fer2013("train").class_names[3] == "happy"
+    assert len(fer2013.load_fer2013("all").images) == 3
+    assert fer2013.load_fer2013("train").class_names[3] == "happy"
 
 
 def test_faces_are_the_photographs_that_scikit_image_ships():
-    faces = datasets.load_faces()
+    faces = pictures.load_faces()
     assert faces.images.shape == (13, 48, 48, 1) and len(faces.names) == 13
     small = skimage.data.lfw_subset()
     for image, name in list(zip(faces.images[..., 0], faces.names, strict=True))[1:]:
@@ -176,19 +177,19 @@ def test_faces_are_the_photographs_that_scikit_image_ships():
 
 
 def test_photos_are_centre_squares():
-    photos = datasets.load_photos(512)
+    photos = pictures.load_photos(512)
     np.testing.assert_allclose(photos.images[3] * 255, skimage.data.astronaut(), atol=0.01)
-    square = datasets._centre_square(np.arange(24).reshape(4, 6))
+    square = pictures._centre_square(np.arange(24).reshape(4, 6))
     np.testing.assert_array_equal(square, [[1, 2, 3, 4], [7, 8, 9, 10], [13, 14, 15, 16], [19, 20, 21, 22]])
     with pytest.raises(ValueError, match="size: got 0"):
-        datasets.load_photos(0)
+        pictures.load_photos(0)
 
 
 # ------------------------------------------------------------------------------------------------------- bad input
 
 
 def test_absent_data_says_how_to_get_it_in_one_line(folder):
-    for load, cure in ((datasets.load_hmt, "make data"), (datasets.load_fer2013, "Kaggle")):
+    for load, cure in ((hmt.load_hmt, "make data"), (fer2013.load_fer2013, "Kaggle")):
         with pytest.raises(FileNotFoundError, match=cure) as raised:
             load()
         assert str(folder) in str(raised.value) and "\n" not in str(raised.value)
@@ -197,44 +198,44 @@ def test_absent_data_says_how_to_get_it_in_one_line(folder):
 def test_a_relative_data_folder_counts_from_the_root(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XAI_DATA", "some/place")
-    assert datasets.data_folder() == Path(datasets.__file__).parents[1] / "some/place"
+    assert folders.data_folder() == Path(pictures.__file__).parents[2] / "some/place"
     monkeypatch.delenv("XAI_DATA")
-    assert datasets.data_folder() == Path(datasets.__file__).parents[1] / "data"
+    assert folders.data_folder() == Path(pictures.__file__).parents[2] / "data"
 
 
 @pytest.mark.parametrize("name", ["../01_TUMOR/a.png", "/01_TUMOR/a.png", "a\\..\\b.png", "C:/a.png"])
 def test_a_zip_that_leaves_its_folder_is_refused(folder, name):
     write(folder, "hmt.zip", {name: encode(tile(0), ".png")})
     with pytest.raises(ValueError, match="out of its folder"):
-        datasets.load_hmt()
+        hmt.load_hmt()
 
 
 def test_damaged_sources_are_named(folder):
     (folder / "hmt.zip").write_bytes(b"PK not a zip")
     with pytest.raises(ValueError, match="not a complete zip"):
-        datasets.load_hmt()
+        hmt.load_hmt()
     (folder / "hmt.zip").unlink()
     write(folder, "hmt.zip", {f"04_LYMPHO/{TEST_TILE}.png": encode(tile(0), ".png")[:200]})
     with pytest.raises(ValueError, match=f"{TEST_TILE}.png is not a readable image"):
-        datasets.load_hmt()
+        hmt.load_hmt()
     (folder / "hmt.zip").unlink()
     write(folder, "hmt.zip", {f"04_LYMPHO/{TEST_TILE}.png": encode(tile(0)[:100], ".png")})
     with pytest.raises(ValueError, match=r"\(100, 150\) pixels; needed are \(150, 150\)"):
-        datasets.load_hmt()
+        hmt.load_hmt()
     (folder / "fer2013.csv").write_text("emotion,pixels,Usage\n3,1 2 3,Training\n")
     with pytest.raises(ValueError, match="row 0 of fer2013.csv"):
-        datasets.load_fer2013("train")
+        fer2013.load_fer2013("train")
     (folder / "fer2013.csv").write_text("emotion,Usage\n3,Training\n")
     with pytest.raises(ValueError, match=r"lacks the columns \['pixels'\]"):
-        datasets.load_fer2013("train")
-    assert not datasets.CACHE.exists()
+        fer2013.load_fer2013("train")
+    assert not pictures.CACHE.exists()
 
 
 def test_unknown_part(folder):
     with pytest.raises(ValueError, match="part: got 'valid'; allowed are 'train', 'validation', 'test', 'all'"):
-        datasets.load_fer2013("valid")
+        fer2013.load_fer2013("valid")
     with pytest.raises(ValueError, match="part: got 'validation'"):
-        datasets.load_hmt("validation")
+        hmt.load_hmt("validation")
 
 
 def test_fetch_checks_the_hash_keeps_nothing_wrong_and_retries_cleanly(folder, monkeypatch, tmp_path):
@@ -252,16 +253,16 @@ def test_fetch_checks_the_hash_keeps_nothing_wrong_and_retries_cleanly(folder, m
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setattr(datasets, "HMT_URL", f"http://127.0.0.1:{server.server_port}/record.zip")
-    monkeypatch.setattr(datasets, "HMT_SHA256", hashlib.sha256(content).hexdigest())
+    monkeypatch.setattr(hmt, "HMT_URL", f"http://127.0.0.1:{server.server_port}/record.zip")
+    monkeypatch.setattr(hmt, "HMT_SHA256", hashlib.sha256(content).hexdigest())
     monkeypatch.setenv("XAI_PROGRESS", "0")
     try:
         with pytest.raises(OSError, match="nothing was kept"):
-            datasets.fetch_hmt()
+            hmt.fetch_hmt()
         assert list(folder.iterdir()) == []
         served.write_bytes(content)
-        assert datasets.fetch_hmt().read_bytes() == content
-        assert [file.name for file in folder.iterdir()] == [datasets.HMT_FILE]
+        assert hmt.fetch_hmt().read_bytes() == content
+        assert [file.name for file in folder.iterdir()] == [hmt.HMT_FILE]
     finally:
         server.shutdown()
         server.server_close()
@@ -274,32 +275,32 @@ def test_fetch_checks_the_hash_keeps_nothing_wrong_and_retries_cleanly(folder, m
 def real_data(request, monkeypatch):
     """The folder that XAI_DATA named when the tests started."""
     monkeypatch.undo()
-    return datasets.data_folder()
+    return folders.data_folder()
 
 
 @pytest.mark.data
 def test_hmt_itself(real_data, monkeypatch):
     try:
-        everything = datasets.load_hmt("all")
+        everything = hmt.load_hmt("all")
     except FileNotFoundError as absent:
         pytest.skip(str(absent))
-    test = datasets.load_hmt("test")
+    test = hmt.load_hmt("test")
     assert np.bincount(everything.labels).tolist() == [625] * 8
     assert np.bincount(test.labels).tolist() == [62] * 8
     assert len(set(everything.names)) == 5000
-    held_out = np.isin([datasets.hmt_slide(name) for name in everything.names], ["05", "10"])
+    held_out = np.isin([hmt.hmt_slide(name) for name in everything.names], ["05", "10"])
     assert held_out.sum() == 899 and np.bincount(everything.labels[held_out]).min() == 35
-    with Source(datasets._find(datasets.HMT_PLACES, "hmt", "")) as files:
+    with Source(pictures.find(hmt.HMT_PLACES, "hmt", "")) as files:
         told = {Path(name).stem for name in files.images if "HMT_test" in name}
     assert not told or told == set(test.names)
     monkeypatch.setattr(Source, "decode", None)  # the second time nothing is decoded
-    np.testing.assert_array_equal(datasets.load_hmt("test").images, test.images)
+    np.testing.assert_array_equal(hmt.load_hmt("test").images, test.images)
 
 
 @pytest.mark.data
 def test_fer2013_itself(real_data):
     try:
-        parts = {part: datasets.load_fer2013(part) for part in ("train", "validation", "test")}
+        parts = {part: fer2013.load_fer2013(part) for part in ("train", "validation", "test")}
     except FileNotFoundError as absent:
         pytest.skip(str(absent))
     assert [len(part.images) for part in parts.values()] == [28709, 3589, 3589]

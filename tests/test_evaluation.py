@@ -18,8 +18,10 @@ from tqdm import tqdm
 
 import models
 import xai_utils as xu
+from heatproof import progress
+from heatproof.metrics import cases as scoring
+from heatproof.metrics import evaluation
 from tools import evaluation as tables
-from xai import core, evaluation, registry, scoring
 
 # Four pixels, two classes: S_1 - S_0 = w.x, so the probability of class 1 is the sigmoid of w.x.
 WEIGHTS = np.array([2.0, -1.0, 1.0, 0.5], "float32")
@@ -108,15 +110,14 @@ def test_equal_seeds_give_equal_tables_and_an_item_does_not_depend_on_the_others
     assert not np.array_equal(values(frame, "random", "evidence_mass"), values(other, "random", "evidence_mass"))
 
 
-def test_a_method_that_fails_on_one_item_is_one_row_that_says_why(model, monkeypatch):
+def test_a_method_that_fails_on_one_item_is_one_row_that_says_why(model):
     def moody(model, inputs, targets=None):
         if (inputs[:, 0, 0, 0] == 0).any():
             raise ValueError("no map for a black corner")
         return xu.gradient_x_input(model, inputs, targets)
 
-    row = registry.Method(moody, "", "gradients", "inputs", True, "positive", False, "", "", "")
-    monkeypatch.setitem(registry.METHODS, "moody", row)
-    frame = xu.evaluate(model, INPUTS, 1, ("moody", "gradient_x_input"), masks=MASKS)
+    row = xu.Method(function=moody, output="inputs")
+    frame = xu.evaluate(model, INPUTS, 1, (row, "gradient_x_input"), masks=MASKS)
     failed = frame[frame["value"].isna()]
     assert set(failed["method"]) == {"moody"} and set(failed["item"]) == {1} and len(failed) == 4
     assert set(failed["reason"]) == {"ValueError: no map for a black corner"}
@@ -297,7 +298,7 @@ def test_a_finished_shard_is_found_again_and_only_by_the_same_question(model, tm
     kept = sorted(tmp_path.iterdir())
     assert len(kept) == (len(METHODS) + len(scoring.BASELINES)) * 2 and {path.suffix for path in kept} == {".json"}
     with monkeypatch.context() as patch:
-        patch.setattr(evaluation, "_answer", lambda *_: pytest.fail("nothing is left to compute"))
+        patch.setattr(evaluation, "answer", lambda *_: pytest.fail("nothing is left to compute"))
         pd.testing.assert_frame_equal(xu.evaluate(model, INPUTS, 1, folder=tmp_path, **TASK), first)
     kept[0].unlink()
     pd.testing.assert_frame_equal(xu.evaluate(model, INPUTS, 1, folder=tmp_path, **TASK), first)
@@ -315,7 +316,7 @@ def test_a_finished_shard_is_found_again_and_only_by_the_same_question(model, tm
 
 def test_an_interrupted_run_goes_on_where_it_stopped(model, tmp_path, monkeypatch):
     whole = xu.evaluate(model, INPUTS, 1, **TASK)
-    answer, done = evaluation._answer, []
+    answer, done = evaluation.answer, []
 
     def stopped(*arguments):
         if len(done) == 2:
@@ -324,7 +325,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(model, tmp_path, monkeypatc
         return answer(*arguments)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(evaluation, "_answer", stopped)
+        patch.setattr(evaluation, "answer", stopped)
         xu.evaluate(model, INPUTS, 1, folder=tmp_path, **TASK)
     assert len(list(tmp_path.iterdir())) == 2
     pd.testing.assert_frame_equal(xu.evaluate(model, INPUTS, 1, folder=tmp_path, **TASK), whole)
@@ -354,18 +355,18 @@ def cluster_run(tmp_path_factory):
     start_method = {"distributed.worker.multiprocessing-method": processes.METHOD}
     with pytest.MonkeyPatch.context() as patch, dask.config.set(start_method), contextlib.redirect_stderr(bar):
         patch.setenv("XAI_PROGRESS", "1")
-        patch.setattr(core, "tqdm", lambda *given, **options: tqdm(*given, **options | {"delay": 0}))
+        patch.setattr(progress, "tqdm", lambda *given, **options: tqdm(*given, **options | {"delay": 0}))
         patch.setattr(evaluation, "BATCH_SIZE", 4)  # 12 shards of each method
         run = functools.partial(xu.evaluate, network, models.examples(network, 48), **question)
         tables = {"alone": run()}
         options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
         with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
-            before = client.run(processes.has, "xai.evaluation")
+            before = client.run(processes.has, "heatproof.metrics.shards")
             with joblib.parallel_config("dask"):
                 bar.truncate(0)
                 tables["cluster"] = run()
                 tables["told"] = bar.getvalue()
-                after = client.run(processes.has, "xai.evaluation")
+                after = client.run(processes.has, "heatproof.metrics.shards")
                 tables["began to take part"] = [before[worker] < after[worker] for worker in after]
                 process = next(iter(client.run(os.getpid).values()))
                 threading.Thread(target=killed_in_the_middle, args=(process, folder, kept)).start()
@@ -396,7 +397,7 @@ def test_no_bar_inside_a_bar(model, monkeypatch, capsys):
     """A method's own bars are off inside a shard; they are on outside."""
     monkeypatch.setenv("XAI_PROGRESS", "1")
     seen = []
-    monkeypatch.setattr(core, "tqdm", lambda iterable, disable, **_: seen.append(disable) or iterable)
+    monkeypatch.setattr(progress, "tqdm", lambda iterable, disable, **_: seen.append(disable) or iterable)
     xu.evaluate(model, INPUTS, 1, ("rise",), options={"rise": {"masks": 3, "grid": 2}})
     assert seen[-1] is True
     xu.rise(model, INPUTS, 1, masks=3, grid=2)

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 
 import models
 import xai_utils as xu
-from xai.masking import resize
+from heatproof.enlarging import resize
 
 SHAPES = [models.IMAGE, models.SIGNAL]
 

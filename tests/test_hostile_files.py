@@ -32,8 +32,8 @@ import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image
 
-from xai import datasets
-from xai.files import Source
+from heatproof.data import fer2013, hmt, pictures
+from heatproof.data.archives import Source
 
 TILE = "04_LYMPHO/D948_CRC-Prim-HE-09_006.tif_Row_151_Col_1.png"
 RECORD = b"the record" * 20_000
@@ -47,7 +47,7 @@ def home(tmp_path, monkeypatch):
     (tmp_path / "data").mkdir()
     monkeypatch.setenv("XAI_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("XAI_REPORT_DIR", str(tmp_path / "report"))
-    monkeypatch.setattr(datasets, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(pictures, "CACHE", tmp_path / "cache")
     return tmp_path
 
 
@@ -94,26 +94,26 @@ def bomb(path, name, kind, start=b""):
 @pytest.mark.parametrize("kind", METHODS)
 def test_a_bomb_among_the_images_is_not_unpacked(kind, home):
     bomb(home / "data/hmt.zip", TILE, kind)
-    refused(datasets.load_hmt, "hmt.zip", TILE, "is not a readable image", "fetch it again", folder=home)
+    refused(hmt.load_hmt, "hmt.zip", TILE, "is not a readable image", "fetch it again", folder=home)
 
 
 @pytest.mark.parametrize("kind", ["undeclared", "bzip2"])
 def test_a_bomb_in_place_of_the_table_is_not_unpacked(kind, home):
     bomb(home / "data/fer2013.zip", "fer2013.csv", kind)
-    refused(datasets.load_fer2013, "fer2013.csv", "is not a readable table", "fetch it again", folder=home)
+    refused(fer2013.load_fer2013, "fer2013.csv", "is not a readable table", "fetch it again", folder=home)
 
 
 def test_a_table_larger_than_any_of_its_kind_is_not_unpacked(home, monkeypatch):
-    monkeypatch.setattr(datasets, "TABLE_BYTES", BIG - 1)
+    monkeypatch.setattr(fer2013, "TABLE_BYTES", BIG - 1)
     bomb(home / "data/fer2013.zip", "fer2013.csv", "declared")
-    refused(datasets.load_fer2013, "40,000,000 bytes", "allowed are 39,999,999", folder=home)
+    refused(fer2013.load_fer2013, "40,000,000 bytes", "allowed are 39,999,999", folder=home)
 
 
 @pytest.mark.parametrize("name", ["../fer2013.csv", "/tmp/fer2013.csv", "..\\fer2013.csv", "C:\\fer2013.csv"])
 def test_a_table_that_leaves_the_zip_is_refused(name, home):
     with zipfile.ZipFile(home / "data/fer2013.zip", "w") as archive:
         archive.writestr(name, "emotion,pixels,Usage")
-    refused(datasets.load_fer2013, "out of its folder", folder=home)
+    refused(fer2013.load_fer2013, "out of its folder", folder=home)
 
 
 def test_a_link_in_a_zip_is_not_followed(home):
@@ -122,7 +122,7 @@ def test_a_link_in_a_zip_is_not_followed(home):
     link.create_system, link.external_attr = 3, 0o120777 << 16
     with zipfile.ZipFile(home / "data/hmt.zip", "w") as archive:
         archive.writestr(link, str(home / "secret.png"))
-    refused(datasets.load_hmt, TILE, "is not a readable image", folder=home)
+    refused(hmt.load_hmt, TILE, "is not a readable image", folder=home)
 
 
 def test_a_zip_with_a_password_is_named(home):
@@ -132,7 +132,7 @@ def test_a_zip_with_a_password_is_named(home):
     for start, place in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
         content[content.index(start) + place] |= 1  # the flag "encrypted"
     (home / "data/hmt.zip").write_bytes(content)
-    refused(datasets.load_hmt, TILE, "password", "fetch it again", folder=home)
+    refused(hmt.load_hmt, TILE, "password", "fetch it again", folder=home)
 
 
 def encoded(pixels, kind="PNG"):
@@ -184,7 +184,7 @@ def test_an_unreadable_image_is_named_and_nothing_is_cached(kind, place, home):
     else:
         (home / "data/hmt" / TILE).parent.mkdir(parents=True)
         (home / "data/hmt" / TILE).write_bytes(content)
-    refused(datasets.load_hmt, "hmt", TILE, message, "fetch it again", folder=home)
+    refused(hmt.load_hmt, "hmt", TILE, message, "fetch it again", folder=home)
 
 
 @POSIX
@@ -202,7 +202,7 @@ def test_an_image_does_not_start_another_program(home, monkeypatch):
     (home / "started").unlink()
     with zipfile.ZipFile(home / "data/hmt.zip", "w") as archive:
         archive.writestr(TILE, content)
-    refused(datasets.load_hmt, TILE, "not a readable image", folder=home)
+    refused(hmt.load_hmt, TILE, "not a readable image", folder=home)
 
 
 ROW = "3," + " ".join(["7"] * 48 * 48) + ",Training"
@@ -225,7 +225,7 @@ TABLES = {
 def test_a_broken_table_is_named_and_nothing_is_cached(kind, home):
     content, message = TABLES[kind]
     (home / "data/fer2013.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
-    refused(lambda: datasets.load_fer2013("train"), message, folder=home)
+    refused(lambda: fer2013.load_fer2013("train"), message, folder=home)
 
 
 # ---------------------------------------------------------------------------- models, cards, checkpoints, own cache
@@ -234,7 +234,7 @@ def test_a_broken_table_is_named_and_nothing_is_cached(kind, home):
 @pytest.mark.parametrize("kind", METHODS)
 @pytest.mark.parametrize("part", ["config.json", "model.weights.h5"])
 def test_a_bomb_in_a_model_is_not_unpacked(kind, part, home):
-    from xai import networks
+    from heatproof.networks import cards
 
     write_model(home, 1)
     with zipfile.ZipFile(home / "net.keras") as archive:
@@ -243,12 +243,12 @@ def test_a_bomb_in_a_model_is_not_unpacked(kind, part, home):
     with zipfile.ZipFile(path, "a") as archive:
         for name in parts.keys() - {part}:
             archive.writestr(name, parts[name])
-    refused(lambda: networks.load_model(path), "path:", "bomb.keras", part, "fetch it again", folder=home)
+    refused(lambda: cards.load_model(path), "path:", "bomb.keras", part, "fetch it again", folder=home)
 
 
 @pytest.mark.parametrize("name", ["../outside", "/outside", "assets/../../../outside"])
 def test_a_model_that_carries_files_writes_none_of_them(name, home, monkeypatch):
-    from xai import networks
+    from heatproof.networks import cards
 
     (home / "temporary").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(home / "temporary"))
@@ -257,7 +257,7 @@ def test_a_model_that_carries_files_writes_none_of_them(name, home, monkeypatch)
         archive.writestr(name, "content")
     before = files(home)
     with contextlib.suppress(ValueError):
-        networks.load_model(home / "net.keras")
+        cards.load_model(home / "net.keras")
     assert files(home) == before and not Path("/outside").exists()
 
 
@@ -273,13 +273,13 @@ CARDS = {
 
 @pytest.mark.parametrize("kind", CARDS)
 def test_a_broken_card_is_named(kind, home):
-    from xai import networks
+    from heatproof.networks import cards
 
     write_model(home, 1)
     wrong, message = CARDS[kind]
-    card = json.loads((home / "net.json").read_text()) | {kind: wrong} if kind in networks.CARD_KEYS else wrong
+    card = json.loads((home / "net.json").read_text()) | {kind: wrong} if kind in cards.CARD_KEYS else wrong
     (home / "net.json").write_bytes(card if isinstance(card, bytes) else json.dumps(card).encode())
-    for read in (networks.read_card, networks.load_model):
+    for read in (cards.read_card, cards.load_model):
         refused(lambda read=read: read(home / "net.keras"), message, folder=home)
 
 
@@ -300,7 +300,7 @@ def test_the_trap_goes_off_where_a_pickle_is_trusted(home):
 
 @pytest.mark.parametrize("kind", ["pickle in it", "cut", "empty", "other network", "a lone array"])
 def test_a_checkpoint_that_is_not_ours_is_refused_and_the_network_unchanged(kind, home):
-    from xai import training
+    from heatproof.networks import training
 
     path = home / "run.npz"
     write_checkpoint(home, 1)
@@ -327,7 +327,7 @@ def test_a_checkpoint_that_is_not_ours_is_refused_and_the_network_unchanged(kind
 def test_a_damaged_cache_is_made_anew(kind, home):
     write_source(home, 9)
     load_cached(home, 9)
-    (cached,) = datasets.CACHE.iterdir()
+    (cached,) = pictures.CACHE.iterdir()
     whole = cached.read_bytes()
     if kind == "pickle":
         np.save(cached, np.array([Trap(home / "sprung")], dtype=object))
@@ -336,7 +336,7 @@ def test_a_damaged_cache_is_made_anew(kind, home):
     else:
         cached.write_bytes(whole[: len(whole) // 2] if kind == "cut" else b"")
     load_cached(home, 9)
-    assert not (home / "sprung").exists() and files(datasets.CACHE) == {cached: whole}
+    assert not (home / "sprung").exists() and files(pictures.CACHE) == {cached: whole}
 
 
 @pytest.mark.parametrize(
@@ -415,8 +415,8 @@ class Answer(http.server.BaseHTTPRequestHandler):
 def site(monkeypatch):
     with Site() as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        monkeypatch.setattr(datasets, "HMT_SHA256", SHA256)
-        monkeypatch.setattr(datasets, "HMT_URL", "")
+        monkeypatch.setattr(hmt, "HMT_SHA256", SHA256)
+        monkeypatch.setattr(hmt, "HMT_URL", "")
         yield server
         server.go_on.set()
         server.shutdown()
@@ -428,21 +428,21 @@ MANNERS = ["cut", "reset", "chunked", "unknown", "changed", "page", "404", "503"
 @pytest.mark.parametrize("manner", MANNERS)
 @pytest.mark.parametrize("there", ["nothing", "a damaged file"])
 def test_a_bad_download_leaves_nothing_and_the_next_one_works(manner, there, site, home, monkeypatch):
-    target = home / "data" / datasets.HMT_FILE
+    target = home / "data" / hmt.HMT_FILE
     if there == "a damaged file":
         target.write_bytes(b"damaged")
-    monkeypatch.setattr(datasets, "HMT_URL", site.address(manner))
+    monkeypatch.setattr(hmt, "HMT_URL", site.address(manner))
     words = (site.address(manner), str(home / "data"), "nothing was kept", "with a browser")
-    refused(datasets.fetch_hmt, *words, error=OSError, folder=home)
-    monkeypatch.setattr(datasets, "HMT_URL", site.address("whole"))
-    assert datasets.fetch_hmt() == target and files(home) == {target: RECORD}
+    refused(hmt.fetch_hmt, *words, error=OSError, folder=home)
+    monkeypatch.setattr(hmt, "HMT_URL", site.address("whole"))
+    assert hmt.fetch_hmt() == target and files(home) == {target: RECORD}
 
 
 def test_a_server_that_is_not_there_is_named(home, monkeypatch):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        monkeypatch.setattr(datasets, "HMT_URL", f"http://127.0.0.1:{taken.getsockname()[1]}/record")
-        refused(datasets.fetch_hmt, "nothing was kept", error=OSError, folder=home)
+        monkeypatch.setattr(hmt, "HMT_URL", f"http://127.0.0.1:{taken.getsockname()[1]}/record")
+        refused(hmt.fetch_hmt, "nothing was kept", error=OSError, folder=home)
 
 
 # ------------------------------------------------------------------------------------------ every step that writes
@@ -456,14 +456,14 @@ def write_source(folder, version):
 
 
 def load_cached(folder, version):
-    os.environ["XAI_DATA"], datasets.CACHE = str(folder / "data"), folder / "cache"
-    images = datasets.load_hmt("all").images
+    os.environ["XAI_DATA"], pictures.CACHE = str(folder / "data"), folder / "cache"
+    images = hmt.load_hmt("all").images
     assert images.shape == (1, 150, 150, 3) and np.all(images == np.float32(version / 255))
 
 
 def download(folder, address):
-    os.environ["XAI_DATA"], datasets.HMT_URL, datasets.HMT_SHA256 = str(folder / "data"), address, SHA256
-    datasets.fetch_hmt()
+    os.environ["XAI_DATA"], hmt.HMT_URL, hmt.HMT_SHA256 = str(folder / "data"), address, SHA256
+    hmt.fetch_hmt()
 
 
 def toy_training(units=32):
@@ -476,46 +476,46 @@ def toy_training(units=32):
 
 
 def write_model(folder, version):
-    from xai import networks
+    from heatproof.networks import cards
 
     network, _ = toy_training()
     network.set_weights([np.full_like(weights, version) for weights in network.get_weights()])
-    card = dict.fromkeys(networks.CARD_KEYS, "") | {"notes": version, "accuracy": {}, "input_range": (0, 1)}
+    card = dict.fromkeys(cards.CARD_KEYS, "") | {"notes": version, "accuracy": {}, "input_range": (0, 1)}
     card |= {"class_names": list(map(str, range(32))), "input_shape": [64], "parameters": 65 * 32}
-    networks.save_model(network, folder / "net.keras", card)
+    cards.save_model(network, folder / "net.keras", card)
 
 
 def read_model(folder):
-    from xai import networks
+    from heatproof.networks import cards
 
     (version,) = {
-        float(weight) for array in networks.load_model(folder / "net.keras").get_weights() for weight in array.flat
+        float(weight) for array in cards.load_model(folder / "net.keras").get_weights() for weight in array.flat
     }
-    assert networks.read_card(folder / "net.keras")["notes"] == version
+    assert cards.read_card(folder / "net.keras")["notes"] == version
     return version
 
 
 def write_checkpoint(folder, version):
-    from xai import training
+    from heatproof.networks import training
 
     progress = training._Progress(*toy_training(), folder / "run.npz")
     progress.end_epoch((np.zeros((4, 64), "float32"), np.zeros(4, int)), float(version), 0)
 
 
 def read_checkpoint(folder):
-    from xai import training
+    from heatproof.networks import training
 
     return training._Progress(*toy_training(), folder / "run.npz").history[-1]["loss"]
 
 
 def write_figure(folder, version):
-    from xai import plots, report
+    from heatproof.display import plots, saving
 
     os.environ["XAI_REPORT_DIR"] = str(folder)
     figure, axes = plots.plt.subplots(figsize=(2, 2))
     axes.imshow(np.random.default_rng(version).random((30, 30)))
     try:
-        report.save_figure(figure, "x", f"Version {version}")
+        saving.save_figure(figure, "x", f"Version {version}")
     finally:
         plots.plt.close(figure)
 
@@ -530,10 +530,10 @@ def read_figure(folder):
 
 
 def write_value(folder, version):
-    from xai import report
+    from heatproof.display import saving
 
     os.environ["XAI_REPORT_DIR"] = str(folder)
-    report.save_value("x", version, f"{version} {'.' * 9000}end")
+    saving.save_value("x", version, f"{version} {'.' * 9000}end")
 
 
 def read_value(folder):
@@ -545,10 +545,10 @@ def read_value(folder):
 def write_table(folder, version):
     import pandas as pd
 
-    from xai import report
+    from heatproof.display import saving
 
     os.environ["XAI_REPORT_DIR"] = str(folder)
-    report.save_table("x", pd.DataFrame({"version": [version], "text": ["x" * 9000]}))
+    saving.save_table("x", pd.DataFrame({"version": [version], "text": ["x" * 9000]}))
 
 
 def read_table(folder):
@@ -587,11 +587,11 @@ def read_text(folder):
 def signal_training(folder):
     import keras
 
-    import mnist1d_utils as m1
+    from heatproof.networks import mnist1d
 
-    network = m1.network()
+    network = mnist1d.network()
     network.compile(keras.optimizers.AdamW())
-    return m1._Run(network, folder / "signals.npz", "toy")
+    return mnist1d._Run(network, folder / "signals.npz", "toy")
 
 
 def write_signal_checkpoint(folder, version):
@@ -849,7 +849,7 @@ def test_a_process_that_is_killed_leaves_nothing_that_is_found(name, home):
     assert read_value(home) == 1
     write_value(home, 2)
     load_cached(home, 2)
-    assert read_value(home) == 2 and len(list(datasets.CACHE.glob("*.npy"))) == 1
+    assert read_value(home) == 2 and len(list(pictures.CACHE.glob("*.npy"))) == 1
 
 
 @contextlib.contextmanager
@@ -959,4 +959,4 @@ def test_two_processes_fetch_the_same_file(twins, site, home):
     for twin in twins:
         twin.send("download", home, site.address("pair"))
     assert [twin.answer() for twin in twins] == ["done", "done"]
-    assert files(home) == {home / "data" / datasets.HMT_FILE: RECORD}
+    assert files(home) == {home / "data" / hmt.HMT_FILE: RECORD}

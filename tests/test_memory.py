@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 import xai_utils as xu
-from xai.memory import Watch
+from heatproof.metrics.cost import Watch
 
 INPUTS = np.zeros((2, 8, 8, 3), np.float32)
 

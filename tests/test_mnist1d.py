@@ -14,7 +14,10 @@ from mnist1d.transform import transform
 from mnist1d.utils import set_seed
 
 import mnist1d_utils as m1
-from xai import networks
+from heatproof.data import mnist1d as generator
+from heatproof.data import mnist1d_pickle
+from heatproof.networks import cards
+from heatproof.networks import mnist1d as training
 
 ROOT = Path(__file__).resolve().parent.parent
 KEYS = ("x", "x_test", "y", "y_test", "t", "templates")
@@ -124,7 +127,7 @@ def test_shares_by_hand():
         choice = staticmethod(lambda limit: 10)
         randn = staticmethod(lambda n: np.zeros(n))
 
-    signal, share = m1._signal(np.ones(12), Drawn, 0.25, 0.02, 0.75)
+    signal, share = generator._signal(np.ones(12), Drawn, 0.25, 0.02, 0.75)
     expected = np.zeros(40)
     expected[5] = 71 * 5 / 39 - 9  # reads 9.10: mixes sample 9 (padding) and sample 10 (template)
     expected[6:14] = 1  # read 10.92 ... 23.67: between template samples
@@ -255,7 +258,7 @@ def test_stream_made_by_hand_is_refused(tmp_path, stream):
     (tmp_path / "hand.pkl").write_bytes(stream)
     with pytest.raises(ValueError, match="hand.pkl is refused"):
         m1.load_pickle(tmp_path / "hand.pkl")
-    assert m1._Array((3,)).arguments == ((3,),) and not hasattr(m1._Array, "z")
+    assert mnist1d_pickle._Array((3,)).arguments == ((3,),) and not hasattr(mnist1d_pickle._Array, "z")
 
 
 def test_array_that_claims_to_be_huge_is_refused(tmp_path, data):
@@ -364,7 +367,7 @@ def test_interrupted_training_goes_on_to_the_same_weights(few, tmp_path, monkeyp
             raise KeyboardInterrupt
         return augment(x, generator)
 
-    monkeypatch.setattr(m1, "augment", interrupt)
+    monkeypatch.setattr(training, "augment", interrupt)
     with pytest.raises(KeyboardInterrupt):
         m1.train(resumed, few, epochs=3, checkpoint=tmp_path / "run.npz", progress=False)
     again = m1.network(seed=2)
@@ -386,7 +389,7 @@ def test_training_ends_with_the_best_validation_epoch_and_never_reads_the_test_p
         calls.append(1)
         return augment(x, generator) if len(calls) == 1 else 100 * generator.standard_normal(x.shape)
 
-    monkeypatch.setattr(m1, "augment", spoil)
+    monkeypatch.setattr(training, "augment", spoil)
     history = m1.train(model, without_test, epochs=3, progress=False)
     x, y = m1.split(without_test, "validation")
     accuracy = (model.predict(x, verbose=0).argmax(axis=1) == y).mean()
@@ -416,8 +419,8 @@ def test_training_names_a_wrong_argument(few, tmp_path):
 
 @pytest.mark.parametrize("name", ["mnist1d", "mnist1d_gap"])
 def test_committed_network_reaches_its_accuracy(name, data):
-    model = networks.load_model(ROOT / "models" / f"{name}.keras")
-    card = networks.read_card(ROOT / "models" / f"{name}.keras")
+    model = cards.load_model(ROOT / "models" / f"{name}.keras")
+    card = cards.read_card(ROOT / "models" / f"{name}.keras")
     for part, entry in card["accuracy"].items():
         x, y = m1.split(data, part)
         correct = (model.predict(x, batch_size=500, verbose=0).argmax(axis=1) == y).sum()

@@ -11,9 +11,9 @@ import keras
 import numpy as np
 import pytest
 
-from xai import networks
+from heatproof.networks import accuracy, cards
 
-MODELS = Path(networks.__file__).parents[1] / "models"
+MODELS = Path(cards.__file__).parents[1] / "models"
 CARD = {
     "name": "toy",
     "data": "made here",
@@ -45,40 +45,40 @@ def test_wilson_interval_is_the_published_formula():
     z, n, p = 1.959963984540054, 496, 461 / 496
     half = z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
     expected = [(p + z**2 / (2 * n) + sign * half) / (1 + z**2 / n) for sign in (-1, 1)]
-    np.testing.assert_allclose(networks.wilson_interval(461, 496), expected, rtol=1e-9)
-    low, high = networks.wilson_interval(0, 10)  # for p = 0: 0 and z^2 / (n + z^2)
+    np.testing.assert_allclose(accuracy.wilson_interval(461, 496), expected, rtol=1e-9)
+    low, high = accuracy.wilson_interval(0, 10)  # for p = 0: 0 and z^2 / (n + z^2)
     assert low == pytest.approx(0, abs=1e-12) and high == pytest.approx(z**2 / (10 + z**2), rel=1e-9)
     for correct, total in ((3, 2), (-1, 2), (0, 0)):
         with pytest.raises(ValueError, match="0 <= correct <= total"):
-            networks.wilson_interval(correct, total)
+            accuracy.wilson_interval(correct, total)
 
 
 def test_measure_counts_by_hand():
-    entry, matrix = networks.measure(toy_model(), PIXELS, [0, 1, 0, 1])
+    entry, matrix = accuracy.measure(toy_model(), PIXELS, [0, 1, 0, 1])
     assert matrix.tolist() == [[2, 0], [1, 1]]
     assert (entry["correct"], entry["total"], entry["accuracy"]) == (3, 4, 0.75)
-    assert entry["interval"] == pytest.approx(networks.wilson_interval(3, 4), abs=1e-4)
+    assert entry["interval"] == pytest.approx(accuracy.wilson_interval(3, 4), abs=1e-4)
     # one sigmoid unit, weight 1 on the left pixel: class 1 where it is positive
-    _, matrix = networks.measure(toy_model(1, "sigmoid"), PIXELS - 1, [1, 1, 0, 0])
+    _, matrix = accuracy.measure(toy_model(1, "sigmoid"), PIXELS - 1, [1, 1, 0, 0])
     assert matrix.tolist() == [[1, 1], [0, 2]]
     with pytest.raises(ValueError, match="one label per input"):
-        networks.measure(toy_model(), PIXELS, [0])
+        accuracy.measure(toy_model(), PIXELS, [0])
 
 
 def test_model_and_card_come_back(tmp_path):
     model = toy_model()
-    networks.save_model(model, tmp_path / "toy.keras", CARD)
+    cards.save_model(model, tmp_path / "toy.keras", CARD)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["toy.json", "toy.keras"]
-    loaded = networks.load_model(tmp_path / "toy.keras")
+    loaded = cards.load_model(tmp_path / "toy.keras")
     np.testing.assert_array_equal(loaded(PIXELS), model(PIXELS))
     assert loaded.input_range == (0.0, 1.0) and loaded.class_names == ("left", "right")
-    card = networks.read_card(tmp_path / "toy.keras")
-    assert list(card) == list(networks.CARD_KEYS)
+    card = cards.read_card(tmp_path / "toy.keras")
+    assert list(card) == list(cards.CARD_KEYS)
     assert (card["parameters"], card["input_shape"], card["epochs"]) == (6, [1, 2, 1], 3)
     assert card["confusion_matrix"] == [[2, 0], [1, 1]]
-    assert networks.load_model(tmp_path / "toy.keras", input_range=(-1, 1)).input_range == (-1.0, 1.0)
+    assert cards.load_model(tmp_path / "toy.keras", input_range=(-1, 1)).input_range == (-1.0, 1.0)
     (tmp_path / "toy.json").unlink()
-    bare = networks.load_model(tmp_path / "toy.keras")
+    bare = cards.load_model(tmp_path / "toy.keras")
     assert bare.input_range is None and bare.class_names is None
 
 
@@ -98,14 +98,14 @@ def test_a_saved_file_leaves_out_the_words_that_older_versions_of_keras_refuse(t
 
     model = toy_model()
     model.save(tmp_path / "raw.keras")
-    networks.save_model(model, tmp_path / "toy.keras", CARD)
+    cards.save_model(model, tmp_path / "toy.keras", CARD)
     assert "put_axes" not in json.dumps(config(tmp_path / "toy.keras"))
     assert config(tmp_path / "toy.keras") == without(config(tmp_path / "raw.keras"))
 
 
 @pytest.mark.parametrize("step", ["model", "card"])
 def test_a_failed_save_leaves_the_old_files(tmp_path, monkeypatch, step):
-    networks.save_model(toy_model(), tmp_path / "toy.keras", CARD)
+    cards.save_model(toy_model(), tmp_path / "toy.keras", CARD)
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
 
     def full(*_, **__):
@@ -113,7 +113,7 @@ def test_a_failed_save_leaves_the_old_files(tmp_path, monkeypatch, step):
 
     monkeypatch.setattr(*((keras.Model, "save") if step == "model" else (Path, "write_text")), full)
     with pytest.raises(OSError, match="No space"):
-        networks.save_model(toy_model(), tmp_path / "toy.keras", CARD | {"notes": "new"})
+        cards.save_model(toy_model(), tmp_path / "toy.keras", CARD | {"notes": "new"})
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
@@ -131,10 +131,10 @@ def test_a_failed_save_leaves_the_old_files(tmp_path, monkeypatch, step):
 )
 def test_a_wrong_card_is_refused(tmp_path, change, message):
     with pytest.raises(ValueError, match=message):
-        networks.save_model(toy_model(), tmp_path / "toy.keras", CARD | change)
+        cards.save_model(toy_model(), tmp_path / "toy.keras", CARD | change)
     incomplete = {key: value for key, value in CARD.items() if key != "seed"}
     with pytest.raises(ValueError, match=r"missing keys \['seed'\]"):
-        networks.save_model(toy_model(), tmp_path / "toy.keras", incomplete)
+        cards.save_model(toy_model(), tmp_path / "toy.keras", incomplete)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -175,7 +175,7 @@ def keras_2_file(path, functional):
 @pytest.mark.parametrize("functional", [False, True])
 def test_files_of_keras_2_load(tmp_path, functional):
     expected = keras_2_file(tmp_path / "old.h5", functional)
-    model = networks.load_model(tmp_path / "old.h5", input_range=(0, 1))
+    model = cards.load_model(tmp_path / "old.h5", input_range=(0, 1))
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)  # an array is what it takes, not a list of one array
         np.testing.assert_allclose(model(PIXELS), expected, rtol=1e-5)
@@ -195,7 +195,7 @@ def test_a_lambda_layer_is_refused_and_its_code_not_run(tmp_path, suffix):
     model.save(tmp_path / f"unsafe{suffix}")
     ran.unlink(missing_ok=True)
     with pytest.raises(ValueError, match="holds a Lambda layer.*Replace the Lambda layer"):
-        networks.load_model(tmp_path / f"unsafe{suffix}")
+        cards.load_model(tmp_path / f"unsafe{suffix}")
     assert not ran.exists()
 
 
@@ -205,28 +205,28 @@ def test_a_truncated_file_is_named(tmp_path, suffix):
     toy_model().save(path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(ValueError, match=f"cut{suffix} .*cut short"):
-        networks.load_model(path)
+        cards.load_model(path)
 
 
 def test_other_wrong_files(tmp_path):
     with pytest.raises(FileNotFoundError, match="no model at .*none.keras; 'make models'"):
-        networks.load_model(tmp_path / "none.keras")
+        cards.load_model(tmp_path / "none.keras")
     with pytest.raises(ValueError, match="ends in '.pb'; allowed are .keras, .h5"):
-        networks.load_model(tmp_path / "model.pb")
+        cards.load_model(tmp_path / "model.pb")
     with pytest.raises(ValueError, match="new models are saved as .keras"):
-        networks.save_model(toy_model(), tmp_path / "toy.h5", CARD)
+        cards.save_model(toy_model(), tmp_path / "toy.h5", CARD)
     toy_model().save_weights(tmp_path / "toy.weights.h5")
     with pytest.raises(ValueError, match="holds weights alone"):
-        networks.load_model(tmp_path / "toy.weights.h5")
+        cards.load_model(tmp_path / "toy.weights.h5")
     with pytest.raises(FileNotFoundError, match="no card at"):
-        networks.read_card(tmp_path / "none.keras")
+        cards.read_card(tmp_path / "none.keras")
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(ValueError, match="not valid JSON"):
-        networks.read_card(tmp_path / "bad.json")
+        cards.read_card(tmp_path / "bad.json")
     toy_model().save(tmp_path / "toy.keras")
     for wrong in ((1, 0), (0, float("nan")), 3):
         with pytest.raises(ValueError, match="input_range: got"):
-            networks.load_model(tmp_path / "toy.keras", input_range=wrong)
+            cards.load_model(tmp_path / "toy.keras", input_range=wrong)
 
 
 # ------------------------------------------------------------------------------------------- the committed networks
@@ -234,12 +234,12 @@ def test_other_wrong_files(tmp_path):
 
 @pytest.mark.parametrize("path", sorted(MODELS.glob("*.keras")), ids=lambda path: path.stem)
 def test_committed_networks_are_small_complete_and_as_their_cards_say(path):
-    model, card = networks.load_model(path), networks.read_card(path)
+    model, card = cards.load_model(path), cards.read_card(path)
     assert path.stat().st_size < 5_000_000
-    networks._check_card(model, card)
+    cards._check_card(model, card)
     judged = [entry for entry in card["accuracy"].values() if entry["total"] == int(np.sum(card["confusion_matrix"]))]
     assert int(np.trace(card["confusion_matrix"])) in [entry["correct"] for entry in judged]
     for entry in card["accuracy"].values():
-        assert entry["interval"] == pytest.approx(networks.wilson_interval(entry["correct"], entry["total"]), abs=1e-4)
+        assert entry["interval"] == pytest.approx(accuracy.wilson_interval(entry["correct"], entry["total"]), abs=1e-4)
     names = {type(layer).__name__ for layer in model.layers}
     assert not names & {"Lambda", "BatchNormalization"}, "batch normalization is folded before a network is committed"

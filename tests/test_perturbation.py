@@ -17,8 +17,8 @@ from sklearn.linear_model import Ridge
 
 import models
 import xai_utils as xu
-from xai import perturbation, surrogate
-from xai.core import Query
+from heatproof.engine.query import Query
+from heatproof.methods import lime, masks
 
 TARGETS = np.array([2, 0, 1, 2])
 SHAPES = [models.IMAGE, models.SIGNAL]
@@ -241,8 +241,8 @@ def test_rise_of_a_linear_model_is_the_closed_form_within_monte_carlo_error(line
 
 def random_masks(space, grid, p, seed, count):
     """The first masks of RISE, (count, *space)."""
-    masks = perturbation.RandomMasks((*space, 1), grid, p, seed)
-    return np.stack([masks.mask(number)[..., 0] for number in range(count)])
+    drawn = masks.RandomMasks((*space, 1), grid, p, seed)
+    return np.stack([drawn.mask(number)[..., 0] for number in range(count)])
 
 
 def test_rise_with_whole_cells_is_in_proportion_to_the_sum_over_each_cell(monkeypatch):
@@ -251,7 +251,7 @@ def test_rise_with_whole_cells_is_in_proportion_to_the_sum_over_each_cell(monkey
     def canvas(side, cells):
         return np.repeat(np.eye(cells, dtype=np.float32), side // cells, axis=0)
 
-    monkeypatch.setattr(perturbation.RandomMasks, "_canvas", staticmethod(canvas))
+    monkeypatch.setattr(masks.RandomMasks, "_canvas", staticmethod(canvas))
     model = models.linear(ending="softmax")
     inputs, w = models.examples(model), models.linear_weights(model)[TARGETS]
     sums = (w * inputs).sum(axis=-1).reshape(4, 4, 2, 3, 2).sum(axis=(2, 4))
@@ -565,7 +565,7 @@ def test_lime_ridge_by_hand():
 def test_proximity_is_the_kernel_of_the_cosine_distance():
     """1/4 of the segments: distance 1 - 1/2, and sqrt(exp(-(0.5 / 0.25)^2)) = exp(-2); none: 1, exp(-8); all: 1."""
     visible = np.array([[1, 0, 0, 0], [0, 0, 0, 0], [1, 1, 1, 1]])
-    np.testing.assert_allclose(surrogate.proximity(visible, 0.25), np.exp([-2, -8, 0]), rtol=1e-12)
+    np.testing.assert_allclose(lime.proximity(visible, 0.25), np.exp([-2, -8, 0]), rtol=1e-12)
 
 
 def test_lime_refuses_one_segment_and_warns_of_few():

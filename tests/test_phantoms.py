@@ -12,8 +12,8 @@ from scipy.stats import chi2_contingency
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.model_selection import cross_val_score
 
-from xai import networks
-from xai.phantoms import schematic_faces, tissue_phantom
+from heatproof.data.phantoms import schematic_faces, tissue_phantom
+from heatproof.networks import cards
 
 MODELS = Path(__file__).parents[1] / "models"
 GENERATORS = [schematic_faces, tissue_phantom]
@@ -254,7 +254,7 @@ def follows(model, phantom):
 @pytest.mark.parametrize(("generate", "count"), [(schematic_faces, 140), (tissue_phantom, 40)], ids=["faces", "tissue"])
 def test_the_confounded_network_took_the_bait_as_its_card_says_and_the_clean_one_did_not(generate, count):
     path = MODELS / f"{generate.__name__}_confounded.keras"
-    accuracy = networks.read_card(path)["accuracy"]
+    accuracy = cards.read_card(path)["accuracy"]
     tied, independent, absent, following = list(accuracy.values())[1:]
     assert tied["interval"][0] > 0.98 and absent["accuracy"] > 0.9
     assert independent["interval"][1] < 0.5 < following["interval"][0]
@@ -262,9 +262,9 @@ def test_the_confounded_network_took_the_bait_as_its_card_says_and_the_clean_one
     wrong = generate(count, 3, confounded=0.0)
     share = following["accuracy"]
     spread = 4 * np.sqrt(share * (1 - share) / count)
-    assert follows(networks.load_model(path), wrong) == pytest.approx(share, abs=spread)
+    assert follows(cards.load_model(path), wrong) == pytest.approx(share, abs=spread)
     # the twin that was trained without the artefact seldom follows it
-    assert follows(networks.load_model(MODELS / f"{generate.__name__}.keras"), wrong) < 0.25
+    assert follows(cards.load_model(MODELS / f"{generate.__name__}.keras"), wrong) < 0.25
 
 
 @each_generator

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.collections import LineCollection
 from matplotlib.contour import ContourSet
 
-from xai import charts, plots, style
+from heatproof.display import charts, plots, style
 
 matplotlib.use("Agg")
 CHECKOUT = Path(plots.__file__).resolve().parent.parent

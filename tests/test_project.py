@@ -14,71 +14,53 @@ from packaging.utils import canonicalize_name
 
 from tools import __main__ as targets
 from tools import environment, notebooks, report
+from tools.peers.environment import ELSEWHERE, TITLES
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = notebooks.found()
 NOTEBOOK_NAMES = [path.stem for path in NOTEBOOKS]
 
-# Room of xai -> the rooms and the libraries it may import; the standard library is free.
-BELOW = {"checks", "anatomy", "tracing", "views", "core", "masking"}
-MATHS = {"numpy", "keras", "tensorflow"}
-ROOMS = {
-    "checks": (set(), {"numpy"}),
-    "tracing": ({"checks"}, MATHS),
-    "anatomy": ({"checks", "tracing"}, MATHS),
-    "views": ({"checks", "anatomy", "tracing"}, MATHS),
-    "core": ({"checks", "anatomy", "tracing", "views"}, MATHS | {"tqdm"}),
-    "masking": ({"checks"}, {"numpy", "scipy", "tensorflow"}),
-    "gradients": (BELOW, MATHS | {"scipy"}),
-    "cam": (BELOW | {"gradients"}, MATHS),
-    "local": ({"anatomy", "core", "tracing"}, MATHS),
-    "perturbation": (BELOW | {"local"}, {"numpy", "skimage"}),
-    "surrogate": (BELOW, {"numpy", "skimage", "sklearn"}),
-    "features": (BELOW, MATHS | {"scipy"}),
-    "registry": ({"checks", "gradients", "cam", "perturbation", "surrogate", "features"}, {"numpy"}),
-    "metrics": (BELOW, {"numpy", "scipy", "skimage", "sklearn"}),
-    "faithfulness": (BELOW | {"metrics"}, {"keras", "numpy"}),
-    "scoring": (BELOW | {"registry", "metrics", "faithfulness"}, {"numpy", "scipy"}),
-    "evaluation": (BELOW | {"registry", "scoring"}, {"numpy", "pandas", "joblib"}),
-    "memory": (BELOW | {"registry", "networks"}, {"numpy", "pandas", "psutil"}),
-    "summary": ({"checks"}, {"numpy", "pandas", "scipy"}),
-    "networks": (set(), {"keras", "numpy", "scipy", "tqdm"}),
-    "training": ({"checks", "networks"}, {"keras", "numpy", "tqdm"}),
-    "files": (set(), {"numpy", "PIL"}),
-    "datasets": ({"files"}, {"numpy", "pandas", "PIL", "pooch", "skimage"}),
-    "phantoms": ({"checks", "phantom_faces", "phantom_tissue"}, {"numpy"}),
-    "phantom_faces": ({"checks"}, {"numpy", "scipy", "skimage"}),
-    "phantom_tissue": ({"checks"}, {"numpy", "scipy", "skimage"}),
-    "__main__": ({"checks", "core", "networks", "plots", "registry", "style", "views"}, {"numpy", "PIL"}),
-    "style": (set(), {"matplotlib", "numpy"}),
-    "plots": ({"style"}, {"matplotlib", "numpy"}),
-    "charts": ({"style"}, {"matplotlib", "numpy"}),
-    "report": ({"plots"}, {"pandas"}),
+# Wing of the package -> the wings below it, and the libraries its rooms may import; the standard library is free.
+# The rooms of GROUND lie below every wing. Within a wing no circle is allowed.
+PACKAGE = ROOT / "heatproof"
+GROUND = {"checks", "writing", "progress", "hiding", "enlarging", "folders"}
+WINGS = {
+    "ground": (set(), {"numpy", "platformdirs", "scipy", "tensorflow", "tqdm"}),
+    "engine": (set(), {"keras", "numpy", "tensorflow"}),
+    "methods": ({"engine"}, {"keras", "numpy", "skimage", "sklearn"}),
+    "inside": ({"engine"}, {"numpy", "scipy"}),
+    "metrics": ({"engine", "methods"}, {"joblib", "keras", "numpy", "pandas", "psutil", "scipy", "skimage", "sklearn"}),
+    "data": (set(), {"PIL", "numpy", "pandas", "pooch", "scipy", "skimage"}),
+    "networks": ({"data"}, {"keras", "numpy", "scipy", "sklearn", "tqdm"}),
+    "display": (set(), {"matplotlib", "numpy", "pandas"}),
+    "command": ({"engine", "methods", "networks", "display"}, {"PIL", "numpy"}),
 }
+ROOMS = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
+LONGEST_ROOM, LONGEST_FUNCTION = 300, 40
 FACES = {"xai_utils", "mnist1d_utils"}
 
 
 def imports(source: str) -> set[str]:
-    """Every module that a source imports anywhere; `from xai import core` counts as xai.core."""
+    """Every module that a source imports anywhere; `from heatproof import checks` counts as heatproof.checks."""
     names = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "absolute imports only"
-            whole = node.module == "xai"
-            names |= {f"xai.{alias.name}" for alias in node.names} if whole else {node.module}
+            whole = (ROOT / node.module.replace(".", "/")).is_dir()
+            names |= {f"{node.module}.{alias.name}" for alias in node.names} if whole else {node.module}
     return names
 
 
 def own(names: set[str]) -> set[str]:
     """Those imports that are the project's own."""
-    return {name for name in names if name.split(".")[0] in {"xai", *FACES}}
+    return {name for name in names if name.split(".")[0] in {"heatproof", *FACES}}
 
 
 def libraries(names: set[str]) -> set[str]:
     tops = {name.split(".")[0] for name in names}
-    ours = {"xai", "tools", "benchmarks", *FACES} | {path.stem for path in (ROOT / "tests").glob("*.py")}
+    ours = {"heatproof", "tools", "benchmarks", *FACES} | {path.stem for path in (ROOT / "tests").iterdir()}
     return tops - ours - set(sys.stdlib_module_names)
 
 
@@ -95,50 +77,151 @@ def source_of(path: Path) -> str:
 
 def scripts() -> list[Path]:
     """What stands outside the rooms: benchmarks and the training script."""
-    return [*sorted((ROOT / "benchmarks").glob("*.py")), *sorted((ROOT / "models").glob("*.py"))]
+    return [*sorted((ROOT / "benchmarks").rglob("*.py")), *sorted((ROOT / "models").glob("*.py"))]
 
 
 # ---- arrows
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "xai").glob("*.py")), ids=lambda path: path.stem)
-def test_a_room_imports_only_what_its_arrows_allow(path):
-    if path.stem == "__init__":
-        assert not ast.parse(path.read_text()).body, "xai/__init__.py stays empty"
-        return
-    assert path.stem in ROOMS, f"xai/{path.name} is new: give it a row in ROOMS"
-    rooms, allowed = ROOMS[path.stem]
-    names = imports(path.read_text(encoding="utf-8"))
-    assert own(names) <= {f"xai.{room}" for room in rooms}
+def room(path: Path) -> str:
+    """A room's name as it is imported."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+def wing(name: str) -> str:
+    """The wing of a room: its folder, "ground" for a room of the ground, "command" for the command line."""
+    parts = name.split(".")
+    return parts[1] if len(parts) > 2 else "command" if parts[1] == "__main__" else "ground"
+
+
+@pytest.mark.parametrize("path", ROOMS, ids=room)
+def test_a_room_imports_only_what_lies_below_it(path):
+    name, names = room(path), imports(path.read_text(encoding="utf-8"))
+    assert wing(name) in WINGS, f"{name}: its wing is new: give it a row in WINGS"
+    assert wing(name) != "ground" or path.stem in GROUND, f"{name} is new on the ground: name it in GROUND"
+    below, allowed = WINGS[wing(name)]
+    assert {wing(other) for other in own(names)} <= {"ground", wing(name), *below}
     assert libraries(names) <= allowed
 
 
-def test_the_face_re_exports_and_does_nothing_else():
-    tree = ast.parse((ROOT / "xai_utils.py").read_text(encoding="utf-8"))
+def circles(arrows: dict[str, set[str]]) -> set[str]:
+    """What is left of a graph when everything that points at nothing left is taken away, again and again."""
+    left = {name: set(others) for name, others in arrows.items()}
+    while gone := {name for name, others in left.items() if not others & left.keys()}:
+        left = {name: others for name, others in left.items() if name not in gone}
+    return set(left)
+
+
+def test_no_room_reaches_itself():
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"c"}, "e": set()}) == {"a", "b", "c", "d"}
+    assert not circles({room(path): own(imports(path.read_text(encoding="utf-8"))) for path in ROOMS})
+
+
+def test_only_rooms_hold_code():
+    for path in PACKAGE.rglob("__init__.py"):
+        assert not ast.parse(path.read_text()).body, f"{path} stays empty"
+
+
+def long_functions(source: str) -> dict[str, int]:
+    """The functions of more than LONGEST_FUNCTION lines, their docstrings not counted."""
+    found = {}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef):
+            told = node.body[0].end_lineno - node.body[0].lineno + 1 if ast.get_docstring(node) else 0
+            if (lines := node.end_lineno - node.lineno + 1 - told) > LONGEST_FUNCTION:
+                found[node.name] = lines
+    return found
+
+
+@pytest.mark.parametrize("path", [*ROOMS, *sorted(ROOT.glob("*_utils.py"))], ids=room)
+def test_rooms_and_functions_stay_small(path):
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= LONGEST_ROOM
+    assert not long_functions(text)
+
+
+@pytest.mark.parametrize("face", sorted(FACES))
+def test_a_face_re_exports_and_does_nothing_else(face):
+    tree = ast.parse((ROOT / f"{face}.py").read_text(encoding="utf-8"))
     assert ast.get_docstring(tree)
     assert {type(node) for node in tree.body[1:]} <= {ast.ImportFrom, ast.Assign}
-    assert all(node.module.startswith("xai.") for node in tree.body if isinstance(node, ast.ImportFrom))
+    assert all(node.module.startswith("heatproof.") for node in tree.body if isinstance(node, ast.ImportFrom))
     assigned = [target.id for node in tree.body if isinstance(node, ast.Assign) for target in node.targets]
     assert assigned == ["__all__"]
 
 
 def test_mnist1d_utils_knows_nothing_of_explanations():
-    names = imports((ROOT / "mnist1d_utils.py").read_text(encoding="utf-8"))
-    assert not own(names)
-    assert libraries(names) <= {"keras", "numpy", "scipy", "tqdm"}
+    names = own(imports((ROOT / "mnist1d_utils.py").read_text(encoding="utf-8")))
+    assert {wing(name) for name in names} <= {"data", "networks"}
 
 
 @pytest.mark.parametrize("path", [*NOTEBOOKS, *scripts()], ids=lambda path: path.stem)
 def test_notebooks_and_scripts_use_the_faces(path):
     # What trains the image networks is no part of a reader's face: only the script behind `make models` needs it.
-    makers = {"xai.datasets", "xai.networks", "xai.phantoms", "xai.training"} if path.name == "train.py" else set()
-    assert own(imports(source_of(path))) <= FACES | makers
+    makers = {"data", "networks"} if path.name == "train.py" else set()
+    rooms = own(imports(source_of(path))) - FACES
+    assert {wing(name) for name in rooms} <= makers
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "tests").glob("test_*.py")), ids=lambda path: path.stem)
 def test_unit_tests_use_the_faces_and_the_rooms(path):
     names = own(imports(path.read_text(encoding="utf-8")))
-    assert names <= FACES | {f"xai.{room}" for room in ROOMS}
+    assert names <= FACES | {room(path) for path in ROOMS}
+
+
+# ---- tools and benchmarks
+
+
+def workshop() -> dict[str, Path]:
+    """Every module of tools and benchmarks by its dotted name."""
+    paths = [path for folder in ("tools", "benchmarks") for path in sorted((ROOT / folder).rglob("*.py"))]
+    return {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
+
+
+def arrows() -> dict[str, set[str]]:
+    """Module of tools and benchmarks -> those that it imports; `from tools import parity` counts as tools.parity."""
+    found, modules = {}, workshop()
+    for name, path in modules.items():
+        names = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        found[name] = names & set(modules) - {name}
+    return found
+
+
+def test_tools_and_benchmarks_import_each_other_in_no_circle():
+    assert "tools.peers.case" in arrows()["benchmarks.contenders.worker"]
+    assert not circles(arrows())
+
+
+def test_peers_serve_parity_and_benchmark_and_know_neither():
+    allowed = {name for name in workshop() if name.startswith("tools.peers")} | {"tools", "tools.environment"}
+    for name, others in arrows().items():
+        if name.startswith("tools.peers"):
+            assert others <= allowed, name
+
+
+def test_every_other_library_is_wrapped_once():
+    """with_NAME.py and, of metrics, metrics_NAME.py; Quantus calls Captum for the maps that it scores."""
+    known = {name: {f"tools.peers.with_{name}", f"tools.peers.metrics_{name}"} for name in TITLES}
+    known |= {"quantus": {"tools.peers.metrics_quantus"}}
+    known["captum"].add("tools.peers.metrics_quantus")
+    users = {name: set() for name in known}
+    for module, path in workshop().items():
+        for name in libraries(imports(path.read_text(encoding="utf-8"))) & set(known):
+            users[name].add(module)
+    for name, modules in known.items():
+        assert users[name] and users[name] <= modules, f"{name} is imported by {sorted(users[name] - modules)}"
+
+
+@pytest.mark.parametrize("path", workshop().values(), ids=workshop())
+def test_files_and_functions_of_the_workshop_are_short(path):
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= LONGEST_ROOM
+    assert not long_functions(text)
 
 
 def derivatives(path: Path) -> list[str]:
@@ -149,7 +232,7 @@ def derivatives(path: Path) -> list[str]:
 
 
 def test_one_place_differentiates():
-    files = [*(ROOT / "xai").glob("*.py"), ROOT / "xai_utils.py", ROOT / "mnist1d_utils.py"]
+    files = [*ROOMS, *ROOT.glob("*_utils.py")]
     uses = [name for path in files for name in derivatives(path)]
     assert uses == ["tracing.py"]
 
@@ -178,9 +261,15 @@ def test_the_lock_pins_everything_and_holds_no_address():
     assert all("==" in str(pin.specifier) for pin in requirements("requirements.txt"))
 
 
+def elsewhere() -> set[str]:
+    """Files that run in .venv-peers alone."""
+    return {f"{kind}_{name}.py" for name in (*ELSEWHERE, "quantus") for kind in ("with", "metrics")} | {"twin.py"}
+
+
 def test_every_imported_library_is_a_direct_requirement():
-    patterns = ("xai/*.py", "*.py", "tests/*.py", "tools/*.py", "models/*.py", "benchmarks/*.py", "notebooks/*")
+    patterns = ("heatproof/**/*.py", "*.py", "tests/*.py", "models/*.py", "notebooks/*")
     files = [path for pattern in patterns for path in sorted(ROOT.glob(pattern))]
+    files += [path for path in workshop().values() if path.name not in elsewhere()]
     used = {
         name: path.name
         for path in files
@@ -311,7 +400,7 @@ def report_text() -> str:
 def test_every_reference_key_is_in_the_bibliography():
     keys = re.findall(r"^@\w+\{([^,]+),", (ROOT / "report" / "references.bib").read_text("utf-8"), re.MULTILINE)
     assert len(keys) == len(set(keys))
-    tree = ast.parse((ROOT / "xai" / "registry.py").read_text("utf-8"))
+    tree = ast.parse((PACKAGE / "methods" / "catalogue.py").read_text("utf-8"))
     strings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     named = {text for text in strings if re.fullmatch(r"[a-z]+(19|20)\d\d[a-z]*", text)}
     cited = re.findall(r"\\cite[a-z]*\*?(?:\[[^]]*\])*\{([^}]*)\}", report_text())
@@ -361,8 +450,8 @@ def test_no_result_is_typed_into_the_report():
 @pytest.fixture
 def small_root(tmp_path):
     """A repository of one notebook and one module."""
-    (tmp_path / "xai").mkdir()
-    (tmp_path / "xai" / "core.py").write_bytes(b"a = 1\nb = 2\n")
+    (tmp_path / "heatproof" / "engine").mkdir(parents=True)
+    (tmp_path / "heatproof" / "engine" / "query.py").write_bytes(b"a = 1\nb = 2\n")
     cells = [nbformat.v4.new_code_cell("1 + 1", id="one"), nbformat.v4.new_markdown_cell("text", id="two")]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "n.ipynb")
     return tmp_path
@@ -378,7 +467,7 @@ def test_outputs_and_line_ends_do_not_make_a_notebook_stale(small_root):
     path = small_root / "n.ipynb"
     before = notebooks.source_digest(path, small_root)
     rewrite(path, lambda cells: cells[0].outputs.append(nbformat.v4.new_output("stream", text="2")))
-    (small_root / "xai" / "core.py").write_bytes(b"a = 1\r\nb = 2\r\n")
+    (small_root / "heatproof" / "engine" / "query.py").write_bytes(b"a = 1\r\nb = 2\r\n")
     (small_root / "unrelated.py").write_text("c = 3")
     assert notebooks.source_digest(path, small_root) == before
 
@@ -389,8 +478,8 @@ def test_outputs_and_line_ends_do_not_make_a_notebook_stale(small_root):
         lambda root: rewrite(root / "n.ipynb", lambda cells: cells[0].update(source="1 + 2")),
         lambda root: rewrite(root / "n.ipynb", lambda cells: cells[0].metadata.update(tags=["nbval-skip"])),
         lambda root: rewrite(root / "n.ipynb", lambda cells: cells.reverse()),
-        lambda root: (root / "xai" / "core.py").write_text("a = 1\nb = 3\n"),
-        lambda root: (root / "xai" / "core.py").rename(root / "xai" / "gore.py"),
+        lambda root: (root / "heatproof" / "engine" / "query.py").write_text("a = 1\nb = 3\n"),
+        lambda root: (root / "heatproof" / "engine" / "query.py").rename(root / "heatproof" / "engine" / "quarry.py"),
         lambda root: (root / "some_utils.py").write_text(""),
         lambda root: (root / "requirements.txt").write_text("a==1"),
     ],

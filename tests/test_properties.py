@@ -23,7 +23,7 @@ from keras import layers
 
 import models
 import xai_utils as xu
-from xai import checks
+from heatproof import checks
 
 set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "xai_hypothesis")  # never the checkout
 ALL = sorted(xu.METHODS)

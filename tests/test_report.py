@@ -13,10 +13,10 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.pylabtools import select_figure_formats
 from PIL import Image
 
-from xai import report
+from heatproof.display import saving
 
 matplotlib.use("Agg")
-CHECKOUT = Path(report.__file__).resolve().parent.parent
+CHECKOUT = Path(saving.__file__).resolve().parent.parent
 
 
 @pytest.fixture(autouse=True)
@@ -36,9 +36,9 @@ def simple_figure():
 
 def test_saved_figures_are_equal_byte_for_byte_and_carry_alt_text(folder):
     names = ["figures/a.pdf", "figures/a.png"]
-    assert report.save_figure(simple_figure(), "a", "A line.") == folder / "figures/a.pdf"
+    assert saving.save_figure(simple_figure(), "a", "A line.") == folder / "figures/a.pdf"
     first = [(folder / name).read_bytes() for name in names]
-    report.save_figure(simple_figure(), "a", "A line.")
+    saving.save_figure(simple_figure(), "a", "A line.")
     assert first == [(folder / name).read_bytes() for name in names]
     assert b"CreationDate" not in first[0] and b"A line." in first[0] and b"/Type3" not in first[0]
     assert Image.open(folder / names[1]).text == {"Description": "A line."}
@@ -48,7 +48,7 @@ def test_saved_figures_are_equal_byte_for_byte_and_carry_alt_text(folder):
 def test_a_page_of_photographs_is_one_small_file(folder):
     figure, axes = plt.subplots(figsize=(3, 2))
     axes.imshow(np.random.default_rng(0).random((200, 300, 3)))
-    path = report.save_figure(figure, "noise", "Noise.", photograph=True)
+    path = saving.save_figure(figure, "noise", "Noise.", photograph=True)
     assert os.listdir(folder / "figures") == ["noise.jpg"]
     with Image.open(path) as picture:
         assert picture.format == "JPEG" and picture.size == (300, 200) and picture.info["comment"] == b"Noise."
@@ -57,20 +57,20 @@ def test_a_page_of_photographs_is_one_small_file(folder):
 def test_a_notebook_stores_the_alt_text_beside_the_picture():
     formatter = InteractiveShell.instance().display_formatter
     select_figure_formats(InteractiveShell.instance(), {"png"})
-    data, metadata = formatter.format(report.describe(simple_figure(), "A line."))
+    data, metadata = formatter.format(saving.describe(simple_figure(), "A line."))
     assert metadata["image/png"] == {"alt": "A line."} and data["image/png"]
     assert formatter.format(simple_figure())[1] == {}
 
 
 def test_a_failed_write_leaves_the_old_file_alone(folder, monkeypatch):
-    report.save_value("x", 0.5, "0.5")
+    saving.save_value("x", 0.5, "0.5")
 
     def full(*_):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(report.os, "replace", full)
+    monkeypatch.setattr(saving.os, "replace", full)
     with pytest.raises(OSError, match="No space"):
-        report.save_value("x", 0.25, "0.25")
+        saving.save_value("x", 0.25, "0.25")
     assert os.listdir(folder / "values") == ["x.tex"]
     assert (folder / "values/x.tex").read_text() == "0.5"
 
@@ -79,7 +79,7 @@ def test_without_a_report_folder_files_go_to_a_temporary_one(tmp_path, monkeypat
     monkeypatch.delenv("XAI_REPORT_DIR")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     before = set(CHECKOUT.iterdir())
-    path = report.save_value("x", 1, "1")
+    path = saving.save_value("x", 1, "1")
     assert tmp_path in path.parents and CHECKOUT not in path.parents
     assert set(CHECKOUT.iterdir()) == before
 
@@ -89,7 +89,7 @@ def test_without_a_report_folder_files_go_to_a_temporary_one(tmp_path, monkeypat
     [(0.94321, "0.943"), (0.94321, r"94.3\,\%"), (-2, "$-2$"), (35887, "35{,}887"), (2.04e-4, r"$2.0\times 10^{-4}$")],
 )
 def test_a_value_file_holds_the_text_alone(folder, value, text):
-    assert report.save_value("x-1", value, text) == folder / "values/x-1.tex"
+    assert saving.save_value("x-1", value, text) == folder / "values/x-1.tex"
     assert (folder / "values/x-1.tex").read_bytes() == text.encode()
 
 
@@ -98,13 +98,13 @@ def test_a_value_file_holds_the_text_alone(folder, value, text):
 )
 def test_a_text_that_is_not_its_value_is_refused(folder, value, text):
     with pytest.raises(ValueError, match="does not show value"):
-        report.save_value("x", value, text)
+        saving.save_value("x", value, text)
     assert not folder.exists()
 
 
 def test_table_is_escaped_aligned_and_kept_raw_beside(folder):
     frame = pd.DataFrame({"the_method": ["A & B_1", "50 % #2"], "gap": [0.12345678, np.nan], "n": [3, 40]})
-    path = report.save_table(
+    path = saving.save_table(
         "t", frame, formats={"gap": "{:.1%}", "n": lambda n: f"$10^{n}$"}, headers={"gap": r"$\Delta$ (%)"}
     )
     assert path == folder / "tables/t.tex"
@@ -128,12 +128,12 @@ def test_table_is_escaped_aligned_and_kept_raw_beside(folder):
 
 
 BAD = {
-    "name": (lambda: report.save_value("a_b", 1, "1"), "small letters, digits and hyphens"),
-    "name with a path": (lambda: report.save_value("../a", 1, "1"), "small letters"),
-    "value": (lambda: report.save_value("a", np.nan, "nan"), "finite"),
-    "alt": (lambda: report.save_figure(simple_figure(), "a", " "), "alt is empty"),
-    "empty table": (lambda: report.save_table("a", pd.DataFrame()), "at least one row"),
-    "column": (lambda: report.save_table("a", pd.DataFrame({"b": [1]}), headers={"c": "d"}), "columns are"),
+    "name": (lambda: saving.save_value("a_b", 1, "1"), "small letters, digits and hyphens"),
+    "name with a path": (lambda: saving.save_value("../a", 1, "1"), "small letters"),
+    "value": (lambda: saving.save_value("a", np.nan, "nan"), "finite"),
+    "alt": (lambda: saving.save_figure(simple_figure(), "a", " "), "alt is empty"),
+    "empty table": (lambda: saving.save_table("a", pd.DataFrame()), "at least one row"),
+    "column": (lambda: saving.save_table("a", pd.DataFrame({"b": [1]}), headers={"c": "d"}), "columns are"),
 }
 
 
@@ -147,5 +147,5 @@ def test_bad_input_is_refused_and_nothing_is_written(case, folder):
 
 def test_a_table_that_is_no_data_frame_is_refused(folder):
     with pytest.raises(TypeError, match="DataFrame"):
-        report.save_table("a", [[1]])
+        saving.save_table("a", [[1]])
     assert not folder.exists()

@@ -126,7 +126,7 @@ def test_on_colab_only_what_is_absent_is_installed(monkeypatch, tmp_path):
 
 
 def test_what_colab_must_have_is_what_the_notebooks_and_the_rooms_import():
-    files = [*NOTEBOOKS, *(ROOT / "xai").glob("*.py"), *ROOT.glob("*_utils.py")]
+    files = [*NOTEBOOKS, *(ROOT / "heatproof").rglob("*.py"), *ROOT.glob("*_utils.py")]
     used = set().union(*(libraries(imports(source_of(path))) for path in files))
     used -= {"matplotlib_inline"}  # part of every kernel
     assert set(colab.NEEDED) == used | {"jinja2"}  # which pandas imports
@@ -305,7 +305,7 @@ def test_a_download_that_fails_ends_in_one_message(monkeypatch):
     def unreachable():
         raise OSError("hmt: fetching it failed; try again")
 
-    monkeypatch.setattr("xai.datasets.fetch_hmt", unreachable)
+    monkeypatch.setattr("heatproof.data.hmt.fetch_hmt", unreachable)
     with pytest.raises(SystemExit, match="^hmt: fetching it failed; try again$"):
         targets.data()
 
@@ -341,7 +341,7 @@ def test_calls_that_need_a_shell_are_found():
 
 
 def test_no_step_of_the_python_path_needs_a_shell():
-    files = [path for folder in ("tools", "xai", "models") for path in (ROOT / folder).rglob("*.py")]
+    files = [path for folder in ("tools", "heatproof", "models") for path in (ROOT / folder).rglob("*.py")]
     files += [*ROOT.glob("*.py"), *NOTEBOOKS]
     assert not {path.name: calls for path in files if (calls := shell_only(source_of(path)))}
     pages = [path.read_text(encoding="utf-8") for path in NOTEBOOKS]

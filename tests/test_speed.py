@@ -10,7 +10,10 @@ import tensorflow as tf
 
 import models
 import xai_utils as xu
-from xai import core, masking, tracing
+from heatproof import enlarging
+from heatproof.engine import arrays, programs
+from heatproof.engine.counting import counting
+from heatproof.engine.query import Query
 
 N, K, SIDES = 3, 5, (8, 6)  # inputs, maps of the last layer of `models.cnn`, its positions
 RELEVANCE = np.random.default_rng(0).random((4, *SIDES))
@@ -61,29 +64,29 @@ def network():
     return model, models.examples(model, 4)
 
 
-@pytest.mark.filterwarnings("ignore::xai.checks.XAIWarning")
+@pytest.mark.filterwarnings("ignore::heatproof.checks.XAIWarning")
 @pytest.mark.parametrize("name", PASSES)
 def test_a_method_takes_the_passes_of_its_formula_and_no_more(network, name):
     method, options, wanted = PASSES[name]
     model, inputs = network
-    before = dict(core.PASSES)
-    method(model, inputs[:N], [2, 0, 1], **options)
-    assert tuple(core.PASSES[key] - before[key] for key in ("forwards", "backwards")) == wanted
+    with counting() as passes:
+        method(model, inputs[:N], [2, 0, 1], **options)
+    assert (passes["forwards"], passes["backwards"]) == wanted
 
 
-@pytest.mark.filterwarnings("ignore::xai.checks.XAIWarning")
+@pytest.mark.filterwarnings("ignore::heatproof.checks.XAIWarning")
 @pytest.mark.parametrize("name", PASSES)
 def test_graphs_are_built_once_for_any_number_of_inputs_any_target_and_any_size_of_chunk(network, name, monkeypatch):
     method, options, _ = PASSES[name]
     model, inputs = network
     method(model, inputs[:N], [2, 0, 1], **options)
-    built, compiled = [], tracing.compiled_once
+    built, compiled = [], programs.compiled_once
 
     def counted(*arguments):
         built.append(arguments)
         return compiled(*arguments)
 
-    monkeypatch.setattr(tracing, "compiled_once", counted)
+    monkeypatch.setattr(programs, "compiled_once", counted)
     other = {key: value - 1 for key, value in options.items() if isinstance(value, int)}
     method(model, inputs, 1, **options | other, batch_size=5)
     method(model, inputs[:1], [0], **options, batch_size=1)
@@ -94,9 +97,9 @@ def test_the_count_of_graphs_sees_a_new_one(network, monkeypatch):
     """Another score, or another network, is another graph."""
     model, inputs = network
     xu.saliency(model, inputs, 0)
-    known = len(tracing._PROGRAMS[model])
+    known = len(programs._PROGRAMS[model])
     xu.saliency(model, inputs, 0, score="probability")
-    assert len(tracing._PROGRAMS[model]) == known + 1
+    assert len(programs._PROGRAMS[model]) == known + 1
 
 
 # --- machinery --------------------------------------------------------------------------------------------------
@@ -104,9 +107,9 @@ def test_the_count_of_graphs_sees_a_new_one(network, monkeypatch):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_an_aligned_array_is_read_where_it_lies(dtype):
-    array = tracing.aligned((4, 3, 5), dtype)
+    array = arrays.aligned((4, 3, 5), dtype)
     array[...] = np.arange(60).reshape(4, 3, 5)
-    tensor = tracing.shared(array[:3])
+    tensor = arrays.shared(array[:3])
     array[2, 2, 4] = -7  # a copy would not see it
     assert tf.is_tensor(tensor) and tensor.dtype == dtype
     np.testing.assert_array_equal(tensor, array[:3])
@@ -114,25 +117,25 @@ def test_an_aligned_array_is_read_where_it_lies(dtype):
 
 def test_other_floats_are_copied_and_what_holds_no_floats_is_passed_on():
     """Not at a multiple of 64 bytes, not in one piece, not to be written: a tensor that no later change reaches."""
-    array = tracing.aligned((8, 16), "float32")
+    array = arrays.aligned((8, 16), "float32")
     for other in (array.ravel()[1:], array[:, :3], array.T, np.broadcast_to(array, (2, 8, 16))):
         array[...] = np.arange(128).reshape(8, 16)
-        wanted, tensor = other.copy(), tracing.shared(other)
+        wanted, tensor = other.copy(), arrays.shared(other)
         array[...] = -7
         assert tf.is_tensor(tensor)
         np.testing.assert_array_equal(tensor, wanted)
     array.flags.writeable = False
-    np.testing.assert_array_equal(tracing.shared(array), array)
+    np.testing.assert_array_equal(arrays.shared(array), array)
     for other in (array.view("int32"), array[:0], tf.constant([1.0])):
-        assert tracing.shared(other) is other
+        assert arrays.shared(other) is other
 
 
 def test_chunks_in_one_buffer_do_not_run_into_each_other(network):
     """Every point of every chunk reaches the network as it was made, the shorter last chunk too."""
     model, inputs = network
-    query = core.Query(model, inputs, 1, batch_size=3)
+    asked = Query(model, inputs, 1, batch_size=3)
     point = lambda item, sample, out: np.multiply(inputs[item], (sample + 1) / 2, out=out)  # noqa: E731
-    found = {(item, sample): value for item, sample, value in query.perturbed(range(5), point)}
+    found = {(item, sample): value for item, sample, value in asked.perturbed(range(5), point)}
     assert len(found) == 20
     for (item, sample), value in found.items():
         wanted = xu.scores(model, point(item, sample, np.empty_like(inputs[item]))[None], 1, score="logit")[0]
@@ -141,21 +144,21 @@ def test_chunks_in_one_buffer_do_not_run_into_each_other(network):
 
 def test_maps_are_enlarged_by_the_chunk_as_one_by_one():
     maps = np.random.default_rng(0).random((70, 3, 2), np.float32)
-    found = masking.enlarged(maps, (7, 9, 2))
+    found = enlarging.enlarged(maps, (7, 9, 2))
     for number in (0, 31, 32, 69, 5):
-        wanted = masking.resize(maps[[number]], (7, 9))[0]
+        wanted = enlarging.resize(maps[[number]], (7, 9))[0]
         np.testing.assert_array_equal(found(number), np.stack([wanted, wanted], axis=-1))
 
 
 @pytest.mark.parametrize("left, right", [((70, 30), (30, 90)), ((5, 70, 30), (30, 90)), ((70, 30), (5, 30, 90))])
 def test_products_in_pieces_are_whole_products(left, right, monkeypatch):
     """Pieces of seven rows, the last one shorter."""
-    monkeypatch.setattr(masking, "PIECE", 7 * 30 * 90)
+    monkeypatch.setattr(enlarging, "PIECE", 7 * 30 * 90)
     left, right = np.random.default_rng(0).random(left), np.random.default_rng(1).random(right, np.float32)
-    found = masking.product(left, right)
+    found = enlarging.product(left, right)
     assert found.dtype == np.float64
     np.testing.assert_allclose(found, left @ right, rtol=1e-12)
-    assert masking.product(left.astype(np.float32), right).dtype == np.float32
+    assert enlarging.product(left.astype(np.float32), right).dtype == np.float32
 
 
 # --- memory -----------------------------------------------------------------------------------------------------
@@ -216,5 +219,5 @@ LAZY = (
 def test_the_import_leaves_out_what_only_some_calls_need():
     """What TensorFlow and Keras bring by themselves does not count."""
     brought = processes.ask(processes.brought_by, "xai_utils")
-    assert "xai.perturbation" in brought
+    assert "heatproof.methods.masks" in brought
     assert not brought & set(LAZY)

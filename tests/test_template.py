@@ -13,8 +13,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
+from heatproof.display import saving
 from tools import report as pdf
-from xai import report
 
 matplotlib.use("Agg")
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,7 +33,7 @@ def missing(log):
 
 
 def warnings(log):
-    """Every warning of LaTeX, its class and packages, and what tools/report.py complains about."""
+    """Every warning of LaTeX, its class and packages, and what tools/saving.py complains about."""
     return re.findall(r"^(?:LaTeX|Class|Package)\b.*Warning:.*$", log, re.MULTILINE) + pdf.complaints(log)
 
 
@@ -51,7 +51,7 @@ def sections(text):
 
 
 def test_the_blank_has_the_sections_and_the_layout_of_the_report():
-    whole = (REPORT / "report.tex").read_text("utf-8")
+    whole = (REPORT / "saving.tex").read_text("utf-8")
     assert sections(TEMPLATE) == sections(whole)
     packages = re.compile(r"^\\(?:documentclass|usepackage).*$", re.MULTILINE)
     own = set(packages.findall(TEMPLATE)) - set(packages.findall(whole))
@@ -103,12 +103,12 @@ def test_what_a_notebook_saves_reaches_the_page(tmp_path, monkeypatch):
     assert (shown["accuracy-low"], shown["accuracy-high"]) == (low, high)
 
     # the same command sees the new files; a percent sign without a backslash is no comment
-    report.save_value("accuracy-low", test["interval"][0], f"{100 * test['interval'][0]:.1f}%")
+    saving.save_value("accuracy-low", test["interval"][0], f"{100 * test['interval'][0]:.1f}%")
     figure, axes = plt.subplots()
     axes.plot([1, 3, 2])
-    report.save_figure(figure, "maps", "A line.")
+    saving.save_figure(figure, "maps", "A line.")
     plt.close(figure)
-    report.save_table("scores", pd.DataFrame({"map": ["saliency"], "evidence mass": [0.25]}))
+    saving.save_table("scores", pd.DataFrame({"map": ["saliency"], "evidence mass": [0.25]}))
     log = latexmk(mine)
     assert not warnings(log) and missing(log) == BLANKS - {"figures/maps.pdf", "tables/scores.tex"}
     page = (mine / "template.pdf").read_bytes()

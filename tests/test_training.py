@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from xai import training
+from heatproof.networks import training
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.random((4, 12, 12, 3)).astype("float32")

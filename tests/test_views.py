@@ -12,7 +12,9 @@ from keras import layers
 
 import models
 import xai_utils as xu
-from xai import cam, core, tracing
+from heatproof.engine import arrays, programs
+from heatproof.engine.query import Query
+from heatproof.methods import cam
 
 TARGETS = np.array([2, 0, 1, 2])
 BUILDERS = {
@@ -228,13 +230,13 @@ def test_training_does_not_make_known_graphs_forgotten():
     """compile, fit and predict leave their own attributes in a model; the next map needs no new graph."""
     model, inputs = models.cnn(), models.examples(models.IMAGE)
     xu.saliency(model, inputs, 1)
-    known = set(tracing._PROGRAMS[model])
+    known = set(programs._PROGRAMS[model])
     model.compile("sgd", "sparse_categorical_crossentropy")
     model.fit(inputs, np.ones(len(inputs)), verbose=0)
     model.predict(inputs, verbose=0)
     model.evaluate(inputs, np.ones(len(inputs)), verbose=0)
     xu.saliency(model, inputs, 1)
-    assert set(tracing._PROGRAMS[model]) == known
+    assert set(programs._PROGRAMS[model]) == known
 
 
 def test_graphs_are_rebuilt_after_a_plain_number_is_changed():
@@ -414,7 +416,7 @@ def test_warnings_point_at_the_callers_line(net):
 
 def test_batched_joins_every_chunk_in_order(net):
     model, _, inputs = net
-    query = core.Query(model, np.concatenate([inputs, inputs, inputs])[:11], 0, batch_size=4)
+    query = Query(model, np.concatenate([inputs, inputs, inputs])[:11], 0, batch_size=4)
     seen = []
 
     def twice(chunk):
@@ -429,9 +431,9 @@ def test_batched_joins_every_chunk_in_order(net):
 
 def test_space_mean_and_resize_by_hand():
     array = np.arange(12, dtype="float32").reshape(1, 2, 3, 2)
-    np.testing.assert_allclose(tracing.space_mean(array), [[5, 6]])
-    np.testing.assert_allclose(tracing.space_mean(tf.constant(array)), [[5, 6]])
-    np.testing.assert_allclose(tracing.space_mean(array[:, 0]), [[2, 3]])
+    np.testing.assert_allclose(arrays.space_mean(array), [[5, 6]])
+    np.testing.assert_allclose(arrays.space_mean(tf.constant(array)), [[5, 6]])
+    np.testing.assert_allclose(arrays.space_mean(array[:, 0]), [[2, 3]])
     np.testing.assert_allclose(cam.resize(np.array([[[0, 4.0]]]), (1, 4)), [[[0, 1, 3, 4]]])
     np.testing.assert_allclose(cam.resize(np.array([[[0], [4.0]]]), (4, 1)), [[[0], [1], [3], [4]]])
     np.testing.assert_allclose(cam.resize(np.array([[0, 4.0], [8, 0]]), (4,)), [[0, 1, 3, 4], [8, 6, 2, 0]])

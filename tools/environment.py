@@ -55,7 +55,7 @@ def conda(lock: str) -> str:
     """environment.yml: conda solves Python and pip, pip installs the lock, written inline."""
     head = (
         "# Generated from requirements.txt by `make environment`; do not edit.\n"
-        "name: xai\n"
+        "name: heatproof\n"
         "channels:\n  - conda-forge\n  - nodefaults\n"
         "dependencies:\n"
         f"  - python >={OLDEST[0]}.{OLDEST[1]},<{NEWEST[0]}.{NEWEST[1] + 1}\n"

@@ -137,9 +137,9 @@ class MemoryTable:
 
 
 HMT_NOTE = "H&E tiles, test part (Kather et al. 2016, doi:10.5281/zenodo.53169, CC BY 4.0)"
-TISSUE_NOTE = "xai.phantoms.tissue_phantom({}, seed=3), generated"
+TISSUE_NOTE = "xai_utils.tissue_phantom({}, seed=3), generated"
 TISSUE = ("tissue_phantom", functools.partial(tissue_phantom, 500), TISSUE_NOTE.format(500), IMAGES)
-DRAWN = ("schematic_faces", schematic_faces, "xai.phantoms.schematic_faces(500, seed=3), generated", FACES)
+DRAWN = ("schematic_faces", schematic_faces, "xai_utils.schematic_faces(500, seed=3), generated", FACES)
 SIGNAL = ("mnist1d", mnist1d, "mnist1d_utils.make_dataset(), test part, generated", SIGNALS)
 TILES = ("hmt", hmt, HMT_NOTE, IMAGES)
 TABLES = {

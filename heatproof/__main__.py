@@ -1,0 +1,240 @@
+"""Explain one picture without a notebook: python -m heatproof explain --model M --image I --method grad-cam --out O.png
+
+Thin on purpose: it reads the picture and brings it to the model's size and units; the checks, the maps and the drawing
+are those that notebooks use. A bad argument gives one line on stderr, the exit code 2 and no file.
+"""
+
+import argparse
+import importlib
+import inspect
+import io
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from heatproof import checks
+
+# The library names its arguments; here they have the names of the command line.
+OPTIONS = {"path": "--model", "model": "--model", "inputs": "--image", "targets": "--target", "layer": "--layer"}
+CALLED = "heatproof" if Path(sys.argv[0]).stem == "heatproof" else "python -m heatproof"
+
+
+class Explanation(NamedTuple):
+    """What was explained, and the answer: `attribution` is what the method itself returns for `inputs`."""
+
+    inputs: np.ndarray  # (1, H, W, C), in the model's units
+    attribution: np.ndarray
+    probabilities: np.ndarray  # of all classes
+    target: int
+    names: tuple  # of all classes
+    input_range: tuple
+    title: str  # of the method
+    signed: bool
+    note: str  # how the picture was brought to the model's size
+
+
+def explain(model, image, method="grad-cam", target=None, layer=None, limits=None):
+    """Explain the picture in the file `image` by the network in the file `model`.
+
+    `limits` are the values of black and white in the model's units; without them the card's `input_range` counts.
+    `target` is a class by index or name. Raises `OSError`, `TypeError`, `ValueError` for what cannot be explained.
+    """
+    picture = read_picture(image)
+    start_tensorflow()  # takes seconds: after the cheap checks
+    from heatproof.engine import query, views
+    from heatproof.methods import catalogue
+    from heatproof.networks import cards
+
+    known = [name.replace("_", "-") for name in catalogue.METHODS]
+    row = catalogue.METHODS[checks.one_of("--method", method.replace("_", "-"), known).replace("-", "_")]
+    options = {} if layer is None else {"layer": layer}
+    if options.keys() - inspect.signature(row.function).parameters:
+        raise ValueError(f"--layer: {method} uses no layer; leave the option out.")
+    network = cards.load_model(model)
+    limits = as_limits(limits or network.input_range)
+    network.input_range = network.input_range or limits
+    names = network.class_names or ()
+    pixels, note = fitted(picture, views.recipe_of(network).shape)
+    inputs = limits[0] + (limits[1] - limits[0]) * (pixels[None] / np.float32(255))
+    target = as_target(target, names)
+    attribution = row.function(network, inputs, target, **options)
+    probabilities = query.Query(network, inputs).all_scores("probability")[0]
+    target = int(probabilities.argmax()) if target is None else target
+    names = names or tuple(f"class {number}" for number in range(len(probabilities)))
+    return Explanation(inputs, attribution, probabilities, target, names, limits, row.title, row.signed, note)
+
+
+def start_tensorflow():
+    """Import it without the lines about its build that it writes to stderr at any log level: not meant for the user."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        importlib.import_module("heatproof.methods.catalogue")
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def read_picture(path):
+    """Open a picture of 8 bits a channel and turn it upright; refuse what would lose its values on the way."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"--image: no file at {path}")
+    try:
+        with Image.open(path) as file:
+            picture = ImageOps.exif_transpose(file)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"--image: {path} is not a readable picture ({error})") from error
+    if picture.mode.startswith(("I", "F")):
+        raise ValueError(f"--image: {path} has more than 8 bits a channel; save it with 8, as PNG or JPEG")
+    if picture.has_transparency_data and picture.convert("RGBA").getchannel("A").getextrema()[0] < 255:
+        raise ValueError(f"--image: {path} is transparent in places; save it on a plain background")
+    return picture
+
+
+def fitted(picture, shape):
+    """Return the picture's centre as uint8 (H, W, C) of the model's input `shape`, and what was done to it."""
+    if len(shape) != 4 or shape[-1] not in (1, 3):
+        raise ValueError(f"--model: it takes inputs of shape {shape}, not grey or RGB pictures (N, H, W, 1 or 3).")
+    size = shape[2] or picture.width, shape[1] or picture.height
+    mode = "L" if shape[-1] == 1 else "RGB"
+    note = f"{picture.mode}, {picture.width} x {picture.height} pixels"
+    if picture.mode != mode:
+        note += ", made grey" if mode == "L" else ", made RGB"
+    if picture.size != size:
+        note += f", centre cut out and resized to {size[0]} x {size[1]}"
+    pixels = np.asarray(ImageOps.fit(picture.convert(mode), size, Image.Resampling.BICUBIC))
+    return pixels.reshape(size[1], size[0], -1), note
+
+
+def as_limits(limits):
+    """Return the values of black and white, refused unless there are two, finite and in order."""
+    if limits is None:
+        raise ValueError("--range: the model has no card that says its units; give black and white: --range 0 1")
+    if not (np.isfinite(limits).all() and limits[0] < limits[1]):
+        raise ValueError(f"--range: got {limits[0]:g} {limits[1]:g}; give two finite numbers, the smaller one first")
+    return tuple(map(float, limits))
+
+
+def as_target(target, names):
+    """Return the class index that `target` stands for: an index, or one of `names`."""
+    if target is None or target in names:
+        return None if target is None else names.index(target)
+    try:
+        return int(target)
+    except ValueError:
+        words = f", or one of: {', '.join(names)}" if names else ""
+        raise ValueError(f"--target: got {target!r}; allowed: a class index{words}") from None
+
+
+def check_out(out, image):
+    """Refuse a place for the figure that cannot be written, before anything is computed."""
+    if Path(out).suffix.lower() != ".png":
+        raise ValueError(f"--out: got {out}; the figure is a PNG file: give a name that ends in .png")
+    if not Path(out).absolute().parent.is_dir():
+        raise FileNotFoundError(f"--out: there is no folder {Path(out).parent}; make it first")
+    if Path(out).is_dir() or Path(out).resolve() == Path(image).resolve():
+        raise ValueError(f"--out: {out} is {'a folder' if Path(out).is_dir() else 'the picture itself'}; name another")
+
+
+def write_figure(found, out):
+    """Draw the picture beside its map and write the PNG at once, so that `out` is complete or untouched."""
+    from heatproof.display import plots, style
+
+    label = f"{found.names[found.target]}\np = {found.probabilities[found.target]:.2f}"
+    maps, scaling = {found.title: found.attribution}, {"input_range": found.input_range, "signed": found.signed}
+    style.use_style()
+    figure = plots.plot_attributions(found.inputs, maps, [label], width=5, **scaling)
+    content, text = io.BytesIO(), f"{found.title} of a picture, explained as {found.names[found.target]}"
+    figure.savefig(content, format="png", dpi=150, metadata={"Description": text, "Software": None})
+    plots.plt.close(figure)
+    partial = Path(out).with_name(f".{Path(out).name}.{os.getpid()}")
+    try:
+        partial.write_bytes(content.getvalue())
+        os.replace(partial, out)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports a bad argument like any other bad input: one line, no usage text."""
+
+    def error(self, message):
+        raise ValueError(message)
+
+
+def parser():
+    top = Parser(prog=CALLED, description="Explain what a Keras classifier sees.")
+    commands = top.add_subparsers(dest="command", required=True, metavar="explain")
+    add = commands.add_parser("explain", help="draw one picture beside its attribution map").add_argument
+    add("--model", metavar="FILE", help="the network, .keras or .h5")
+    add("--image", metavar="FILE", help="the picture, any size; its centre is resized to the network's input")
+    add("--out", metavar="FILE", help="where the figure goes, .png")
+    add("--method", default="grad-cam", metavar="NAME", help="see --list-methods (default: grad-cam)")
+    add("--target", metavar="CLASS", help="the class to explain, index or name (default: the predicted one)")
+    add("--layer", metavar="NAME", help="for methods that read a layer (default: the last one with positions)")
+    text = "the network's values of black and white, such as 0 1, -1 1 or 0 255 (default: from its card)"
+    add("--range", nargs=2, type=float, dest="limits", metavar=("BLACK", "WHITE"), help=text)
+    add("--list-methods", action="store_true", help="print the methods and stop")
+    return top
+
+
+def list_methods():
+    start_tensorflow()
+    from heatproof.methods import catalogue
+
+    for row in catalogue.METHODS.values():
+        needs = f"  (needs {row.needs})" if row.needs else ""
+        print(f"{row.name.replace('_', '-'):21s} {row.formula}{needs}")
+
+
+def run(options):
+    """Carry out parsed options; print what the network said and where the figure is."""
+    if options.list_methods:
+        return list_methods()
+    missing = [name for name in ("model", "image", "out") if getattr(options, name) is None]
+    if missing:
+        raise ValueError(f"missing: {', '.join(f'--{name}' for name in missing)}; {CALLED} explain --help")
+    check_out(options.out, options.image)
+    given = {name: getattr(options, name) for name in ("model", "image", "method", "target", "layer", "limits")}
+    found = explain(**given)
+    write_figure(found, options.out)
+    predicted = int(found.probabilities.argmax())
+    print(f"picture:   {found.note}")
+    for word, number in (("predicted", predicted), ("explained", found.target)):
+        print(f"{word}: {found.names[number]} (class {number}), probability {found.probabilities[number]:.2f}")
+    print(f"figure:    {options.out}")
+
+
+def one_line(error):
+    """The message of an error on one line, with the command line's names for the arguments."""
+    argument, colon, rest = " ".join(str(error).split()).partition(": ")
+    return f"{OPTIONS.get(argument, argument)}{colon}{rest}".replace("set model.input_range", "give the right --range")
+
+
+def main(argv=None):
+    """Run the command line; return 0, or after one line on stderr 2 for bad input and 130 for Ctrl-C."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("default", checks.XAIWarning)
+        warnings.showwarning = lambda message, *_, **__: print(f"warning: {one_line(message)}", file=sys.stderr)
+        try:
+            run(parser().parse_args(argv))
+        except (OSError, TypeError, ValueError) as error:
+            print(f"error: {one_line(error)}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            print("interrupted: nothing was written", file=sys.stderr)
+            return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,201 @@
+"""MNIST-1D as it is generated, and where each signal carries its evidence.
+
+The published generator (Greydanus and Kobak 2020/2024) hides a template of 12 numbers in a signal of 40 samples; it
+knows where the template went. `mnist1d_utils` is the door.
+"""
+
+import math
+from pathlib import Path
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+CLASS_NAMES = tuple("0123456789")
+LENGTH = 40  # samples of a finished signal
+PADDING = (36, 60)  # the fewest and the most zeros after the 12 samples of a template
+DILATED = 12 + PADDING[1]  # samples of a signal before the last resampling
+SCALE = 0.4  # width of the amplitude factor's range about 1
+SHIFTS = 48  # the shift is 0 ... 47 dilated samples
+VALIDATION = 500  # the last signals of the (already shuffled) training part
+
+
+def templates():
+    """Return the ten published templates: x (10, 12) amplitudes, t (12,) times, y (10,) digits.
+
+    Each drawn row is standardised, shifted to start at 0 and divided by 6. Source: Greydanus and Kobak, fig. 1.
+    """
+    drawn = np.array(
+        [
+            [5, 6, 6.5, 6.75, 7, 7, 7, 7, 6.75, 6.5, 6, 5],
+            [5, 3, 3, 3.4, 3.8, 4.2, 4.6, 5, 5.4, 5.8, 5, 5],
+            [5, 6, 6.5, 6.5, 6, 5.25, 4.75, 4, 3.5, 3.5, 4, 5],
+            [5, 6, 6.5, 6.5, 6, 5, 5, 6, 6.5, 6.5, 6, 5],
+            [5, 4.4, 3.8, 3.2, 2.6, 2.6, 5, 5, 5, 5, 5, 5],
+            [5, 3, 3, 3, 3, 5, 6, 6.5, 6.5, 6, 4.5, 5],
+            [5, 4, 3.5, 3.25, 3, 3, 3, 3, 3.25, 3.5, 4, 5],
+            [5, 7, 7, 6.6, 6.2, 5.8, 5.4, 5, 4.6, 4.2, 5, 5],
+            [5, 4, 3.5, 3.5, 4, 5, 5, 4, 3.5, 3.5, 4, 5],
+            [5, 4, 3.5, 3.5, 4, 5, 5, 5, 5, 4.7, 4.3, 5],
+        ]
+    )
+    standard = (drawn - drawn.mean(axis=1, keepdims=True)) / drawn.std(axis=1, keepdims=True)
+    return {"x": (standard - standard[:, :1]) / 6, "t": np.linspace(-5, 5, 12) / 6, "y": np.arange(10)}
+
+
+def _resample(values, length):
+    """Resample linearly to `length` samples; the first and the last sample keep their places."""
+    return np.interp(np.linspace(0, 1, length), np.linspace(0, 1, len(values)), values)
+
+
+def _signal(template, random, correlated_noise, white_noise, shear):
+    """Hide one template in noise; return the signal (40,) and the template's share in each sample (40,).
+
+    The draws and their order (padding, scale, shift, correlated noise, white noise, shear) are the published ones.
+    """
+    low, high = PADDING
+    zeros = np.zeros(low + int(random.rand() * (high - low + 1)))
+    carrier = _resample(np.concatenate([template + 1e-8, zeros]), DILATED)  # 1e-8 tells the template from padding
+    carrier = carrier * (1 + SCALE * (random.rand() - 0.5))
+    carrier = np.roll(carrier, random.choice(SHIFTS))
+    present = carrier != 0
+    signal = np.where(present, carrier, gaussian_filter1d(correlated_noise * random.randn(DILATED), 2))
+    signal = signal + white_noise * random.randn(DILATED)
+    signal = signal - shear * (random.rand() - 0.5) * np.linspace(-0.5, 0.5, DILATED)
+    return _resample(signal, LENGTH), _resample(present.astype(float), LENGTH)
+
+
+def make_dataset(seed=42, *, count=5000, correlated_noise=0.25, white_noise=0.02, shear=0.75, glyphs=None):
+    """Generate MNIST-1D: a dictionary with the published keys and where each signal carries its template.
+
+    With the default arguments x, x_test (signals), y, y_test (digits), t (times) and templates equal the published
+    data. evidence (0.8 count, 40) and evidence_test (0.2 count, 40) hold, for each sample, the share in [0, 1] of
+    its value that was interpolated from samples of the template rather than from noise; see `evidence_masks`.
+    `count`: signals in all, a multiple of 10; `correlated_noise`, `white_noise`: standard deviations before
+    smoothing, in units of the raw signal; `shear`: width of the range of the added slope; `glyphs`: templates in
+    the form of `templates()`. The draws come from a local generator and stay the same whatever the noise.
+    Raises ValueError for a count, noise, shear or template that does not fit.
+    Source: Greydanus and Kobak 2020/2024, arXiv:2011.14439, section 2.
+    """
+    check_seed(seed)
+    glyphs = _checked_recipe(count, correlated_noise, white_noise, shear, glyphs)
+    random = np.random.RandomState(seed)
+    digits = np.repeat(np.arange(10), count // 10)
+    pairs = [_signal(glyphs["x"][d], random, correlated_noise, white_noise, shear) for d in digits]
+    order = random.permutation(count)
+    x, evidence = (np.stack(column)[order] for column in zip(*pairs, strict=True))
+    y = np.asarray(glyphs["y"])[digits[order]]
+    t = _resample(_resample(glyphs["t"], DILATED), LENGTH) / x.std()
+    x = (x - x.mean()) / x.std()
+    cut = int(count * 0.8)
+    data = {"x": x[:cut], "x_test": x[cut:], "y": y[:cut], "y_test": y[cut:], "t": t, "templates": glyphs}
+    return data | {"evidence": evidence[:cut], "evidence_test": evidence[cut:]}
+
+
+def _is_number(value):
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+
+def numbers(values):
+    """The values as an array of real numbers; an empty one where they are none."""
+    try:
+        array = np.asarray(values)
+    except ValueError:  # rows of different lengths
+        return np.zeros(0)
+    return array if array.dtype.kind in "iuf" else np.zeros(0)
+
+
+def as_path(path, name="path"):
+    try:
+        return Path(path)
+    except TypeError:
+        raise TypeError(f"{name} is {path!r}; it must be the name of a file") from None
+
+
+def check_word(name, given, allowed):
+    if not isinstance(given, str) or given not in allowed:
+        *others, last = map(repr, allowed)
+        raise ValueError(f"{name} is {given!r}; it must be {', '.join(others)} or {last}")
+
+
+def check_seed(seed):
+    if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or not 0 <= seed < 2**32:
+        raise ValueError(f"seed is {seed!r}; it must be a whole number from 0 to 2**32 - 1, for example 42")
+
+
+def _checked_recipe(count, correlated_noise, white_noise, shear, glyphs):
+    if not isinstance(count, (int, np.integer)) or isinstance(count, bool) or count < 10 or count % 10:
+        raise ValueError(f"count is {count!r}; it must be a positive multiple of 10 (ten digits), for example 5000")
+    for name, value in {"correlated_noise": correlated_noise, "white_noise": white_noise, "shear": shear}.items():
+        if not _is_number(value) or not 0 <= value < math.inf:
+            raise ValueError(f"{name} is {value!r}; it must be one finite number that is not negative")
+    glyphs = templates() if glyphs is None else glyphs
+    check_templates(glyphs, "glyphs")
+    return glyphs
+
+
+def check_templates(glyphs, name):
+    shapes = {"x": (10, 12), "t": (12,), "y": (10,)}
+    found = {key: numbers(glyphs.get(key)) for key in shapes} if isinstance(glyphs, dict) else {}
+    if {key: array.shape for key, array in found.items()} != shapes:
+        raise ValueError(f"{name} must be a dictionary with arrays of the shapes {shapes}, as templates() returns")
+    if not all(np.isfinite(array).all() for array in found.values()):
+        raise ValueError(f"{name} must hold finite numbers, as templates() returns")
+
+
+def evidence_masks(data=None, threshold=0.5):
+    """Return two boolean arrays, train (4000, 40) and test (1000, 40): where the signal carries its template.
+
+    A sample is evidence when share >= threshold. The last resampling (72 to 40 samples) mixes two neighbours, so a
+    sample at the template's border has a share between 0 and 1; 0.5 keeps those that are template for at least
+    half. The shares themselves are data["evidence"] and data["evidence_test"] of `make_dataset`; share > 0 is
+    every sample that depends on the template at all. The first and last value of a template are 0: there the
+    evidence is that the correlated noise is missing. Data from `load_pickle` has no shares: they are generated anew
+    and the signals compared. `data` None is the published data set.
+    Raises ValueError for a threshold outside (0, 1] and for signals that are not the published ones.
+    """
+    if not _is_number(threshold) or not 0 < threshold <= 1:
+        raise ValueError(f"threshold is {threshold!r}; it must lie in (0, 1], for example 0.5")
+    if data is not None and (not isinstance(data, dict) or not {"x", "x_test"} <= data.keys()):
+        raise ValueError("data must be a dictionary with the keys of make_dataset(), or None for the published data")
+    if data is None or "evidence" not in data:
+        generated = make_dataset()
+        if data is not None and not all(_same(data[key], generated[key]) for key in ("x", "x_test")):
+            raise ValueError(
+                "data is not the published MNIST-1D, so its evidence is unknown; "
+                "take data from make_dataset(), which records it"
+            )
+        data = generated
+    return data["evidence"] >= threshold, data["evidence_test"] >= threshold
+
+
+def _same(a, b):
+    a = numbers(a)
+    return a.shape == b.shape and np.allclose(a, b, atol=1e-6)
+
+
+def check_signals(data, part, name):
+    x, y = numbers(data["x" + part]), numbers(data["y" + part])
+    if x.ndim != 2 or x.shape[1] != LENGTH or y.shape != x.shape[:1] or not len(x):
+        raise ValueError(f"{name}: x{part} {x.shape}, y{part} {y.shape}; expected (N, {LENGTH}) and (N,)")
+    if x.dtype.kind != "f" or not np.isfinite(x).all():
+        raise ValueError(f"{name}: x{part} must hold finite floating-point numbers, it is {x.dtype}")
+    if y.dtype.kind not in "iu" or y.min() < 0 or y.max() > 9:
+        raise ValueError(f"{name}: y{part} must hold whole numbers from 0 to 9")
+
+
+def split(data, part):
+    """Return one part of the data as network input x (N, 40, 1) float32 and labels y (N,).
+
+    `part` is "train" (3500 signals), "validation" (the last 500 of the published training part) or "test" (1000).
+    """
+    check_word("part", part, ("train", "validation", "test"))
+    suffix = "_test" if part == "test" else ""
+    if not isinstance(data, dict) or not {"x" + suffix, "y" + suffix} <= data.keys():
+        raise ValueError(f"data must be a dictionary with x{suffix} and y{suffix}, as make_dataset() returns")
+    check_signals(data, suffix, "data")
+    x, y = np.asarray(data["x" + suffix], "float32")[..., None], np.asarray(data["y" + suffix])
+    cut = len(x) - VALIDATION
+    if part != "test" and cut < 1:
+        raise ValueError(f"data has {len(x)} training signals; validation alone takes {VALIDATION}")
+    rows = {"train": slice(0, cut), "validation": slice(cut, None), "test": slice(None)}[part]
+    return x[rows], y[rows]

@@ -1,0 +1,111 @@
+"""Real images: what a data set is, where data sets lie, and the faces and photographs that scikit-image ships.
+
+Data sets live in the folder that the environment variable ``XAI_DATA`` names; without it, in the one that
+``heatproof/folders.py`` says. A zip dropped in there works as it is. Every loader returns a ``Dataset`` with images as
+float32 in [0, 1]. A data set that is absent raises ``FileNotFoundError`` and is never replaced.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import skimage
+
+from heatproof import folders
+
+CACHE = folders.cache_folder()
+
+EXPRESSIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+
+
+class Dataset(NamedTuple):
+    """Images (N, H, W, C) float32 in [0, 1], labels (N,) int, what they are called, where they come from."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    class_names: tuple
+    names: tuple
+    source: str
+    licence: str
+
+
+# ------------------------------------------------------------------------------------------ shipped with scikit-image
+
+# Number in scikit-image's lfw_subset -> expression, our own labels. Chosen by eye where the expression is plain.
+LFW_FACES = {
+    52: "happy", 53: "happy", 91: "happy", 29: "surprise", 49: "surprise", 97: "angry",
+    44: "sad", 65: "sad", 16: "fear", 15: "neutral", 62: "neutral", 73: "neutral",
+}  # fmt: skip
+ASTRONAUT_FACE = (slice(70, 190), slice(165, 285))
+
+
+def load_faces():
+    """Thirteen faces that scikit-image ships, 48x48 grey: the astronaut's and a dozen of Labeled Faces in the Wild.
+
+    The labels are ours. The dozen is 25x25 pixels originally (Huang et al. 2007), enlarged with bicubic splines.
+    """
+    astronaut = skimage.color.rgb2gray(skimage.data.astronaut()[ASTRONAUT_FACE])
+    small = skimage.data.lfw_subset()
+    faces = [skimage.transform.resize(astronaut, (48, 48), anti_aliasing=True)]
+    faces += [skimage.transform.resize(small[number], (48, 48), order=3) for number in LFW_FACES]
+    labels = [EXPRESSIONS.index(expression) for expression in ("happy", *LFW_FACES.values())]
+    return as_dataset(
+        np.clip(faces, 0, 1)[..., None],
+        labels,
+        EXPRESSIONS,
+        ("astronaut", *(f"lfw_{number:02d}" for number in LFW_FACES)),
+        "scikit-image: portrait of Eileen Collins (NASA) and Labeled Faces in the Wild (Huang et al. 2007)",
+        "portrait: public domain; Labeled Faces in the Wild: research use",
+    )
+
+
+def load_photos(size=224):
+    """Four photographs that scikit-image ships (cat, coffee, rocket, astronaut), centre square, ``size`` pixels, RGB.
+
+    Raises ``ValueError`` when ``size`` is not a positive integer.
+    """
+    if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1:
+        raise ValueError(f"size: got {size!r}; it is the side of the images in pixels, an integer of at least 1")
+    pictures = {"cat": skimage.data.chelsea(), "coffee": skimage.data.coffee()}
+    pictures |= {"rocket": skimage.data.rocket(), "astronaut": skimage.data.astronaut()}
+    images = [
+        skimage.transform.resize(_centre_square(picture), (size, size), anti_aliasing=True)
+        for picture in pictures.values()
+    ]
+    return as_dataset(
+        np.clip(images, 0, 1),
+        range(len(pictures)),
+        tuple(pictures),
+        tuple(pictures),
+        "scikit-image: Chelsea (S. van der Walt), coffee (R. Michetti), rocket (SpaceX), Eileen Collins (NASA)",
+        "CC0 and public domain",
+    )
+
+
+def _centre_square(picture):
+    height, width = picture.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return picture[top : top + side, left : left + side]
+
+
+# ----------------------------------------------------------------------------------------------------- what all use
+
+
+def as_dataset(images, labels, class_names, names, source, licence):
+    images, labels = np.asarray(images, dtype=np.float32), np.asarray(labels, dtype=np.int64)
+    images.flags.writeable = labels.flags.writeable = False
+    return Dataset(images, labels, class_names, names, source, licence)
+
+
+def check_part(part, parts):
+    if not isinstance(part, str) or part not in (*parts, "all"):
+        raise ValueError(f"part: got {part!r}; allowed are {', '.join(map(repr, (*parts, 'all')))}")
+    return parts[part] if isinstance(parts, dict) and part != "all" else part
+
+
+def find(candidates, name, cure):
+    folder = folders.data_folder()
+    for candidate in candidates:
+        if (folder / candidate).exists():
+            return folder / candidate
+    raise FileNotFoundError(f"{name} is not in {folder} (the folder that XAI_DATA names): {cure}")

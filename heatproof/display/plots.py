@@ -1,0 +1,246 @@
+"""Figures of inputs and attributions: the only room that scales attributions for the eye.
+
+Every function takes batches, as the methods do: inputs (N, H, W, C) or (N, T, C), and `maps`, a dictionary
+from a title to one method's attributions for these inputs. Every `plot_` function returns the figure; end
+the cell with `plt.show()`. Arguments that they share:
+
+- `labels`: one text per input.
+- `masks`: the true evidence, (N, H, W) or (N, T), bool: an outline on images, a grey band on signals.
+- `channels`: how the channel axis is reduced: "sum" (signed), "magnitude" (Euclidean norm) or "maximum"
+  (largest absolute value, as in Simonyan et al. 2014).
+- `signed`: True for a diverging colour map symmetric about 0 (red for the class, blue against it), False
+  for a sequential one from 0; None means True for channels="sum" and False otherwise.
+- `scale`: "row" for one scale per row, in the map's units; "map" divides every map by its own limit, for
+  methods whose units differ.
+- `percentile`: the limit of a scale is this percentile of |value|; 100 clips nothing. The figure states it.
+- `overlay`: draw the maps over the inputs.
+- `width`: in inches; PAGE_WIDTH or COLUMN_WIDTH of `heatproof.display.style`, at which the report includes figures
+  in their natural size.
+"""
+
+import math
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.colors import Normalize
+from matplotlib.patheffects import withStroke
+
+from heatproof.display import scales, style
+
+# -- images
+
+
+def _to_screen(images, input_range):
+    """Return images (N, H, W[, C]) as grey or RGB in [0, 1]; `input_range` None stretches each by itself."""
+    images = style.as_finite("images", images, {3: "(N, H, W)", 4: "(N, H, W, C)"}).astype(float)
+    images = images[..., None] if images.ndim == 3 else images
+    if images.shape[-1] not in (1, 3):
+        raise ValueError(f"images has {images.shape[-1]} channels; allowed: 1 (grey) or 3 (RGB).")
+    known = style.as_range(input_range)
+    ends = images.min((1, 2, 3), keepdims=True), images.max((1, 2, 3), keepdims=True)
+    low, high = ends if known is None else known
+    slack = 1e-6 * (high - low)  # resampling and float32 may pass the ends by a rounding error
+    if known is not None and (images.min() < low - slack or images.max() > high + slack):
+        raise ValueError(
+            f"images span [{images.min():g}, {images.max():g}], outside input_range ({low:g}, {high:g}); "
+            "pass input_range=model.input_range, or None to stretch each image by itself."
+        )
+    images = np.clip((images - low) / np.maximum(high - low, np.finfo(float).tiny), 0, 1)
+    return images[..., 0] if images.shape[-1] == 1 else images
+
+
+def _show(axes, image, title="", **colours):
+    """Draw one image without ticks or frame; grey levels run from 0 to 1 unless colours are given."""
+    axes.set_axis_on()
+    colours = colours or {"cmap": "gray", "norm": Normalize(0, 1)}
+    axes.imshow(image, interpolation="nearest", **colours)
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    axes.set_title(title)
+
+
+def _outline(axes, mask):
+    """Draw the border of a mask along the edges of its pixels: black on white, so it shows on any colour."""
+    if mask is None or not mask.any():
+        return
+    height, width = mask.shape
+    grid = np.arange(-1, width + 1), np.arange(-1, height + 1), np.pad(mask, 1).astype(float)
+    for colour, line in (("white", 2.2), ("black", 1.0)):
+        axes.contour(*grid, levels=[0.5], colors=colour, linewidths=line)
+    axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+
+
+def _panels(rows, columns, width, shape, titles, titled_rows, caption="", bar=0.0):
+    """Return a figure and its (rows, columns) axes for images of `shape` (H, W), and the titles wrapped.
+
+    The height leaves room for the titles of `titled_rows` rows and the caption, the width for a colour `bar`.
+    """
+    panel = (width - bar) / columns
+    titles = [style.wrap(title, panel) for title in titles]
+    lines = titled_rows * max(title.count("\n") + bool(title) for title in titles)
+    lines += style.wrap(caption, width, 16).count("\n") + 2 * bool(caption)
+    height = rows * (panel * shape[0] / shape[1] + 0.06) + 0.16 * lines
+    figure, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False, layout="compressed")
+    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.01, hspace=0.01)
+    for one in axes.flat:
+        one.set_axis_off()
+    if caption:
+        scales.caption(figure, caption)
+    return figure, axes, titles
+
+
+def plot_images(images, labels=None, *, masks=None, columns=8, input_range=(0, 1), width=style.PAGE_WIDTH):
+    """Draw images (N, H, W[, C]) as a contact sheet, each under its label.
+
+    `input_range` is the pair of values drawn as black and white; None stretches each image by itself.
+    Raises ValueError for images outside it, channels other than 1 or 3, and labels or masks that do not
+    fit.
+    """
+    screen = _to_screen(images, input_range)
+    labels, masks = style.one_each("labels", labels, len(screen)), scales.as_masks(masks, screen.shape[:3])
+    columns, width = min(style.as_columns(columns), len(screen)), style.as_width(width)
+    rows = math.ceil(len(screen) / columns)
+    figure, axes, labels = _panels(rows, columns, width, screen.shape[1:3], labels, rows)
+    for panel, image, label, mask in zip(axes.flat, screen, labels, masks, strict=False):
+        _show(panel, image, label)
+        _outline(panel, mask)
+    return figure
+
+
+def plot_attributions(
+    images, maps, labels=None, *, masks=None, channels="sum", signed=None, scale="row", percentile=99.5,
+    overlay=False, columns=None, input_range=(0, 1), width=style.PAGE_WIDTH,
+):  # fmt: skip
+    """Draw each image and, beside it, its attribution maps: one row per image, one column per method.
+
+    With `overlay` a map lies over the grey image, its opacity |value| / limit. With `columns` the panels of
+    one image continue on the next line. Raises ValueError for maps or masks that do not fit the images, NaN
+    or infinite values, images outside `input_range`, and unknown options; TypeError when `maps` is not a
+    dictionary.
+    """
+    screen = _to_screen(images, input_range)
+    shape = screen.shape[:3]
+    maps, signed = scales.prepare(maps, shape, channels, signed, scale, percentile)
+    labels, masks = style.one_each("labels", labels, len(screen)), scales.as_masks(masks, shape)
+    overlay, width = style.one_of("overlay", overlay, (True, False)), style.as_width(width)
+    columns = len(maps) + 1 if columns is None else min(style.as_columns(columns), len(maps) + 1)
+    lines = math.ceil((len(maps) + 1) / columns)
+    more = ["Opacity: |value| / limit."] if overlay else []
+    more += ["Outline: evidence."] if masks[0] is not None else []
+    caption = scales.statement(signed, channels, scale, percentile, *more)
+    rows = len(screen) * lines
+    figure, axes, titles = _panels(
+        rows, columns, width, shape[1:], ["input", *maps], rows if lines > 1 else 1, caption, bar=0.8
+    )
+    limits, maps = scales.scale_of(maps, scale, percentile)
+    for index, (image, label, mask, limit) in enumerate(zip(screen, labels, masks, limits, strict=True)):
+        row = axes[index * lines : (index + 1) * lines]
+        titles = titles if index == 0 or lines > 1 else [""] * len(titles)
+        _show(row[0, 0], image, titles[0])
+        row[0, 0].set_ylabel(style.wrap(label, 1.4), fontsize=8)
+        for panel, values, title in zip(row.flat[1:], maps.values(), titles[1:], strict=False):
+            _show_map(panel, values[index], title, limit, signed, image if overlay else None)
+        for panel in row.flat[: len(maps) + 1]:
+            _outline(panel, mask)
+        if scale == "row":
+            scales.colour_bar(figure, row.flat, limit, signed, percentile)
+    if scale == "map":
+        scales.colour_bar(figure, axes.flat, 1.0, signed, percentile)
+    return figure
+
+
+def _show_map(axes, values, title, limit, signed, under=None):
+    """Draw one map, over the grey version of the image `under` if there is one."""
+    colours = scales.colours(limit, signed)
+    if under is not None:
+        _show(axes, under if under.ndim == 2 else under.mean(-1))
+        colours["alpha"] = np.clip(np.abs(values) / limit, 0, 1)
+    _show(axes, values, title, **colours)
+
+
+# -- signals
+
+
+def plot_signals(
+    signals, maps, labels=None, *, masks=None, channels="sum", signed=None, scale="map", percentile=100,
+    overlay=False, width=style.PAGE_WIDTH,
+):  # fmt: skip
+    """Draw each signal over time with its attributions below: one column per signal, one row per method.
+
+    Bars show sign and size; with `overlay` every row repeats the signal on coloured strips instead. The
+    evidence is a grey band behind the rows and a black strip at their foot. Raises ValueError for maps or
+    masks that do not fit the signals, NaN or infinite values and unknown options; TypeError when `maps` is
+    not a dictionary.
+    """
+    signals = style.as_finite("signals", signals, {2: "(N, T)", 3: "(N, T, C)"})
+    shape = signals.shape[:2]
+    maps, signed = scales.prepare(maps, shape, channels, signed, scale, percentile)
+    labels, masks = style.one_each("labels", labels, len(signals)), scales.as_masks(masks, shape)
+    overlay, width = style.one_of("overlay", overlay, (True, False)), style.as_width(width)
+    limits, maps = scales.scale_of(maps, scale, percentile, by_method=True)
+    rows = len(maps) + (not overlay)
+    heights = [1.0] * rows if overlay else [1.2] + [0.6] * len(maps)
+    figure, axes = plt.subplots(
+        rows, len(signals), figsize=(width, sum(heights) + 0.9), height_ratios=heights,
+        sharex=True, sharey="row", squeeze=False, layout="constrained",
+    )  # fmt: skip
+    for panel, label in zip(axes[0], labels, strict=True):
+        panel.set_title(style.wrap(label, width / len(signals), 11))
+    if not overlay:
+        _draw_signal_row(axes[0], "signal", signals, masks)
+    for row, (name, values), limit in zip(axes[-len(maps) :], maps.items(), limits, strict=True):
+        if overlay:
+            _draw_signal_row(row, name, signals, masks)
+            for panel, one in zip(row, values, strict=True):
+                _strips(panel, one, scales.colours(limit, signed))
+            scales.colour_bar(figure, row, limit, signed, percentile)
+        else:
+            _draw_bar_row(row, name, values, masks, limit, signed)
+    for panel in axes[-1]:
+        panel.set(xlabel="sample", xlim=(-0.5, shape[1] - 0.5))
+    more = ["Grey band, black strip: evidence."] if masks[0] is not None else []
+    scales.caption(figure, scales.statement(signed, channels, scale, percentile, *more))
+    figure.align_ylabels(axes[:, 0])
+    return figure
+
+
+def _row_name(axes, name):
+    """Write the name of a row at its left, upright."""
+    axes.set_ylabel(style.wrap(name, 1.2), rotation=0, ha="right", va="center")
+
+
+def _draw_signal_row(row, name, signals, masks):
+    """Draw every signal as dots on a line, with its evidence."""
+    for panel, signal, mask in zip(row, signals, masks, strict=True):
+        halo = [withStroke(linewidth=3, foreground="white")]
+        panel.plot(signal, "o-", color="black", markersize=2.5, linewidth=0.8, zorder=3, path_effects=halo)
+        panel.margins(y=0.12)
+        _mark_evidence(panel, mask)
+    _row_name(row[0], name)
+
+
+def _draw_bar_row(row, name, values, masks, limit, signed):
+    """Draw one method's attributions as bars on the scale of its row, in colours by sign."""
+    for panel, one, mask in zip(row, values, masks, strict=True):
+        colours = np.where(one >= 0, style.FOR, style.AGAINST) if signed else style.NEUTRAL
+        panel.bar(np.arange(len(one)), np.clip(one, -limit, limit), width=0.8, color=colours, zorder=3)
+        panel.axhline(0, color="black", linewidth=0.5, zorder=3)
+        _mark_evidence(panel, mask)
+    ticks = [-limit, 0, limit] if signed else [0, limit]
+    row[0].set_yticks(ticks, labels=map(scales.number, ticks))
+    row[0].set_ylim(-1.2 * limit if signed else -0.1 * limit, 1.2 * limit)
+    _row_name(row[0], name)
+
+
+def _mark_evidence(axes, mask):
+    """Mark each run of a mask by a grey band and a black strip at its foot, over whole samples."""
+    edges = [] if mask is None else np.flatnonzero(np.diff(np.pad(mask.astype(int), 1))).reshape(-1, 2) - 0.5
+    for start, stop in edges:
+        axes.axvspan(start, stop, facecolor="0.88", linewidth=0, zorder=0)
+        axes.axvspan(start, stop, ymax=0.05, facecolor="black", linewidth=0, zorder=4)
+
+
+def _strips(axes, values, colours):
+    """Colour the background of a signal's panel, one strip per sample."""
+    extent = (-0.5, len(values) - 0.5, *axes.get_ylim())
+    axes.imshow(values[None], extent=extent, aspect="auto", interpolation="nearest", zorder=1, **colours)

@@ -1,0 +1,162 @@
+"""What the notebooks hand to the report: figures, values and tables, one file each.
+
+Files go to the folder that XAI_REPORT_DIR names, below figures/, values/ and tables/; when it is not set, to the one
+that heatproof/folders.py says. The report quotes them; it holds no typed result.
+"""
+
+import io
+import math
+import os
+import re
+import tempfile
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from heatproof import folders
+
+
+def describe(figure, alt):
+    """Give a figure its alternative text: a notebook stores it beside the picture when `plt.show()` runs.
+
+    Raises TypeError unless `figure` is a matplotlib figure and `alt` text, ValueError for an empty `alt`.
+    """
+    if not isinstance(figure, plt.Figure):
+        raise TypeError(
+            f"figure is {type(figure).__name__}; allowed: a matplotlib figure, as every plot_ function returns."
+        )
+    if not _text("alt", alt, "one or two sentences that say what the figure shows").strip():
+        raise ValueError("alt is empty; say in one or two sentences what the figure shows.")
+    # IPython asks an object for this method first and merges what it returns with the picture.
+    figure._repr_mimebundle_ = lambda **options: ({}, {kind: {"alt": alt} for kind in ("image/png", "image/jpeg")})
+    return figure
+
+
+def _text(argument, given, allowed):
+    """Return `given` if it is text."""
+    if not isinstance(given, str):
+        raise TypeError(f"{argument} is of type {type(given).__name__}; allowed: text, {allowed}.")
+    return given
+
+
+def _report_path(folder, name):
+    """Return the path without extension of a file below the folder of the report."""
+    _text("name", name, "small letters, digits and hyphens, such as 'ig-gap-2'")
+    if not re.fullmatch(r"[a-z0-9-]+", name):
+        raise ValueError(f"name is {name!r}; allowed: small letters, digits and hyphens, such as 'ig-gap-2'.")
+    return folders.report_folder() / folder / name
+
+
+def _write(path, content):
+    """Write bytes so that the file is either complete or untouched."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
+            partial = Path(folder) / path.name
+            partial.write_bytes(content)
+            os.replace(partial, path)
+    except OSError as error:
+        message = f"{path} could not be written ({error.strerror or error}); what was there is unchanged: "
+        message += "make room, or let XAI_REPORT_DIR name another folder"
+        raise OSError(*([error.errno] if error.errno else []), message) from error
+    return path
+
+
+def save_figure(figure, name, alt, *, photograph=False):
+    """Write figures/NAME.pdf (for the report) and figures/NAME.png (150 dpi); return the path of the PDF.
+
+    With `photograph` one file takes the place of both, figures/NAME.jpg (100 dpi): for pages full of pictures.
+    `alt` says in one or two sentences what the figure shows; it goes into both files and into the notebook.
+    Equal figures give equal bytes. Raises ValueError for a name outside [a-z0-9-] and an empty `alt`.
+    """
+    path = _report_path("figures", name)
+    if not isinstance(photograph, bool):
+        raise TypeError(f"photograph is {photograph!r}; allowed: True or False.")
+    describe(figure, alt)
+    kinds = {
+        "png": {"dpi": 150, "metadata": {"Description": alt, "Software": None}},
+        "pdf": {"dpi": 300, "metadata": {"Subject": alt, "CreationDate": None, "Creator": None, "Producer": None}},
+    }
+    if photograph:
+        kinds = {"jpg": {"dpi": 100, "pil_kwargs": {"quality": 75, "comment": alt.encode()}}}
+    for kind, arguments in kinds.items():
+        content = io.BytesIO()
+        with plt.rc_context({"pdf.fonttype": 42}):
+            figure.savefig(content, format=kind, **arguments)
+        path = _write(path.with_suffix(f".{kind}"), content.getvalue())
+    return path
+
+
+def _agrees(value, text):
+    """Tell whether a number in `text` is `value`, or `value` in percent, rounded to the digits written."""
+    plain = re.sub(r"\\(?:times|cdot)\s*10\^\{?(-?\d+)\}?", r"e\1", text)
+    plain = re.sub(r"[$,{}]|\\,", "", plain)
+    for number in re.findall(r"-?\d+(?:\.\d+)?(?:\s*e-?\d+)?", plain):
+        mantissa, _, exponent = number.partition("e")
+        unit = 10.0 ** (int(exponent or 0) - len(mantissa.strip().partition(".")[2]))
+        shown = float(number.replace(" ", ""))
+        if any(abs(shown - value * factor) <= 0.5001 * unit for factor in (1, 100 if "%" in text else 1)):
+            return True
+    return False
+
+
+def save_value(name, value, text):
+    r"""Write values/NAME.tex holding `text` alone, such as "0.943" or r"94.3\,\%"; return its path.
+
+    `value` is the number behind the text. Raises ValueError when it is not finite, when no number in the
+    text equals it (or 100 times it, beside a percent sign) to the digits written, and for a name outside
+    [a-z0-9-].
+    """
+    try:
+        number = math.nan if isinstance(value, (str, bytes)) else float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"value of '{name}' is of type {type(value).__name__}; allowed: one finite number.") from None
+    if not math.isfinite(number):
+        raise ValueError(f"value of '{name}' is {value}; only finite numbers can be quoted: mend its source.")
+    if not _agrees(number, _text("text", text, "the number as the report shows it")):
+        raise ValueError(f"text {text!r} does not show value {value!r}; format the text from the value.")
+    return _write(_report_path("values", name).with_suffix(".tex"), text.encode())
+
+
+def save_table(name, frame, *, formats=None, headers=None):
+    r"""Write tables/NAME.tex (a booktabs tabular) and NAME.csv (raw values); return the path of the former.
+
+    `formats` maps a column to a format such as "{:.2f}" or to a function; `headers` maps a column to its
+    title. Text is escaped for LaTeX except between dollar signs; a missing value becomes "--"; the index is
+    left out. Numbers stand at the right, text at the left. Raises TypeError unless `frame` is a pandas
+    DataFrame, and ValueError when it is empty, when `formats` or `headers` names another column, or for a
+    name outside [a-z0-9-].
+    """
+    if not isinstance(frame, pd.DataFrame):
+        raise TypeError(f"frame is {type(frame).__name__}; allowed: a pandas DataFrame.")
+    if frame.empty:
+        raise ValueError(f"frame has shape {frame.shape}; give at least one row and one column.")
+    formats, headers = _columns("formats", formats), _columns("headers", headers)
+    unknown = [column for column in (*formats, *headers) if column not in frame]
+    if unknown:
+        raise ValueError(f"formats or headers name {unknown}; the columns are {list(frame.columns)}.")
+    path = _report_path("tables", name)
+    cells = {column: _cells(frame[column], formats.get(column, "{}")) for column in frame}
+    shown = pd.DataFrame(cells).rename(columns=headers)
+    sides = "".join("r" if pd.api.types.is_numeric_dtype(frame[column]) else "l" for column in frame)
+    style = shown.style.format(escape="latex-math").format_index(escape="latex-math", axis=1)
+    latex = style.hide(axis="index").to_latex(hrules=True, column_format=sides)
+    raw = frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    _write(path.with_suffix(".csv"), raw.encode())
+    return _write(path.with_suffix(".tex"), latex.encode())
+
+
+def _columns(argument, given):
+    """Return a dictionary of columns; None gives an empty one."""
+    if given is not None and not isinstance(given, dict):
+        raise TypeError(
+            f"{argument} is of type {type(given).__name__}; allowed: a dictionary {{column: ...}}, or None."
+        )
+    return given or {}
+
+
+def _cells(column, form):
+    """Return the values of a column as text; missing ones as two hyphens."""
+    form = form.format if isinstance(form, str) else form
+    return ["--" if pd.isna(value) else str(form(value)) for value in column]

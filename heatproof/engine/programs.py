@@ -1,0 +1,50 @@
+"""The compiled functions of a model: traced once, kept for as long as the model lives."""
+
+import functools
+import weakref
+
+import tensorflow as tf
+
+from heatproof.engine.arrays import input_dtype, shared
+from heatproof.engine.recipe import TRACING, Recipe, settings_of
+from heatproof.engine.tracing import Run
+
+_PROGRAMS = weakref.WeakKeyDictionary()
+
+
+def program(recipe, name, build, *specs, layer=None, substitute=False):
+    """Return the compiled function of `build(run, *tensors)`: traced once per model, `name` and `layer`.
+
+    The function takes the inputs, then one tensor for each of `specs`; with `substitute` the first of these
+    stands in for the output of `layer`, and one input will do for all of its rows.
+    """
+    make = functools.partial(compiled_once, recipe, build, specs, layer, substitute)
+    return kept(recipe, (name, layer and id(layer)), make)
+
+
+def kept(recipe, name, make):
+    """What `make()` gave for this model and name; a model whose layers or activations were changed starts anew."""
+    with TRACING:
+        key = (name, recipe.shape, recipe.ending, recipe.rule, recipe.settings or settings_of(recipe.base))
+        known = _PROGRAMS.setdefault(recipe.base, {})
+        if key not in known:
+            known[key] = make()
+        return known[key]
+
+
+def compiled_once(recipe, build, specs, layer, substitute):
+    # The graph must not keep the model alive, or _PROGRAMS would never let go: it sees only weak references.
+    base, seen = weakref.ref(recipe.base), layer and weakref.ref(layer)
+    shape, ending, rule = recipe.shape, recipe.ending, recipe.rule
+
+    def function(inputs, *tensors):
+        again = Recipe(base(), shape, ending, rule)
+        if substitute:
+            rows = tf.concat([tf.shape(tensors[0])[:1], tf.shape(inputs)[1:]], axis=0)
+            inputs = tf.ensure_shape(tf.broadcast_to(inputs, rows), inputs.shape)
+        run = Run(again, inputs, seen and seen(), tensors[0] if substitute else None)
+        return build(run, *tensors)
+
+    inputs = tf.TensorSpec(recipe.shape, input_dtype(recipe.base))
+    compiled = tf.function(function, autograph=False).get_concrete_function(inputs, *specs)
+    return lambda inputs, *tensors: compiled(shared(inputs), *tensors)

@@ -1,0 +1,129 @@
+"""The checked question and its answers: the scores of inputs, and their gradients.
+
+Methods are formulas over a `Query`; how a model is seen and differentiated stands in `heatproof.engine.tracing`.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from heatproof import checks
+from heatproof.engine import chunks
+from heatproof.engine.anatomy import anatomy, find_layer
+from heatproof.engine.arrays import input_dtype
+from heatproof.engine.counting import BOTH, FORWARD
+from heatproof.engine.places import CLASSES, Place
+from heatproof.engine.programs import program
+from heatproof.engine.views import recipe_of
+
+BATCH_SIZE = 32
+
+
+class Query:
+    """A checked question: which model, which inputs, the score of which class.
+
+    Built by every method from its arguments, so that all bad input is refused in one place and before any
+    forward pass. `targets` are the predicted classes unless given.
+    """
+
+    def __init__(self, model, inputs, targets=None, *, score="logit", batch_size=BATCH_SIZE):
+        self.recipe = recipe_of(model).noted()
+        self.score = checks.one_of("score", score, ("logit", "probability"))
+        self.batch_size = checks.as_count("batch_size", batch_size)
+        base = self.recipe.base
+        inputs = checks.as_inputs(inputs, self.recipe.shape, getattr(base, "input_range", None))
+        self.inputs = np.ascontiguousarray(inputs, input_dtype(base))  # equal bits for any memory order
+        self.anatomy = anatomy(self.recipe)
+        if self.anatomy.kind == "unit" and score == "probability":
+            raise ValueError("score: an inner unit has no probability; use score='logit'.")
+        self._targets = checks.as_targets(targets, len(self.inputs), self.anatomy.classes)
+        self._opened = False
+
+    @property
+    def targets(self):
+        """The class of each input: as given, or the predicted one."""
+        if not self._opened:
+            self._opened = True
+            self._doubt_logits()
+        if self._targets is None:
+            self._targets = self.all_scores("logit").argmax(axis=-1).astype(np.int32)
+        return self._targets
+
+    def _doubt_logits(self):
+        """Outputs that no softmax made but that look like probabilities draw a warning."""
+        if self.anatomy.kind != "linear":
+            return
+        outputs = np.asarray(self._program_of_all("logit")(self.inputs[:1]))
+        if (outputs >= 0).all() and np.allclose(outputs.sum(axis=-1), 1, atol=1e-3):
+            checks.warn(
+                "model: its outputs are positive and sum to 1 but no softmax ends it (an average of networks?); they "
+                "are taken for logits. Cure: explain each network by itself, or end the model in logits."
+            )
+
+    def batched(self, function, *arrays, passes=FORWARD, size=None):
+        """Run `function` on chunks of `batch_size` (or `size`) along the first axis, join its answers, count passes."""
+        return chunks.batched(function, *arrays, size=size or self.batch_size, passes=passes)
+
+    def all_scores(self, score=None):
+        """The logits or probabilities of all classes, (N, classes)."""
+        return self.batched(self._program_of_all(score or self.score), self.inputs)
+
+    def _program_of_all(self, score):
+        return program(self.recipe, score, lambda run: run.logits if score == "logit" else run.probabilities)
+
+    def scores(self, inputs=None, items=None):
+        """S_c of each input for its target, (N,); of other `inputs` for the targets of `items`."""
+        inputs, targets = self._points(inputs, items)
+        run = program(self.recipe, ("score", self.score), lambda run, c: run.score(c, self.score), CLASSES)
+        return self.batched(run, inputs, targets)
+
+    def gradient(self, inputs=None, items=None):
+        """dS_c/dx at each input, in the shape of the inputs; at other `inputs` for the targets of `items`."""
+        inputs, targets = self._points(inputs, items)
+        return self.batched(self._gradient_program(), inputs, targets, passes=BOTH)
+
+    def _gradient_program(self):
+        def build(run, classes):
+            return run.differentiate(run.score(classes, self.score), run.inputs)
+
+        return program(self.recipe, ("gradient", self.score), build, CLASSES)
+
+    def _points(self, inputs, items):
+        if inputs is None:
+            return self.inputs, self.targets
+        return inputs, self.targets if items is None else self.targets[items]
+
+    def gradients(self, samples, point, items=None, label="gradients"):
+        """Yield (item, sample, dS_c/dx) for every pair, at what point(item, sample, out) writes into the array `out`.
+
+        Samples come in their order, each for all items in turn; one chunk of points is in memory at a time.
+        """
+        return self._pairs(self.gradient, samples, point, items, label)
+
+    def perturbed(self, samples, point, items=None, label="perturbed inputs"):
+        """Yield (item, sample, S_c) for every pair, in the same way."""
+        return self._pairs(self.scores, samples, point, items, label)
+
+    def _pairs(self, function, samples, point, items, label):
+        items = range(len(self.inputs)) if items is None else items
+        return chunks.pairs(function, samples, items, point, self.inputs, self.batch_size, label)
+
+    def place(self, layer=None):
+        """The spatial layer of that name, or the default one; raises `ValueError` with the list of them."""
+        return Place(self, find_layer(self.recipe, layer, spatial=True).layer)
+
+    def block_ends(self):
+        """The last layer at each resolution, from the input on: the ends of the network's blocks."""
+        last, shape = {}, (None, *self.inputs.shape[1:])  # the sizes of these inputs, for a model of any size
+        for call in anatomy(replace(self.recipe, shape=shape)).places:
+            last[call.shape[1:-1]] = Place(self, call.layer)
+        return list(last.values())
+
+
+def scores(model, inputs, targets=None, *, score="probability", batch_size=BATCH_SIZE):
+    """S_c of each input for its target class (the predicted one for None): float32 of shape (N,).
+
+    Raises `TypeError`, `ValueError` as every method does.
+    """
+    query = Query(model, inputs, targets, score=score, batch_size=batch_size)
+    return query.scores().astype(np.float32)

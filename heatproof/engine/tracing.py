@@ -1,0 +1,132 @@
+"""How a model is seen through: the graphs traced in it.
+
+A question about a model is traced once into a TensorFlow graph, with every layer's `call` watched while the trace
+lasts. In that graph the softmax is an operation with an input, so the logits are simply that input; an inner layer's
+activation is the tensor that its `call` returned; a ReLU's backward rule is looked up by name and can be another one.
+The user's model is read, never edited, whether it is functional, Sequential, nested or subclassed. Graphs are kept
+for as long as the model lives and are shared by all later calls. This room alone differentiates.
+"""
+
+import contextlib
+import threading
+from dataclasses import dataclass
+
+import keras
+import tensorflow as tf
+
+from heatproof.engine.arrays import as_float
+
+
+@dataclass(frozen=True)
+class Call:
+    """One layer's call in a trace: what went in, what came out (symbolic), and the shape that came out."""
+
+    layer: keras.layers.Layer
+    input: tf.Tensor
+    output: tf.Tensor
+    inner: bool = False  # inside a layer of Keras itself, such as attention, which arranges its axes as it likes
+
+    @property
+    def shape(self):
+        return tuple(self.output.shape)
+
+    @property
+    def spatial(self):
+        """Whether the output still has positions: more than one, or an unknown number."""
+        return len(self.shape) >= 3 and any(n != 1 for n in self.shape[1:-1])
+
+
+@contextlib.contextmanager
+def _watched(model, calls, layer=None, substitute=None):
+    """Record every layer's call below `model`; return `substitute` in place of the output of `layer`.
+
+    Calls from other threads, which may be using the model, are left alone.
+    """
+    tracer, open_layers = threading.get_ident(), []
+
+    def watch(watched):
+        original = watched.call
+        closed = type(watched).__module__.startswith("keras.") and not isinstance(watched, keras.Model)
+
+        def call(*arguments, **options):
+            if threading.get_ident() != tracer:
+                return original(*arguments, **options)
+            replaced = substitute is not None and watched is layer
+            inner = any(open_layers)
+            open_layers.append(closed)
+            try:
+                output = tf.cast(substitute, watched.compute_dtype) if replaced else original(*arguments, **options)
+            finally:
+                open_layers.pop()
+            if tf.is_tensor(output):
+                given = (*arguments, *options.values())
+                calls.append(Call(watched, given[0] if given else None, output, inner))
+            return output
+
+        return call
+
+    layers = list({id(each): each for each in model._flatten_layers()}.values())
+    before = {id(each): each.__dict__.get("call") for each in layers}
+    losses = {id(each): list(each._losses) for each in layers}
+    try:
+        for each in layers:
+            object.__setattr__(each, "call", watch(each))
+        yield
+    finally:
+        for each in layers:
+            each.__dict__.pop("call", None)
+            each._losses[:] = losses[id(each)]  # what the trace adds is no number
+            if before[id(each)] is not None:
+                object.__setattr__(each, "call", before[id(each)])
+
+
+@contextlib.contextmanager
+def _open_functions():
+    """A tf.function inside the model is traced into the same graph: sealed, it would hide its softmax and ReLUs.
+
+    The switch holds for the whole process, so that another thread's functions run eagerly for the moment of a trace.
+    """
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(before)
+
+
+class Run:
+    """One symbolic pass through the model in the graph under construction."""
+
+    def __init__(self, recipe, inputs, layer=None, substitute=None):
+        self.inputs, self.layer, self.calls = inputs, layer, []
+        graph = tf.compat.v1.get_default_graph()
+        rules = recipe.rule.overrides() if recipe.rule else {}
+        with _watched(recipe.base, self.calls, layer, substitute), graph.gradient_override_map(rules):
+            with _open_functions():
+                outputs = recipe.base(inputs, training=False)
+        self.kind, self.logits = recipe.ending.of(self, outputs)
+
+    @property
+    def probabilities(self):
+        return tf.sigmoid(self.logits) if self.kind in ("sigmoid", "one unit") else tf.nn.softmax(self.logits)
+
+    def score(self, targets, score):
+        """S_c for each example: the logit or the probability of its target class."""
+        scores = self.logits if score == "logit" else self.probabilities
+        rows = tf.range(tf.shape(targets)[0])  # with tf.gather the gradient takes longer to trace
+        return tf.gather_nd(scores, tf.stack([rows, targets], axis=1))
+
+    def call_of(self, layer):
+        """The layer's only call in this pass."""
+        found = [call for call in self.calls if call.layer is layer]
+        if len(found) != 1:
+            raise ValueError(f"layer {layer.name!r}: the model calls it {len(found)} times; name one called once.")
+        return found[0]
+
+    def differentiate(self, score, tensor):
+        """d(score)/d(tensor), summed over nothing: each example's score depends on that example alone."""
+        (gradient,) = tf.gradients(score, tensor)
+        if gradient is None:
+            cure = "name a layer on the way to the score" if self.layer else "the model must be differentiable"
+            raise ValueError(f"{'layer' if self.layer else 'model'}: the score does not depend on it; {cure}.")
+        return as_float(gradient)

@@ -1,0 +1,122 @@
+"""Views of a model that share its weights: its logits, one inner unit, another backward rule of its ReLUs.
+
+A view is a Keras model, so that other libraries can use it; the methods here read its recipe and trace its base.
+"""
+
+from dataclasses import replace
+
+import keras
+import tensorflow as tf
+
+from heatproof import checks
+from heatproof.engine.anatomy import anatomy, find_layer
+from heatproof.engine.arrays import input_dtype
+from heatproof.engine.endings import LOGITS, Unit
+from heatproof.engine.programs import program
+from heatproof.engine.recipe import Recipe
+from heatproof.engine.rules import RULES
+
+
+class _Body(keras.layers.Layer):
+    """The layer inside a view: the base model's weights, the recipe's ending and backward rule."""
+
+    def __init__(self, recipe):
+        super().__init__(name="view", dtype=input_dtype(recipe.base))
+        self.base = recipe.base
+        self.recipe = recipe
+
+    def call(self, inputs):
+        return program(self.recipe, "logits", lambda run: run.logits)(tf.cast(inputs, input_dtype(self.base)))
+
+
+class View(keras.Model):
+    """A Keras model that shares the weights of another one; made by `logits`, `unit` and `with_relu_rule`."""
+
+    def __init__(self, recipe):
+        inputs = keras.Input(recipe.shape[1:], dtype=input_dtype(recipe.base))
+        super().__init__(inputs, _Body(recipe)(inputs), name="view")
+        self.recipe = recipe
+
+
+def recipe_of(model):
+    """Return the recipe of a model or view; refuses what cannot be explained, with the cure."""
+    if isinstance(model, View):
+        return model.recipe
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"model: got {type(model).__name__}; pass a Keras 3 model (keras.Model, keras.Sequential).")
+    if not model.built:
+        raise ValueError("model: it was never called, so it has no weights. Cure: call it once, model(inputs[:1]).")
+    if len(getattr(model, "outputs", None) or [0]) > 1:
+        raise ValueError(
+            f"model: it has {len(model.outputs)} outputs; one is needed. "
+            f"Cure: keras.Model(model.inputs, model.outputs[0])."
+        )
+    inputs = getattr(model, "inputs", None) or []
+    if len(inputs) > 1:
+        raise ValueError(f"model: it has {len(inputs)} inputs; a method explains models with one.")
+    if inputs and not inputs[0].dtype.startswith("float"):
+        raise ValueError(
+            f"model: it takes {inputs[0].dtype} inputs, in which nothing can be differentiated. "
+            f"Cure: rebuild it behind keras.Input(shape, dtype='float32')."
+        )
+    shape = _input_shape(model)
+    if len(shape) not in (3, 4):
+        raise ValueError(
+            f"model: it takes inputs of shape {shape}; methods explain signals (N, T, C) and images (N, H, W, C)."
+        )
+    return Recipe(model, shape)
+
+
+def _input_shape(model):
+    """The shape of one batch; for a subclassed model, which does not keep it, that of the call that built it."""
+    tensors = getattr(model, "inputs", None)
+    if tensors:
+        return (None, *tensors[0].shape[1:])
+    shape = (model.get_build_config() or {}).get("input_shape")
+    if not shape or not isinstance(shape[-1], int):
+        raise ValueError(
+            "model: it does not tell its input shape. "
+            "Cure: inputs = keras.Input(shape); model = keras.Model(inputs, model(inputs))."
+        )
+    return (None, *shape[1:])
+
+
+def logits(model):
+    """Return a view of `model` that ends before its softmax or sigmoid and shares its weights.
+
+    Output (N, classes). A sigmoid (or linear) model with one unit z gets two classes: -z for class 0, z for class 1.
+    The model itself is not changed. Raises `TypeError`, `ValueError` for what is not a built model with one output.
+    """
+    recipe = recipe_of(model)
+    if recipe.ending.layer is not None:
+        raise ValueError("model: it is a view of one inner unit, which has no logits. Cure: pass the model itself.")
+    return View(recipe)
+
+
+def unit(model, layer, channel):
+    """Return a view of `model` that ends in one inner unit's mean activation, so that every method explains it.
+
+    S(x) = mean over space of A_channel(x), the output of `layer` (name or layer object); output shape (N, 1).
+    Raises `ValueError` for an unknown layer or a channel it does not have.
+    """
+    recipe = replace(recipe_of(model), ending=LOGITS)
+    call = find_layer(recipe, layer)
+    channel = checks.as_count("channel", channel, 0, call.shape[-1] - 1)
+    return View(replace(recipe, ending=Unit.at(call.layer, channel)))
+
+
+def with_relu_rule(model, rule):
+    """Return a view of the logits whose ReLUs go back by `rule`: "guided" or "deconvnet".
+
+    Shares weights; only gradients differ. Raises `ValueError` if the model has no ReLU that can be overridden.
+    """
+    recipe = replace(recipe_of(model), rule=RULES[checks.one_of("rule", rule, tuple(RULES))])
+    found = anatomy(recipe)
+    if found.relus == 0:
+        raise ValueError(
+            f"model: it has no ReLU or ReLU6, so the {rule} rule would silently be the plain gradient. "
+            f"Its other activations: {sorted(found.others) or 'none'}. Cure: use saliency."
+        )
+    if found.others:
+        checks.warn(f"model: the {rule} rule changes its {found.relus} ReLUs but not its {sorted(found.others)}.")
+    return View(recipe)

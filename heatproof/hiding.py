@@ -1,0 +1,74 @@
+"""What stands for nothing in an input, what shows a part of it, and how coarse maps are enlarged."""
+
+import functools
+
+import numpy as np
+import tensorflow as tf
+from scipy.ndimage import gaussian_filter1d
+
+from heatproof import checks
+
+
+def baselines(choice, inputs, name="baseline", middle=None):
+    """Return the values x' that stand for "nothing" in each input, in the shape of `inputs`.
+
+    `choice`: "zero", "mean" (of each input's channels), "blur" (of each input, sigma a tenth of its sides), a finite
+    number, an array in the shape of one input or of all; and "middle" where the method says which value that is.
+    Raises `ValueError` for anything else, naming the argument `name`.
+    """
+    space = tuple(range(1, inputs.ndim - 1))
+    if isinstance(choice, str):
+        words = {"zero": 0} | ({} if middle is None else {"middle": middle})
+        if checks.one_of(name, choice, (*words, "mean", "blur")) == "blur":
+            return _blurred(inputs, space)
+        value = inputs.mean(axis=space, keepdims=True) if choice == "mean" else words[choice]
+        return np.broadcast_to(np.asarray(value, inputs.dtype), inputs.shape)
+    array = checks.as_array(name, choice)
+    if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+        raise ValueError(f"{name}: got {choice!r}; pass 'zero', 'mean', 'blur', a finite number or an array.")
+    if array.ndim and array.shape not in (inputs.shape, inputs.shape[1:]):
+        raise ValueError(f"{name}: got shape {array.shape}; allowed: {inputs.shape[1:]} or {inputs.shape}.")
+    return np.broadcast_to(array.astype(inputs.dtype), inputs.shape)
+
+
+def fills(choice, query):
+    """The values that hide: in the shape of the inputs."""
+    axes = tuple(range(1, query.inputs.ndim))
+    middle = (query.inputs.min(axis=axes, keepdims=True) + query.inputs.max(axis=axes, keepdims=True)) / 2
+    known = getattr(query.recipe.base, "input_range", None)
+    return baselines(choice, query.inputs, "fill", middle if known is None else sum(known) / 2)
+
+
+def _blurred(inputs, axes):
+    """Each of the `axes` blurred with a sigma of a tenth of its side, the values mirrored at the borders.
+
+    The filter is linear: a product with its matrix is quick.
+    """
+    for axis in axes:
+        lines, side = np.moveaxis(inputs, axis, 1), inputs.shape[axis]
+        matrix = _blur_matrix(side, inputs.dtype)
+        blurred = tf.matmul(matrix, lines.reshape(len(lines), side, -1)).numpy()
+        inputs = np.ascontiguousarray(np.moveaxis(blurred.reshape(lines.shape), 1, axis))
+    return inputs
+
+
+@functools.lru_cache(maxsize=8)
+def _blur_matrix(side, dtype):
+    """What the filter makes of the unit vectors."""
+    return gaussian_filter1d(np.eye(side, dtype=dtype), side / 10, axis=0)
+
+
+def seen_through(inputs, hidden):
+    """see(item, m, out) writes f + m * (x - f) into `out`: an input x seen through the mask m, f where it is 0.
+
+    `hidden` holds f, in the shape of the inputs; m has the shape of one: whole arrays multiply faster than masks with
+    a last axis of one.
+    """
+    way, ground = inputs - hidden, np.ascontiguousarray(hidden) if hidden.any() else None
+
+    def see(item, mask, out):
+        np.multiply(way[item], mask, out=out)
+        if ground is not None:
+            out += ground[item]
+
+    return see

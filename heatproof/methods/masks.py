@@ -1,0 +1,169 @@
+"""Masks: RISE and SISE. One float32 map per input at its own resolution.
+
+Each changes the input and watches the score; none needs a gradient, except SISE to choose its maps. Shared arguments
+(model, inputs, targets, score, seed, batch_size) are explained in `xai_utils`.
+"""
+
+import functools
+from collections import defaultdict
+
+import numpy as np
+import skimage
+
+from heatproof import checks
+from heatproof.engine.query import BATCH_SIZE, Query
+from heatproof.enlarging import enlarged, interpolation, product
+from heatproof.hiding import fills, seen_through
+
+# --- RISE -------------------------------------------------------------------------------------------------------
+
+
+def rise(
+    model,
+    inputs,
+    targets=None,
+    *,
+    masks=2000,
+    grid=None,
+    p=0.5,
+    fill="zero",
+    seed=0,
+    score="probability",
+    batch_size=BATCH_SIZE,
+):
+    """How the score depends, on average, on seeing a position, over random smooth masks.
+
+    M(l) = 1/(n p) sum_i S_c(x * m_i + f * (1 - m_i)) (m_i(l) - mean m(l)), with n = `masks`. Each m_i is a grid of
+    `grid` cells per axis (one number or one per axis, by default 7, or the side where that is less), kept with
+    probability `p`, enlarged linearly and shifted at random. The paper's map lacks the mean of the masks, which only
+    adds noise: with it a constant model has the map 0, and on a linear model M is in proportion to w * (x - f) summed
+    over cells. The masks are the same for all inputs and are drawn as they are needed. Raises `ValueError` for masks
+    < 2, grid < 1 or above the side, p outside (0, 1), an unknown fill. Source: Petsiuk, Das, Saenko 2018, eq. (6).
+    """
+    masks = checks.as_count("masks", masks, 2)
+    p = checks.as_number("p", p, 0, 1, open_ends=True)
+    seed = checks.as_count("seed", seed, 0)
+    query = Query(model, inputs, targets, score=score, batch_size=batch_size)
+    space = query.inputs.shape[1:-1]
+    grid = checks.per_axis("grid", grid, [min(7, side) for side in space], space)
+    count, see = len(query.inputs), seen_through(query.inputs, fills(fill, query))
+    random = RandomMasks(query.inputs.shape[1:], grid, p, seed)
+    strip = functools.lru_cache(query.batch_size)(random.strip)
+    mask = functools.lru_cache(1)(lambda number: random.enlarged(*strip(number)))
+
+    def point(item, number, out):
+        see(item, mask(number), out)
+
+    # Enlarging is linear: strips that begin at one place are weighted and added up first, and their sum is enlarged.
+    sums, total = defaultdict(lambda: np.zeros((count + 1, *space[:-1], grid[-1]))), np.zeros(count)
+    whole = query.scores().astype(np.float64)
+    for item, number, value in query.perturbed(range(masks), point, label="RISE"):
+        cells, start = strip(number)
+        sums[start][item] += (value - whole[item]) * cells
+        total[item] += value - whole[item]
+        if item == 0:
+            sums[start][-1] += cells
+    *change, mean = sum(random.enlarged(cells, start)[..., 0] for start, cells in sums.items())
+    # The score of the whole input is taken off everywhere: it does not change the sum, and keeps it exact.
+    return ((change - np.multiply.outer(total, mean / masks)) / (masks * p)).astype(np.float32)
+
+
+class RandomMasks:
+    """Masks in [0, 1] in the shape of an input: random grids of 0 and 1, enlarged linearly, cut out at random places.
+
+    Cells of one position are not enlarged: each is a position of its own.
+    """
+
+    def __init__(self, shape, grid, p, seed):
+        self.space, self.grid, self.p, self.seed = shape[:-1], grid, p, seed
+        self.canvases = [self._canvas(*sides) for sides in zip(self.space, grid, strict=True)]
+        self.wide = np.stack([self.canvases[-1].T] * shape[-1], axis=-1)
+
+    def mask(self, number):
+        """The mask of this number, the same in all channels."""
+        return self.enlarged(*self.strip(number))
+
+    def strip(self, number):
+        """The mask while its last axis is still one of cells, and the place where it is to be cut out there."""
+        generator = np.random.Generator(np.random.PCG64([self.seed, number]))  # default_rng takes twice as long
+        strip = (generator.random(self.grid) < self.p).astype(np.float32)
+        free = (len(canvas) - side + 1 for canvas, side in zip(self.canvases, self.space, strict=True))
+        *starts, last = (int(generator.integers(places)) for places in free)
+        for axis, start in enumerate(starts):
+            part = self.canvases[axis][start : start + self.space[axis]]
+            strip = (strip.swapaxes(axis, -1) @ part.T).swapaxes(axis, -1)
+        return strip, last
+
+    def enlarged(self, strips, start):
+        """Strips (..., cells), or sums of them, cut out from `start` on: (..., positions, channels)."""
+        part = self.wide[:, start : start + self.space[-1]]
+        found = product(np.atleast_2d(strips), part.reshape(len(part), -1))
+        return found.reshape(*strips.shape[:-1], *part.shape[1:])
+
+    @staticmethod
+    def _canvas(side, cells):
+        """Weights (positions, cells) that enlarge an axis so far that `side` positions may begin all over a cell."""
+        cell = -(-side // cells)
+        places = (np.arange(side + cell - 1) + 0.5) * cells / ((cells + (cell > 1)) * cell) - 0.5
+        return interpolation(side, cells, places)
+
+
+# --- SISE -------------------------------------------------------------------------------------------------------
+
+
+def sise(model, inputs, targets=None, *, layers=None, threshold=0.0, fill="zero", batch_size=BATCH_SIZE):
+    """The network's own feature maps as masks, scored by the class probability, fused from the first block to the last.
+
+    Per block: keep the maps whose mean gradient exceeds `threshold` times the largest one (and 0); scale each to
+    [0, 1] at input resolution, m_k; V = sum_k p_c(x * m_k + f * (1 - m_k)) m_k, scaled to [0, 1]. From the first block
+    to the last, with F = V of the first: F <- (F + V) * 1[V > Otsu threshold of V], scaled to [0, 1]. `layers`: names
+    or layers, by default the last one at each resolution. Constant maps are left out; a block of which none is left is
+    passed over, and a map for which no block is left is 0 and draws an `XAIWarning`. Values in [0, 1]. Raises
+    `ValueError` for unknown layers or a threshold outside [0, 1). Source: Sattarzadeh et al. 2021, sec. 3.
+    """
+    threshold = checks.as_number("threshold", threshold, 0, 1)
+    if threshold == 1:
+        raise ValueError("threshold: got 1, which no map exceeds; pass a number from 0 to below 1.")
+    query = Query(model, inputs, targets, score="probability", batch_size=batch_size)
+    one = isinstance(layers, str) or hasattr(layers, "name") or not np.iterable(layers)
+    named = [layers] if one else list(layers)
+    places = query.block_ends() if layers is None else [query.place(layer) for layer in named]
+    if not places:
+        raise ValueError("layers: no layer of this model keeps space, or none is named, so there is no map to make.")
+    see = seen_through(query.inputs, fills(fill, query))
+    maps = np.zeros(query.inputs.shape[:-1], np.float32)
+    for item in range(len(query.inputs)):
+        blocks = [_block_map(place, item, threshold, see) for place in places]
+        blocks = [_unit_range(block) for block in blocks if np.ptp(block) > 0]
+        if blocks:
+            maps[item] = functools.reduce(_fused, blocks)
+        else:
+            checks.warn(f"sise: no feature map of input {item} pushes its class; the map is 0. Cure: another target.")
+    return maps
+
+
+def _block_map(place, item, threshold, see):
+    """V: the chosen maps of one layer, each weighted by the probability of the class seen through it."""
+    query, (A, gradient) = place.query, place.gradient(item)
+    slopes = gradient.reshape(-1, gradient.shape[-1]).mean(axis=0)
+    varied = np.ptp(A.reshape(-1, A.shape[-1]), axis=0) > 0
+    chosen = np.flatnonzero(varied & (slopes > threshold * slopes.max()))  # none where all slopes are negative
+    coarse = enlarged(np.moveaxis(A[..., chosen], -1, 0), query.inputs.shape[1:])
+    masks = functools.lru_cache(query.batch_size)(lambda number: _unit_range(coarse(number)))
+
+    def point(item, number, out):
+        see(item, masks(number), out)
+
+    total = np.zeros(query.inputs.shape[1:-1])
+    for _, number, value in query.perturbed(range(len(chosen)), point, [item], "SISE"):
+        total += value * masks(number)[..., 0]
+    return total
+
+
+def _unit_range(values):
+    return (values - values.min()) / np.ptp(values) if np.ptp(values) > 0 else np.zeros_like(values)
+
+
+def _fused(F, V):
+    """(F + V) where V is above its Otsu threshold, scaled to [0, 1]."""
+    return _unit_range((F + V) * (V > skimage.filters.threshold_otsu(V)))

@@ -1,0 +1,67 @@
+"""Occlusion: how much the score falls when a patch is covered."""
+
+import functools
+import itertools
+
+import numpy as np
+
+from heatproof import checks
+from heatproof.engine.query import BATCH_SIZE, Query
+from heatproof.engine.windows import covered_scores
+from heatproof.hiding import fills
+
+
+def occlusion(
+    model,
+    inputs,
+    targets=None,
+    *,
+    patch=None,
+    stride=None,
+    fill="middle",
+    probability_map=False,
+    score="logit",
+    batch_size=BATCH_SIZE,
+):
+    """How much the score falls when a patch is covered.
+
+    M(p) = mean over the patches that contain p of S_c(x) - S_c(x with the patch set to `fill`). With
+    `probability_map` M(p) is the mean of the class probability under these patches: the map that the paper shows, low
+    where the evidence is. `patch`, `stride`: samples or pixels, one number or one per axis; by default a seventh of
+    each side and a quarter of the patch. The last patch touches the border. `fill`: "middle" of model.input_range (of
+    each input's own range where the model has none), "zero", "mean", "blur", a number or an array. Raises `ValueError`
+    for a patch larger than the input, a stride below 1 or larger than the patch, an unknown fill. Source: Zeiler and
+    Fergus 2014, sec. 4.2.
+    """
+    checks.one_of("score", score, ("logit", "probability"))
+    if checks.as_flag("probability_map", probability_map):
+        score = "probability"
+    query = Query(model, inputs, targets, score=score, batch_size=batch_size)
+    space = query.inputs.shape[1:-1]
+    patch = checks.per_axis("patch", patch, [max(1, round(side / 7)) for side in space], space)
+    stride = checks.per_axis("stride", stride, [max(1, round(side / 4)) for side in patch], patch)
+    covered = fills(fill, query)
+    windows = list(itertools.product(*map(_windows, space, patch, stride)))
+
+    def cover(item, window, out):
+        out[...] = query.inputs[item]
+        if window < len(windows):
+            out[windows[window]] = covered[item][windows[window]]
+
+    total, times, whole = np.zeros(query.inputs.shape[:-1]), np.zeros(space), np.zeros(len(query.inputs))
+    for window in windows:
+        times[window] += 1
+    # The same scores: from the changed part of each layer where the network allows, from whole passes where not.
+    whole_passes = functools.partial(query.perturbed, range(len(windows) + 1), cover, label="occlusion")
+    for item, window, value in covered_scores(query, windows, covered, "occlusion") or whole_passes():
+        if window < len(windows):
+            total[item][windows[window]] += value
+        else:  # the last one covers nothing
+            whole[item] = value
+    mean = total / times
+    return (mean if probability_map else whole.reshape(-1, *[1] * len(space)) - mean).astype(np.float32)
+
+
+def _windows(side, patch, stride):
+    starts = sorted({*range(0, side - patch + 1, stride), side - patch})
+    return [slice(start, start + patch) for start in starts]

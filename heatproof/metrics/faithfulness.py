@@ -1,0 +1,227 @@
+"""Scores of an explanation that ask the model again: no truth is needed, and none is measured.
+
+Deletion and insertion follow the class probability while positions go or come in the order of their relevance;
+max-sensitivity and infidelity perturb the input; cascading randomisation perturbs the network. Shared arguments (model,
+inputs, targets, seed, batch_size) are explained in `xai_utils`.
+"""
+
+import math
+
+import numpy as np
+
+from heatproof import checks
+from heatproof.engine.query import BATCH_SIZE, Query
+from heatproof.hiding import baselines
+from heatproof.metrics.randomisation import _unit_magnitude
+
+
+def deletion_curve(
+    model, inputs, relevance, targets=None, *, steps=None, fill="mean", score="probability", batch_size=BATCH_SIZE
+):
+    """The class probability while the most relevant positions are replaced, step by step, by `fill`.
+
+    f(k) = S_c(x with its k n / K most relevant positions replaced), k = 0..K, n positions, K = `steps` (by default one
+    position a step, at most 50). `relevance`: (N, H, W) or (N, T), see `xu.relevance`; among equals the earlier
+    position goes first. `fill`: "zero", "mean", "blur", a number or an array. Returns float64 (N, K + 1). A curve that
+    falls early says that the network needed what the map ranks first, or that the changed input is one it has never
+    seen. Raises `ValueError` for shapes that do not fit, NaN, an unknown fill. Source: Petsiuk, Das, Saenko 2018, sec.
+    3.3.
+    """
+    query = Query(model, inputs, targets, score=score, batch_size=batch_size)
+    return _curve(query, query.inputs, baselines(fill, query.inputs, "fill"), relevance, steps)
+
+
+def insertion_curve(
+    model, inputs, relevance, targets=None, *, steps=None, fill="blur", score="probability", batch_size=BATCH_SIZE
+):
+    """The class probability while the most relevant positions return, step by step, to an input that is all `fill`.
+
+    f(k) = S_c(fill with the k n / K most relevant positions of x). Arguments, errors and source as in `deletion_curve`;
+    "blur" is the paper's start, because sharp pieces on an even ground make edges that the input does not have.
+    """
+    query = Query(model, inputs, targets, score=score, batch_size=batch_size)
+    return _curve(query, baselines(fill, query.inputs, "fill"), query.inputs, relevance, steps)
+
+
+def area_under_curve(curves):
+    """The mean height of each curve, by trapezoids: (f(0)/2 + f(1) + ... + f(K)/2) / K.
+
+    `curves`: (N, K + 1). Returns (N,). Lower is better for deletion, higher for insertion.
+    """
+    curves = checks.as_numbers("curves", curves)
+    if curves.ndim != 2 or curves.shape[1] < 2:
+        raise ValueError(f"curves: got shape {curves.shape}; pass (N, steps + 1) as deletion_curve returns.")
+    if not np.isfinite(curves).all():
+        raise ValueError("curves: has NaN or infinite values; leave those items out.")
+    return np.trapezoid(curves, dx=1 / (curves.shape[1] - 1), axis=1)
+
+
+def _curve(query, before, after, relevance, steps):
+    """S_c of `before` with its most relevant positions taken from `after`, more of them at every step."""
+    order = _order(relevance, query.inputs.shape)
+    positions = order.shape[1]
+    steps = min(positions, 50) if steps is None else checks.as_count("steps", steps, 1, positions)
+    counts = np.round(np.linspace(0, positions, steps + 1)).astype(np.int32)
+    curves, mixed = np.empty((len(query.inputs), steps + 1)), np.array(before, order="C")
+    flat, after = (array.reshape(*order.shape, -1) for array in (mixed, after))
+
+    def point(item, step, out):  # steps come in their order: what earlier ones have changed stays
+        changed = order[item, counts[max(step - 1, 0)] : counts[step]]
+        flat[item, changed] = after[item, changed]
+        out[...] = mixed[item]
+
+    for item, step, value in query.perturbed(range(steps + 1), point, label="curve"):
+        curves[item, step] = value
+    return curves
+
+
+def _order(relevance, shape):
+    """The positions of each input in the order of falling relevance, (N, positions)."""
+    relevance = checks.as_numbers("relevance", relevance)
+    if relevance.shape != shape[:-1]:
+        raise ValueError(f"relevance: got shape {relevance.shape}; inputs of {shape} need {shape[:-1]}.")
+    if not np.isfinite(relevance).all():
+        raise ValueError("relevance: has NaN or infinite values; leave those items out.")
+    return np.argsort(-relevance.reshape(len(relevance), -1), axis=1, kind="stable")
+
+
+def infidelity(
+    model, inputs, attribution, targets=None, *, noise=0.1, samples=200, seed=0, score="logit", batch_size=BATCH_SIZE
+):
+    """How badly the map predicts what small perturbations I do to the score, at the scale that suits the map best.
+
+    E[(b I.M - (S(x) - S(x - I)))^2] / E[(S(x) - S(x - I))^2], b = E[I.M dS] / E[(I.M)^2] per input: the share of the
+    score's change that no multiple of the map explains, 0 (all) to 1 (nothing). I is normal with deviation `noise` *
+    (max x - min x) of each channel; the same draws serve every input. `attribution`: in the shape of `inputs`, or
+    (N, H, W), (N, T), which stands for every channel. Returns (N,), NaN where the score does not move. Raises
+    `ValueError` for shapes that do not fit, NaN, noise <= 0. Source: Yeh et al. 2019, eq. (1) and sec. 4 for b; the
+    denominator is ours, so that inputs can be averaged.
+    """
+    samples, seed = checks.as_count("samples", samples, 2), checks.as_count("seed", seed, 0)
+    noise = checks.as_number("noise", noise, 0, open_ends=True)
+    query = Query(model, inputs, targets, score=score, batch_size=batch_size)
+    x, space = query.inputs, tuple(range(1, query.inputs.ndim - 1))
+    M = _attribution(attribution, x.shape)
+    width = noise * (x.max(axis=space, keepdims=True) - x.min(axis=space, keepdims=True))
+    whole, moved, foretold = query.scores().astype(np.float64), *np.empty((2, len(x), samples))
+
+    def without(item, sample, out):
+        perturbation = width[item] * np.random.default_rng([seed, sample]).standard_normal(x.shape[1:])
+        foretold[item, sample] = (perturbation * M[item]).sum()
+        out[...] = x[item] - perturbation
+
+    for item, sample, value in query.perturbed(range(samples), without, label="infidelity"):
+        moved[item, sample] = whole[item] - value
+    power, total = (foretold**2).sum(axis=1), (moved**2).sum(axis=1)
+    b = np.divide((foretold * moved).sum(axis=1), power, out=np.zeros(len(x)), where=power > 0)
+    rest = ((b[:, None] * foretold - moved) ** 2).sum(axis=1)
+    return np.divide(rest, total, out=np.full(len(x), np.nan), where=total > 0)
+
+
+def _attribution(attribution, shape):
+    M = checks.as_numbers("attribution", attribution)
+    if M.shape not in (shape, shape[:-1]):
+        raise ValueError(f"attribution: got shape {M.shape}; inputs of {shape} need {shape} or {shape[:-1]}.")
+    if not np.isfinite(M).all():
+        raise ValueError("attribution: has NaN or infinite values; leave those items out.")
+    return M if M.shape == shape else M[..., None]
+
+
+def keep_top(inputs, relevance, fraction=0.15, fill=0.0):
+    """Return the inputs with only their most relevant `fraction` of positions kept and `fill` everywhere else.
+
+    ceil(fraction * positions) positions are kept; among equals the earlier one. `inputs` (N, H, W, C) or (N, T, C).
+    Raises `ValueError` for shapes that do not fit or a fraction outside (0, 1].
+    """
+    inputs, relevance = _points(inputs), checks.as_numbers("relevance", relevance)
+    fill = checks.as_number("fill", fill)
+    if checks.as_number("fraction", fraction, 0, 1) == 0:
+        raise ValueError("fraction: got 0; pass a number above 0 and at most 1.")
+    if relevance.shape != inputs.shape[:-1]:
+        raise ValueError(f"relevance: got shape {relevance.shape}; inputs of {inputs.shape} need {inputs.shape[:-1]}.")
+    if not np.isfinite(relevance).all():
+        raise ValueError("relevance: has NaN or infinite values; leave those items out.")
+    flat = relevance.reshape(len(relevance), -1)
+    count = math.ceil(round(fraction * flat.shape[1], 9))
+    kept = np.zeros(flat.shape, bool)
+    np.put_along_axis(kept, np.argsort(-flat, axis=1, kind="stable")[:, :count], True, axis=1)
+    return np.where(kept.reshape(relevance.shape)[..., None], inputs, inputs.dtype.type(fill))
+
+
+def soft_mask(inputs, relevance, fill=0.0):
+    """Return the inputs dimmed by their relevance: m x + (1 - m) fill with m = R / max R of each item.
+
+    `inputs` (N, H, W, C) or (N, T, C), `relevance` (N, H, W) or (N, T); an all-zero map leaves nothing but `fill`.
+    Raises `ValueError` for shapes that do not fit or negative relevance. Source: Chattopadhay et al. 2018, sec. 4.1
+    (fill 0).
+    """
+    inputs, relevance = _points(inputs), checks.as_numbers("relevance", relevance)
+    if relevance.shape != inputs.shape[:-1]:
+        raise ValueError(f"relevance: got shape {relevance.shape}; inputs of {inputs.shape} need {inputs.shape[:-1]}.")
+    checks.as_relevance(relevance)
+    m = _unit_magnitude(relevance)[..., None]
+    return (m * inputs + (1 - m) * checks.as_number("fill", fill)).astype(inputs.dtype)
+
+
+def average_drop(full, kept):
+    """How much of the class probability is lost, in percent: 100 * mean(max(0, Y - O) / Y).
+
+    `full`: Y, the probability of the class on the whole input; `kept`: O, on the input reduced to its relevant part;
+    both (N,). Lower is better. Raises `ValueError` for shapes that differ or Y <= 0. Source: Chattopadhay et al. 2018.
+    """
+    full, kept = _pair(full, kept)
+    return float(100 * np.mean(np.maximum(0, full - kept) / full))
+
+
+def average_increase(full, kept):
+    """How often the class probability rises, in percent: 100 * mean(1[Y < O]).
+
+    Arguments as in `average_drop`. Higher is better. Source: Chattopadhay et al. 2018.
+    """
+    full, kept = _pair(full, kept)
+    return float(100 * np.mean(full < kept))
+
+
+def completeness_gap(attribution, score, baseline_score):
+    """How far an additive attribution is from adding up: |sum M - (S(x) - S(x'))| / max(|S(x) - S(x')|, 1e-6).
+
+    `attribution` (N, ...); `score`, `baseline_score` (N,). Returns (N,). Source: Sundararajan, Taly, Yan 2017, prop. 1.
+    """
+    attribution = checks.as_numbers("attribution", attribution)
+    if attribution.ndim < 2 or not np.isfinite(attribution).all():
+        raise ValueError(f"attribution: got shape {attribution.shape}; pass finite values of shape (N, ...).")
+    given = {"score": score, "baseline_score": baseline_score}
+    score, baseline_score = (_scores(name, values, len(attribution)) for name, values in given.items())
+    difference = score - baseline_score
+    total = attribution.reshape(len(attribution), -1).sum(axis=1)
+    return np.abs(total - difference) / np.maximum(np.abs(difference), 1e-6)
+
+
+def _scores(name, values, count):
+    values = checks.as_numbers(name, values)
+    if values.shape != (count,) or not np.isfinite(values).all():
+        raise ValueError(f"{name}: got shape {values.shape}; pass one finite score per attribution, ({count},).")
+    return values
+
+
+def _points(inputs):
+    array = checks.as_array("inputs", inputs)
+    if array.dtype.kind != "f":
+        raise TypeError(f"inputs: got {array.dtype} values; pass floats in the model's own units.")
+    if not np.isfinite(array).all():
+        raise ValueError("inputs: holds NaN or infinity; every value must be finite. Cure: look at the data first.")
+    return array
+
+
+def _pair(full, kept):
+    full, kept = checks.as_numbers("full", full), checks.as_numbers("kept", kept)
+    if full.ndim != 1:
+        raise ValueError(f"full: got shape {full.shape}; pass one probability per input, (N,).")
+    if full.shape != kept.shape:
+        raise ValueError(f"kept: got shape {kept.shape}; pass one probability per input, as in full, {full.shape}.")
+    if not (full > 0).all():
+        raise ValueError("full: has a probability that is not above 0; the drop is relative to it.")
+    for name, values in {"full": full, "kept": kept}.items():
+        if not ((values >= 0) & (values <= 1 + 1e-6)).all():
+            raise ValueError(f"{name}: has values outside 0 to 1, or NaN; pass probabilities, xu.scores gives them.")
+    return full, kept

@@ -1,0 +1,159 @@
+"""The classifiers of MNIST-1D and their training."""
+
+import math
+import os
+from pathlib import Path
+
+import keras
+import numpy as np
+from tqdm.auto import tqdm
+
+from heatproof.data.mnist1d import LENGTH, as_path, check_seed, check_word, split
+from heatproof.writing import write_whole
+
+WIDTHS = (32, 48, 64)  # channels of conv1, conv2, conv3
+BATCH = 50
+
+
+def network(head="flatten", seed=0):
+    """Build the classifier: three Conv1D with ReLU (conv1, conv2, conv3), a head, Dense(10) softmax "probabilities".
+
+    `head` "flatten" keeps the place of a feature (conv3: 10 positions); "gap" averages over time, so that CAM
+    applies (conv3: 20 positions). Weights are drawn from `seed` alone: He normal, Glorot uniform in the last layer.
+    Raises ValueError for another head.
+    """
+    check_word("head", head, ("flatten", "gap"))
+    check_seed(seed)
+    strides = (2, 2, 1) if head == "flatten" else (1, 2, 1)
+    start = [keras.initializers.HeNormal(seed=10 * seed + i) for i in range(3)]
+    last = keras.initializers.GlorotUniform(seed=10 * seed + 3)
+    inputs = keras.Input((LENGTH, 1), name="signal")
+    x = inputs
+    for i, stride in enumerate(strides):
+        options = {"strides": stride, "padding": "same", "activation": "relu", "kernel_initializer": start[i]}
+        x = keras.layers.Conv1D(WIDTHS[i], 5, name=f"conv{i + 1}", **options)(x)
+    if head == "flatten":
+        x = keras.layers.Flatten(name="flatten")(x)
+    else:
+        x = keras.layers.GlobalAveragePooling1D(name="gap")(x)
+    outputs = keras.layers.Dense(10, activation="softmax", kernel_initializer=last, name="probabilities")(x)
+    return keras.Model(inputs, outputs, name=f"mnist1d_{head}")
+
+
+def augment(x, random):
+    """Vary signals (N, 40, 1) in ways that keep the digit, each like a step of the generator; float32.
+
+    x' = (1 + a) roll(x, k) + b u + n with k in -5 ... 5 samples, a in [-0.2, 0.2], slope b in [-1, 1] along
+    u = -0.5 ... 0.5, white noise n of standard deviation 0.05, in standardised units; `random` is a numpy Generator.
+    """
+    if np.shape(x)[1:] != (LENGTH, 1) or not isinstance(random, np.random.Generator):
+        raise ValueError(f"x has the shape {np.shape(x)}, random is {random!r}; needed: (N, {LENGTH}, 1), a Generator")
+    count = len(x)
+    places = (np.arange(LENGTH) - random.integers(-5, 6, (count, 1))) % LENGTH
+    varied = np.take_along_axis(x[..., 0], places, axis=1) * (1 + random.uniform(-0.2, 0.2, (count, 1)))
+    varied += random.uniform(-1, 1, (count, 1)) * np.linspace(-0.5, 0.5, LENGTH)
+    varied += 0.05 * random.standard_normal((count, LENGTH))
+    return varied[..., None].astype("float32")
+
+
+def train(model, data, *, epochs=40, seed=0, checkpoint=None, progress=None):
+    """Train the model in place on split "train"; it ends with the weights of the epoch best on "validation".
+
+    AdamW with weight decay 0.001, rate falling from 0.005 to 0 along a cosine (Loshchilov and Hutter 2017/2019),
+    batches of 50, cross-entropy, new variations (`augment`) in each epoch. Best is the highest validation accuracy,
+    at a tie the lowest loss. The test part is never read. Order and variations follow from `seed` and the number of
+    the epoch alone; no global random state is touched; equal seeds give equal weights on one machine.
+    `checkpoint`: a file (.npz) written after each epoch; a run that finds it goes on from there and ends with the
+    same weights as one that was never interrupted. `progress`: show a bar; None asks XAI_PROGRESS ("0" hides it).
+    Returns a dictionary: loss, accuracy (varied signals), validation_loss, validation_accuracy, each a list with one
+    number per epoch, and best_epoch, counted from 1.
+    Raises ValueError for a model or data of other shapes, epochs below 1, and a checkpoint of another run.
+    """
+    x, y = split(data, "train")
+    _check_training(model, epochs, seed, checkpoint)
+    steps = math.ceil(len(x) / BATCH)
+    rate = keras.optimizers.schedules.CosineDecay(0.005, epochs * steps)
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=0.001)
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    run = _Run(model, checkpoint, f"{model.name} {model.count_params()} weights, {epochs} epochs, seed {seed}")
+    hidden = os.environ.get("XAI_PROGRESS") == "0" if progress is None else not progress
+    with tqdm(total=epochs, initial=run.epoch, desc=model.name, unit="epoch", disable=hidden) as bar:
+        while run.epoch < epochs:
+            random = np.random.default_rng((seed, run.epoch))
+            order = random.permutation(len(x))
+            fit = model.fit(augment(x[order], random), y[order], batch_size=BATCH, shuffle=False, verbose=0)
+            run.record(fit.history, *split(data, "validation"))
+            bar.set_postfix(validation=f"{run.history['validation_accuracy'][-1]:.3f}")
+            bar.update()
+    model.set_weights(run.best)
+    return run.history | {"best_epoch": run.best_epoch}
+
+
+def _check_training(model, epochs, seed, checkpoint):
+    check_seed(seed)
+    shapes = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
+    if shapes != ((None, LENGTH, 1), (None, 10)):
+        raise ValueError(f"model maps {shapes[0]} to {shapes[1]}; it must map (None, {LENGTH}, 1) to (None, 10)")
+    if not isinstance(epochs, (int, np.integer)) or isinstance(epochs, bool) or epochs < 1:
+        raise ValueError(f"epochs is {epochs!r}; it must be a whole number, at least 1")
+    path = None if checkpoint is None else as_path(checkpoint, "checkpoint")
+    if path is not None and (path.suffix != ".npz" or not path.parent.is_dir()):
+        raise ValueError(f"checkpoint is {str(checkpoint)!r}; it must end in .npz and lie in a folder that exists")
+
+
+class _Run:
+    """A training under way: its history, the best weights so far, and the file from which it can be resumed."""
+
+    def __init__(self, model, path, label):
+        self.model, self.path, self.label = model, path, label
+        self.history = {key: [] for key in ("loss", "accuracy", "validation_loss", "validation_accuracy")}
+        self.best = None
+        model.optimizer.build(model.trainable_variables)
+        if path is not None and Path(path).exists():
+            self._resume()
+
+    @property
+    def epoch(self):
+        """Epochs done."""
+        return len(self.history["loss"])
+
+    @property
+    def best_epoch(self):
+        """Counted from 1: highest validation accuracy, then lowest validation loss, then earliest."""
+        accuracy, loss = self.history["validation_accuracy"], self.history["validation_loss"]
+        return 1 + min(range(self.epoch), key=lambda i: (-accuracy[i], loss[i]))
+
+    def record(self, fitted, x, y):
+        """Add one epoch: what fitting reported, and how the model does on the validation signals."""
+        probabilities = self.model.predict_on_batch(x)
+        loss = -np.log(np.maximum(probabilities[np.arange(len(y)), y], 1e-7)).mean()
+        accuracy = (probabilities.argmax(axis=1) == y).mean()
+        values = fitted["loss"][0], fitted["accuracy"][0], loss, accuracy
+        for column, value in zip(self.history.values(), values, strict=True):
+            column.append(float(value))
+        if self.best_epoch == self.epoch:
+            self.best = self.model.get_weights()
+        if self.path is not None:
+            write_whole(self.path, lambda stream: np.savez(stream, **self._state()))
+
+    def _state(self):
+        state = {"label": self.label, "history": list(self.history.values())}
+        variables = [variable.numpy() for variable in self.model.optimizer.variables]
+        for name, arrays in {"weights": self.model.get_weights(), "best": self.best, "optimizer": variables}.items():
+            state.update({f"{name}{i}": array for i, array in enumerate(arrays)})
+        return state
+
+    def _resume(self):
+        try:
+            with np.load(self.path, allow_pickle=False) as file:
+                state = dict(file)
+        except Exception as error:  # a damaged archive fails in many ways
+            raise ValueError(f"checkpoint {self.path} cannot be read ({error}); delete it to start anew") from error
+        if str(state.get("label")) != self.label:
+            raise ValueError(f"checkpoint {self.path} is of '{state.get('label')}', not of '{self.label}'; delete it")
+        count = len(self.model.get_weights())
+        self.model.set_weights([state[f"weights{i}"] for i in range(count)])
+        self.best = [state[f"best{i}"] for i in range(count)]
+        for i, variable in enumerate(self.model.optimizer.variables):
+            variable.assign(state[f"optimizer{i}"])
+        self.history = dict(zip(self.history, state["history"].tolist(), strict=True))
