@@ -47,6 +47,7 @@ def explain(model, image, method="grad-cam", target=None, layer=None, limits=Non
     picture = read_picture(image)
     start_tensorflow()  # takes seconds: after the cheap checks
     from heatproof.engine import query, views
+    from heatproof.engine.readings import PROBABILITY
     from heatproof.methods import catalogue
     from heatproof.networks import cards
 
@@ -63,7 +64,7 @@ def explain(model, image, method="grad-cam", target=None, layer=None, limits=Non
     inputs = limits[0] + (limits[1] - limits[0]) * (pixels[None] / np.float32(255))
     target = as_target(target, names)
     attribution = row.function(network, inputs, target, **options)
-    probabilities = query.Query(network, inputs).all_scores("probability")[0]
+    probabilities = query.Query(network, inputs, score=PROBABILITY).all_scores()[0]
     target = int(probabilities.argmax()) if target is None else target
     names = names or tuple(f"class {number}" for number in range(len(probabilities)))
     return Explanation(inputs, attribution, probabilities, target, names, limits, row.title, row.signed, note)

@@ -125,7 +125,9 @@ LAYER = [
     (np.zeros(2), ValueError, "array([0., 0.])", "conv_1", "conv_2"),
     (tf.zeros(2), ValueError, "tf.Tensor", "conv_1", "conv_2"),
 ]
-SCORE = word("'logit'", "'probability'")
+SCORE = word("'logit'", "'probability'", "'value'")
+ACTIVATION = [each for each in word("'softmax'", "'sigmoid'") if each[0] is not None]
+ACTIVATION += [("sigmoid", ValueError, "'sigmoid'", "softmax")]
 FILL = [
     ("grey", ValueError, "'grey'", "'zero'", "'mean'", "'blur'"),
     (NAN, ValueError, "nan", "finite"),
@@ -173,7 +175,7 @@ DATA = [(each, ValueError, "", "dictionary") for each in (3, "a", X, {}, {"x": S
 FILE = [(each, TypeError, repr(each), "name of a file") for each in (None, 3, True)]
 
 MAPPED = {"model": MODEL, "inputs": INPUTS, "targets": TARGETS, "batch_size": COUNT}
-ASKED = MAPPED | {"score": SCORE}
+ASKED = MAPPED | {"score": SCORE, "activation": ACTIVATION}
 SHARE = [(0, ValueError, "0", "above 0"), *number(-0.1, 1.1, allowed="from 0 to 1")]
 STEPS = [*(each for each in COUNT if each[0] is not None), (49, ValueError, "49", "at most 48")]
 CLIMB = {
@@ -310,6 +312,7 @@ ARGUMENTS = {
             "steps": COUNT,
             "samples": COUNT,
             "seed": SEED,
+            "activation": ACTIVATION,
             "folder": [(each, TypeError, repr(each), "name of a folder") for each in (3, True)],
         },
     ),
@@ -573,6 +576,7 @@ ARGUMENTS = {
 FREE = {
     "no arguments": {"use_style", "methods_table", "load_faces", "m1.templates"},
     "names, no functions": {"METHODS", "METRICS", "XAIWarning"},
+    "rows and questions, which have tests of their own": {"Method", "Metric", "Query"},
     "refuses as evaluate does: test_memory.py": {"peak_memory"},
     "passed on to the method": {"max_sensitivity.options", "randomisation.options"},
     "a Generator, refused together with x": {"m1.augment.random"},
@@ -589,9 +593,7 @@ def function(name):
 
 def public():
     """The names of all public functions other than the methods."""
-    of_m1 = [
-        f"m1.{name}" for name, made in vars(m1).items() if inspect.isfunction(made) and made.__module__ == m1.__name__
-    ]
+    of_m1 = [f"m1.{name}" for name, made in vars(m1).items() if inspect.isfunction(made) and name in m1.__all__]
     return {*xu.__all__, *(name for name in of_m1 if not name.startswith("m1._"))} - {*xu.METHODS} - EXEMPT
 
 

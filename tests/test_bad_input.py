@@ -119,6 +119,8 @@ CASES = [
     # options
     case("unknown", ValueError, "score:", "'softmax'", "'logit'", "'probability'", score="softmax"),
     case("None", ValueError, "score:", "None", "'logit'", score=None),
+    case("unknown", ValueError, "activation:", "'tanh'", "'softmax'", "'sigmoid'", activation="tanh"),
+    case("contradicted", ValueError, "activation:", "'sigmoid'", "softmax", activation="sigmoid"),
     case("zero", ValueError, "batch_size:", "0", "at least 1", batch_size=0),
     case("negative", ValueError, "batch_size:", "-1", "at least 1", batch_size=-1),
     case("fraction", TypeError, "batch_size:", "1.5", "integer", batch_size=1.5),
@@ -457,6 +459,11 @@ WARNINGS = {
         lambda: xu.saliency(one_network("average"), LIGHT),
         lambda: xu.saliency(one_network("softmax"), LIGHT),
     ),
+    "readings": (
+        "model: it ends linearly and nothing tells.* Cure: score='value' for numbers, activation='softmax' or",
+        lambda: xu.rise(opposed(), LIGHT, 1, masks=4, grid=2),
+        lambda: xu.rise(opposed(), LIGHT, 1, masks=4, grid=2, score="value"),
+    ),
     "views": (
         r"model: the guided rule changes its 1 ReLUs but not its \['Tanh'\]",
         lambda: xu.guided_backprop(with_inner("tanh"), LIGHT),
@@ -474,13 +481,13 @@ WARNINGS = {
     ),
     "masks, SISE": (
         "sise: no feature map of input 0 pushes its class; the map is 0. Cure: another target",
-        lambda: xu.sise(opposed(), LIGHT, 0),
-        lambda: xu.sise(opposed(), LIGHT, 1),
+        lambda: xu.sise(opposed(), LIGHT, 0, activation="softmax"),
+        lambda: xu.sise(opposed(), LIGHT, 1, activation="softmax"),
     ),
     "lime, LIME": (
         "segments: an input has only 4; the map will be coarse. Cure: segments=100",
-        lambda: xu.lime(opposed(), LIGHT, segments=QUARTERS, samples=10),
-        lambda: xu.lime(opposed(), LIGHT, segments=EIGHTHS, samples=10),
+        lambda: xu.lime(opposed(), LIGHT, segments=QUARTERS, samples=10, activation="softmax"),
+        lambda: xu.lime(opposed(), LIGHT, segments=EIGHTHS, samples=10, activation="softmax"),
     ),
     "synthesis": (
         r"no gradient at any step for \[0\]: dead from this start. Cure: more noise, another seed",

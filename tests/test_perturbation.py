@@ -573,10 +573,10 @@ def test_lime_refuses_one_segment_and_warns_of_few():
     with pytest.raises(ValueError, match="segments: .*only one segment.*more segments"):
         xu.lime(model, x, 0, segments=np.zeros((8, 6), int))
     with pytest.warns(xu.XAIWarning, match="segments: an input has only 4.*coarse"):
-        xu.lime(model, x, 0, segments=np.arange(48).reshape(8, 6) // 12, samples=10)
+        xu.lime(model, x, 0, segments=np.arange(48).reshape(8, 6) // 12, samples=10, score="value")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        xu.lime(model, x, 0, segments=np.arange(48).reshape(8, 6) // 8, samples=10)
+        xu.lime(model, x, 0, segments=np.arange(48).reshape(8, 6) // 8, samples=10, score="value")
 
 
 def test_lime_uses_superpixels_unless_told():

@@ -9,6 +9,7 @@ import skimage
 
 from heatproof import checks
 from heatproof.engine.query import BATCH_SIZE, Query
+from heatproof.engine.readings import PROBABILITY
 from heatproof.hiding import fills
 
 
@@ -23,7 +24,8 @@ def lime(
     kernel_width=0.25,
     alpha=1.0,
     seed=0,
-    score="probability",
+    score=PROBABILITY,
+    activation=None,
     batch_size=BATCH_SIZE,
 ):
     """The coefficients of a linear model of the score in "is this segment visible", fitted near the input.
@@ -40,7 +42,7 @@ def lime(
     samples = checks.as_count("samples", samples, 2)
     kernel_width = checks.as_number("kernel_width", kernel_width, 0, open_ends=True)
     alpha, seed = checks.as_number("alpha", alpha, 0), checks.as_count("seed", seed, 0)
-    query = Query(model, inputs, targets, score=score, batch_size=batch_size)
+    query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
     labels = _labels(segments, query.inputs)
     by_segment = isinstance(fill, str) and fill == "segment"
     hidden = _segment_means(query.inputs, labels) if by_segment else fills(fill, query)

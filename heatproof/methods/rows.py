@@ -53,15 +53,15 @@ class Method:
             return np.abs(array).sum(axis=-1) if self.output == "inputs" else np.abs(array)
         return np.maximum(array.sum(axis=-1) if self.output == "inputs" else array, 0)
 
-    def options(self, given, seed):
-        """The options `given`, with the seed where it draws; `ValueError` for one that it does not have."""
+    def options(self, given, **shared):
+        """The options `given`, and those of `shared` that it has; `ValueError` for one that it does not have."""
         asked = list(inspect.signature(self.function).parameters.values())
         known = [one.name for one in asked[3:] if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
         known += [one.name for one in asked[:3] if one.kind is one.KEYWORD_ONLY]
         unknown = set(given) - set(known)
         if unknown and not any(one.kind is one.VAR_KEYWORD for one in asked):
             raise ValueError(f"options: {self.name} has no {sorted(unknown)}; its options are {known}.")
-        return ({"seed": seed} if "seed" in known else {}) | given
+        return {name: value for name, value in shared.items() if name in known} | given
 
 
 def check_call(argument, function, *given):
@@ -124,12 +124,12 @@ def _check_free(argument, row, same, standing, reserved):
         )
 
 
-def options_of(given, rows, seed):
-    """{method: {option: value}} of all methods, with the seed where they draw."""
+def options_of(given, rows, **shared):
+    """{method: {option: value}} of all methods, with those of `shared`, such as the seed, that a method has."""
     given = {} if given is None else given
     if not isinstance(given, dict) or not all(isinstance(own, dict) for own in given.values()):
         raise TypeError(f"options: got {checks.shown(given)}; pass {{method: {{option: value}}}}, or None.")
     if unused := set(given) - {row.name for row in rows}:
         asked = [row.name for row in rows]
         raise ValueError(f"options: got options for {sorted(unused)}; the methods asked for are {asked}.")
-    return {row.name: row.options(given.get(row.name, {}), seed) for row in rows}
+    return {row.name: row.options(given.get(row.name, {}), **shared) for row in rows}

@@ -40,7 +40,7 @@ def peak_memory(model, inputs, targets=None, methods=("grad_cam", "integrated_gr
     """
     query = Query(model, inputs, targets)
     rows = chosen("methods", listed("methods", methods, Method), METHODS, Method)
-    options = options_of(options, rows, 0)
+    options = options_of(options, rows, seed=0)
     if recipe_of(model).base is not model:
         raise TypeError("model: got a view, which is no file. Cure: pass the model itself.")
     with tempfile.TemporaryDirectory() as folder:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from heatproof import checks
 from heatproof.engine.query import BATCH_SIZE, Query
+from heatproof.engine.readings import PROBABILITY
 from heatproof.methods.catalogue import METHODS
 from heatproof.methods.rows import Method, chosen, listed, options_of
 from heatproof.metrics.cases import BASELINES, Case, Metric, Settings
@@ -38,6 +39,7 @@ def evaluate(
     steps: int = 20,
     samples: int = 10,
     seed: int = 0,
+    activation: str | None = None,
     folder: str | os.PathLike | None = None,
 ) -> pd.DataFrame:
     """Score every item's map of every method, and of the baselines random, edge (Sobel) and centre, by every metric.
@@ -52,6 +54,7 @@ def evaluate(
     steps:     of deletion (fill "mean") and insertion (fill "blur"); samples: of max-sensitivity, and a
                tenth of those of infidelity
     seed:      of the random baseline, of metrics that draw, and of methods that draw unless `options` says otherwise
+    activation: "softmax" or "sigmoid", where neither the model nor its loss tells how logits become probabilities
     folder:    finished shards are kept here and found again by the same question, so that a run of hours goes on
                where it was interrupted; another network, another option, another line of code that the answer runs
                through, or another version of a library is another question
@@ -65,13 +68,15 @@ def evaluate(
     its map is zero everywhere and ranks nothing. Drop, increase, deletion and insertion are of the class probability.
     Raises `TypeError`, `ValueError` for arguments that fit no item.
     """
-    folder, query = _as_folder(folder), Query(model, inputs, targets, score="probability")
+    folder, query = _as_folder(folder), Query(model, inputs, targets, score=PROBABILITY, activation=activation)
     masks = None if masks is None else _as_masks(masks, query.inputs.shape)
     rows = chosen("methods", listed("methods", methods, Method), METHODS, Method, reserved=BASELINES)
     metrics, costs = _metrics(metrics, masks)
     numbers = {"fraction": fraction, "fill": fill, "steps": steps, "samples": samples, "seed": seed}
     _check_numbers(**numbers)
-    settings = Settings(metrics=metrics, costs=costs, options=options_of(options, rows, seed), **numbers)
+    shared = {"seed": seed} | ({} if activation is None else {"activation": activation})
+    options = options_of(options, rows, **shared)
+    settings = Settings(metrics=metrics, costs=costs, options=options, activation=activation, **numbers)
     carrier = _carrier(model, rows, metrics)
     items, full = np.arange(len(query.inputs)), query.scores()
     whole = Case(model, settings, items, query.inputs, query.targets, full, masks)

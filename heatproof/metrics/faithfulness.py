@@ -11,12 +11,22 @@ import numpy as np
 
 from heatproof import checks
 from heatproof.engine.query import BATCH_SIZE, Query
+from heatproof.engine.readings import LOGIT, PROBABILITY
 from heatproof.hiding import baselines
 from heatproof.metrics.randomisation import _unit_magnitude
 
 
 def deletion_curve(
-    model, inputs, relevance, targets=None, *, steps=None, fill="mean", score="probability", batch_size=BATCH_SIZE
+    model,
+    inputs,
+    relevance,
+    targets=None,
+    *,
+    steps=None,
+    fill="mean",
+    score=PROBABILITY,
+    activation=None,
+    batch_size=BATCH_SIZE,
 ):
     """The class probability while the most relevant positions are replaced, step by step, by `fill`.
 
@@ -27,19 +37,28 @@ def deletion_curve(
     seen. Raises `ValueError` for shapes that do not fit, NaN, an unknown fill. Source: Petsiuk, Das, Saenko 2018, sec.
     3.3.
     """
-    query = Query(model, inputs, targets, score=score, batch_size=batch_size)
+    query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
     return _curve(query, query.inputs, baselines(fill, query.inputs, "fill"), relevance, steps)
 
 
 def insertion_curve(
-    model, inputs, relevance, targets=None, *, steps=None, fill="blur", score="probability", batch_size=BATCH_SIZE
+    model,
+    inputs,
+    relevance,
+    targets=None,
+    *,
+    steps=None,
+    fill="blur",
+    score=PROBABILITY,
+    activation=None,
+    batch_size=BATCH_SIZE,
 ):
     """The class probability while the most relevant positions return, step by step, to an input that is all `fill`.
 
     f(k) = S_c(fill with the k n / K most relevant positions of x). Arguments, errors and source as in `deletion_curve`;
     "blur" is the paper's start, because sharp pieces on an even ground make edges that the input does not have.
     """
-    query = Query(model, inputs, targets, score=score, batch_size=batch_size)
+    query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
     return _curve(query, baselines(fill, query.inputs, "fill"), query.inputs, relevance, steps)
 
 
@@ -86,7 +105,17 @@ def _order(relevance, shape):
 
 
 def infidelity(
-    model, inputs, attribution, targets=None, *, noise=0.1, samples=200, seed=0, score="logit", batch_size=BATCH_SIZE
+    model,
+    inputs,
+    attribution,
+    targets=None,
+    *,
+    noise=0.1,
+    samples=200,
+    seed=0,
+    score=LOGIT,
+    activation=None,
+    batch_size=BATCH_SIZE,
 ):
     """How badly the map predicts what small perturbations I do to the score, at the scale that suits the map best.
 
@@ -99,7 +128,7 @@ def infidelity(
     """
     samples, seed = checks.as_count("samples", samples, 2), checks.as_count("seed", seed, 0)
     noise = checks.as_number("noise", noise, 0, open_ends=True)
-    query = Query(model, inputs, targets, score=score, batch_size=batch_size)
+    query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
     x, space = query.inputs, tuple(range(1, query.inputs.ndim - 1))
     M = _attribution(attribution, x.shape)
     width = noise * (x.max(axis=space, keepdims=True) - x.min(axis=space, keepdims=True))

@@ -2,7 +2,6 @@
 
 import numpy as np
 from scipy.stats import binomtest
-from sklearn.metrics import confusion_matrix
 
 
 def wilson_interval(correct, total):
@@ -27,6 +26,8 @@ def measure(model, inputs, labels, batch_size=64):
     Returns ``({accuracy, correct, total, interval}, matrix)``; ``matrix[t, p]`` counts the items of true class t
     that were predicted as class p. Raises ``ValueError`` when there is not one label per input.
     """
+    from sklearn.metrics import confusion_matrix  # slow to import
+
     labels = np.asarray(labels)
     if labels.shape != (len(inputs),):
         raise ValueError(f"labels: shape {labels.shape}; needed is one label per input, ({len(inputs)},)")
