@@ -19,8 +19,9 @@ from threading import Lock
 from benchmarks import figures, machine, page, plan
 from benchmarks.bench import Bench
 from benchmarks.driver import Contender
+from heatproof.writing import write
 from tools import parity
-from tools.environment import ROOT, write
+from tools.environment import ROOT
 
 BUILD = ROOT / "build" / "benchmarks"
 HOME = ROOT / "benchmarks"

@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from heatproof import checks
+from heatproof.writing import write
 
 # The library names its arguments; here they have the names of the command line.
 OPTIONS = {"path": "--model", "model": "--model", "inputs": "--image", "targets": "--target", "layer": "--layer"}
@@ -154,12 +155,7 @@ def write_figure(found, out):
     content, text = io.BytesIO(), f"{found.title} of a picture, explained as {found.names[found.target]}"
     figure.savefig(content, format="png", dpi=150, metadata={"Description": text, "Software": None})
     plots.plt.close(figure)
-    partial = Path(out).with_name(f".{Path(out).name}.{os.getpid()}")
-    try:
-        partial.write_bytes(content.getvalue())
-        os.replace(partial, out)
-    finally:
-        partial.unlink(missing_ok=True)
+    write(out, content.getvalue(), argument="--out")
 
 
 class Parser(argparse.ArgumentParser):

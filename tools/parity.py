@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from heatproof.writing import write
 from tools import environment
-from tools.environment import ROOT, write
+from tools.environment import ROOT
 
 VENV = ROOT / ".venv-peers"
 REQUIREMENTS = ROOT / "requirements-peers.txt"

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 
 from heatproof.data.mnist1d import LENGTH, as_path, check_signals, check_templates, make_dataset, numbers
-from heatproof.writing import write_whole
+from heatproof.writing import replacing
 
 
 class _Array:
@@ -111,4 +111,5 @@ def write_pickle(path, data=None):
     _check_published(data, "data")
     content = {key: data[key] for key in ("x", "x_test", "y", "y_test", "t")}
     content["templates"] = {key: np.asarray(data["templates"][key]) for key in ("x", "t", "y")}
-    write_whole(path, lambda stream: pickle.dump(content, stream, protocol=4))
+    with replacing(path) as (partial,), partial.open("wb") as stream:
+        pickle.dump(content, stream, protocol=4)

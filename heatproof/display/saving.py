@@ -14,6 +14,8 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 
+from heatproof.writing import write
+
 
 def describe(figure, alt):
     """Give a figure its alternative text: a notebook stores it beside the picture when `plt.show()` runs.
@@ -50,17 +52,8 @@ def _report_path(folder, name):
 
 
 def _write(path, content):
-    """Write bytes so that the file is either complete or untouched."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
-            partial = Path(folder) / path.name
-            partial.write_bytes(content)
-            os.replace(partial, path)
-    except OSError as error:
-        message = f"{path} could not be written ({error.strerror or error}); what was there is unchanged: "
-        message += "make room, or let XAI_REPORT_DIR name another folder"
-        raise OSError(*([error.errno] if error.errno else []), message) from error
+    """Write one file, whole or not at all, and return its path."""
+    write(path, content, argument="name", cure="make room, or let XAI_REPORT_DIR name another folder")
     return path
 
 
@@ -117,7 +110,7 @@ def save_value(name, value, text):
         raise ValueError(f"value of '{name}' is {value}; only finite numbers can be quoted: mend its source.")
     if not _agrees(number, _text("text", text, "the number as the report shows it")):
         raise ValueError(f"text {text!r} does not show value {value!r}; format the text from the value.")
-    return _write(_report_path("values", name).with_suffix(".tex"), text.encode())
+    return _write(_report_path("values", name).with_suffix(".tex"), text)
 
 
 def save_table(name, frame, *, formats=None, headers=None):
@@ -144,8 +137,8 @@ def save_table(name, frame, *, formats=None, headers=None):
     style = shown.style.format(escape="latex-math").format_index(escape="latex-math", axis=1)
     latex = style.hide(axis="index").to_latex(hrules=True, column_format=sides)
     raw = frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
-    _write(path.with_suffix(".csv"), raw.encode())
-    return _write(path.with_suffix(".tex"), latex.encode())
+    _write(path.with_suffix(".csv"), raw)
+    return _write(path.with_suffix(".tex"), latex)
 
 
 def _columns(argument, given):

@@ -9,7 +9,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from heatproof.data.mnist1d import LENGTH, as_path, check_seed, check_word, split
-from heatproof.writing import write_whole
+from heatproof.writing import replacing
 
 WIDTHS = (32, 48, 64)  # channels of conv1, conv2, conv3
 BATCH = 50
@@ -134,7 +134,8 @@ class _Run:
         if self.best_epoch == self.epoch:
             self.best = self.model.get_weights()
         if self.path is not None:
-            write_whole(self.path, lambda stream: np.savez(stream, **self._state()))
+            with replacing(self.path) as (partial,):
+                np.savez(partial, **self._state())
 
     def _state(self):
         state = {"label": self.label, "history": list(self.history.values())}

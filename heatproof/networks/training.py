@@ -261,5 +261,5 @@ class _Progress:
         self.history.append({"loss": round(loss, 4), "validation": accuracy, "seconds": round(seconds)})
         print(f"epoch {len(self.history)}: {self.history[-1]}", flush=True)
         arrays = {f"{name}{k}": value for name, values in self._groups().items() for k, value in enumerate(values)}
-        with replacing(self.path) as (partial,), partial.open("wb") as stream:
+        with replacing(self.path) as (partial,), partial.open("wb") as stream:  # savez adds .npz to other names
             np.savez(stream, history=json.dumps(self.history), **arrays)
