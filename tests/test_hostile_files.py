@@ -266,8 +266,8 @@ CARDS = {
     "cut": (b'{"name": "net", "da', "not valid JSON"),
     "a hundred thousand brackets": (b"[" * 100_000, "not valid JSON"),
     "a list": (b"[1, 2]", "missing keys"),
-    "input_range": ("ab", "input_range: got 'ab'; it must be two finite numbers"),
-    "class_names": (3, "class_names: got 3; it must be a list of texts"),
+    "input_range": ("ab", "net.json with card['input_range']: 'ab'; allowed: a pair, (low, high)"),
+    "class_names": (3, "net.json with card['class_names']: 3; allowed: a list of texts"),
 }
 
 
