@@ -128,7 +128,7 @@ def sise(model, inputs, targets=None, *, layers=None, threshold=0.0, fill="zero"
     named = [layers] if one else list(layers)
     layers = query.block_ends() if layers is None else [query.layer(layer) for layer in named]
     if not layers:
-        given = "a model in which no layer keeps space" if named else "none"
+        given = "None, and no layer of this model keeps space" if named else "none"
         raise ArgumentValueError("layers", given, "one layer or more that keeps space", "rise, which needs no layer")
     see = seen_through(query.inputs, fills(fill, query))
     maps = np.zeros(query.inputs.shape[:-1], np.float32)
