@@ -3,7 +3,6 @@
 import hashlib
 import inspect
 import json
-import os
 import pickle
 from dataclasses import replace
 from functools import lru_cache
@@ -13,6 +12,7 @@ import numpy as np
 from heatproof.engine.views import recipe_of
 from heatproof.methods.catalogue import METHODS
 from heatproof.metrics.catalogue import BASELINES
+from heatproof.writing import write
 
 # ----------------------------------------------------------------------------------------------------------- shards
 
@@ -76,11 +76,4 @@ class Store:
     def write(self, shard, rows):
         if self.folder is None:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self._path(shard)
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        try:
-            partial.write_text(json.dumps(rows), encoding="utf-8")
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        write(self._path(shard), json.dumps(rows), argument="folder")
