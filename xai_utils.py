@@ -33,7 +33,7 @@ from heatproof.display.charts import plot_architecture, plot_confusion, plot_cur
 from heatproof.display.plots import plot_attributions, plot_images, plot_signals
 from heatproof.display.saving import describe, save_figure, save_table, save_value
 from heatproof.display.style import use_style
-from heatproof.engine.query import scores
+from heatproof.engine.query import Query, scores
 from heatproof.engine.views import logits, unit, with_relu_rule
 from heatproof.inside.synthesis import activation_maximization, class_model, deep_dream
 from heatproof.inside.units import activations, kernels
@@ -60,6 +60,8 @@ from heatproof.methods.gradients import (
 from heatproof.methods.lime import lime, pros_and_cons, superpixels
 from heatproof.methods.masks import rise, sise
 from heatproof.methods.occlusion import occlusion
+from heatproof.methods.rows import Method
+from heatproof.metrics.cases import Metric
 from heatproof.metrics.catalogue import METRICS
 from heatproof.metrics.cost import peak_memory
 from heatproof.metrics.evaluation import evaluate
@@ -84,6 +86,9 @@ from heatproof.networks.cards import load_model, read_card, save_model
 __all__ = [
     "METHODS",
     "METRICS",
+    "Method",
+    "Metric",
+    "Query",
     "XAIWarning",
     "ablation_cam",
     "activation_maximization",

@@ -28,6 +28,7 @@ CURES = {
     checks.RESCALE: "give the right --range",
     "use grad_cam, which needs no special head": "--method grad-cam, which needs no special head",
 }
+CALLED = "heatproof" if Path(sys.argv[0]).stem == "heatproof" else "python -m heatproof"
 
 
 class Explanation(NamedTuple):
@@ -178,7 +179,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def parser():
-    top = Parser(prog="python -m heatproof", description="Explain what a Keras classifier sees.")
+    top = Parser(prog=CALLED, description="Explain what a Keras classifier sees.")
     commands = top.add_subparsers(dest="command", required=True, metavar="explain")
     add = commands.add_parser("explain", help="draw one picture beside its attribution map").add_argument
     add("--model", metavar="FILE", help="the network, .keras or .h5")
@@ -208,7 +209,7 @@ def run(options):
         return list_methods()
     missing = [name for name in ("model", "image", "out") if getattr(options, name) is None]
     if missing:
-        raise ValueError(f"missing: {', '.join(f'--{name}' for name in missing)}; python -m heatproof explain --help")
+        raise ValueError(f"missing: {', '.join(f'--{name}' for name in missing)}; {CALLED} explain --help")
     check_out(options.out, options.image)
     given = {name: getattr(options, name) for name in ("model", "image", "method", "target", "layer", "limits")}
     found = explain(**given)

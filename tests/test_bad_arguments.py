@@ -133,6 +133,7 @@ FILL = [
     (np.zeros((5, 5)), ValueError, "(5, 5)", "(8, 6, 2)"),
 ]
 FUNCTION = [(each, TypeError, repr(each), "xu.saliency") for each in (None, "saliency", 3)]
+NAMED = [(3, TypeError, "3", "letters"), ("a b", ValueError, "'a b'", "letters")]
 FRAME = [(each, TypeError, type(each).__name__, "DataFrame") for each in (None, "table.csv", X, {})] + [
     (TABLE[["method", "item"]], ValueError, "['metric', 'value']", "xu.evaluate"),
     (pd.concat([TABLE, TABLE]), ValueError, "two rows", "one run"),
@@ -229,9 +230,34 @@ SCALED = {
     "signed": [(each, ValueError, repr(each), "True", "False") for each in (1, "yes", np.zeros(2))],
 }
 
+
+def called(*words):
+    """Wrong functions, and the call that is wanted."""
+    wrong = [(each, TypeError, repr(each), *words) for each in (None, "saliency", 3)]
+    return [*wrong, (lambda: 0, TypeError, "does not fit", *words)]
+
+
 # function -> (right arguments, {argument: what is wrong for it})
 ARGUMENTS = {
     "scores": ({"inputs": X}, ASKED),
+    "Query": ({"inputs": X}, ASKED),
+    "Method": (
+        {"function": xu.saliency, "output": "inputs"},
+        {
+            "function": called("function(model, inputs, targets)"),
+            "name": NAMED,
+            "output": word("'inputs'", "'map'"),
+            "relevance": word("'magnitude'", "'positive'"),
+        },
+    ),
+    "Metric": (
+        {"name": "total", "measure": len, "better": "high"},
+        {
+            "name": [*NAMED, (None, TypeError, "None", "letters"), ("", ValueError, "''", "letters")],
+            "measure": called("measure(case)"),
+            "better": word("'high'", "'low'", "''"),
+        },
+    ),
     "kernels": (
         {"layer": "conv_1"},
         {"model": MODEL, "layer": [*LAYER, ("pool", ValueError, "'pool'", "no convolution")]},
@@ -308,7 +334,7 @@ ARGUMENTS = {
                 ({"rise": {}}, ValueError, "['rise']", "grad_cam"),
                 ({"grad_cam": {"p": 1}}, ValueError, "['p']", "relu"),
             ],
-            "fraction": [(0, ValueError, "0", "above 0"), *number(-0.1, 1.1, allowed="from 0 to 1")],
+            "fraction": SHARE,
             "fill": number(),
             "steps": COUNT,
             "samples": COUNT,
@@ -585,7 +611,9 @@ FREE = {
     "names, no functions": {"METHODS", "METRICS", "XAIWarning"},
     "refuses as evaluate does: test_memory.py": {"peak_memory"},
     "passed on to the method": {"max_sensitivity.options", "randomisation.options"},
-    "asked for its truth alone": {"m1.train.progress"},
+    "asked for its truth alone": {"m1.train.progress", "Metric.needs_masks", "Metric.quick"},
+    "told as it is": {f"Method.{name}" for name in ("title", "family", "needs", "formula", "reference")},
+    "flags of a row": {"Method.signed", "Method.additive"},
 }
 EXEMPT = set().union(*FREE.values())
 

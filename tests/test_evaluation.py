@@ -19,8 +19,7 @@ from tqdm import tqdm
 import models
 import xai_utils as xu
 from heatproof import progress
-from heatproof.methods import catalogue
-from heatproof.metrics import catalogue as scoring
+from heatproof.metrics import cases as scoring
 from heatproof.metrics import evaluation
 from tools import evaluation as tables
 
@@ -111,15 +110,14 @@ def test_equal_seeds_give_equal_tables_and_an_item_does_not_depend_on_the_others
     assert not np.array_equal(values(frame, "random", "evidence_mass"), values(other, "random", "evidence_mass"))
 
 
-def test_a_method_that_fails_on_one_item_is_one_row_that_says_why(model, monkeypatch):
+def test_a_method_that_fails_on_one_item_is_one_row_that_says_why(model):
     def moody(model, inputs, targets=None):
         if (inputs[:, 0, 0, 0] == 0).any():
             raise ValueError("no map for a black corner")
         return xu.gradient_x_input(model, inputs, targets)
 
-    row = catalogue.Method(moody, "", "gradients", "inputs", True, "positive", False, "", "", "")
-    monkeypatch.setitem(catalogue.METHODS, "moody", row)
-    frame = xu.evaluate(model, INPUTS, 1, ("moody", "gradient_x_input"), masks=MASKS)
+    row = xu.Method(function=moody, output="inputs")
+    frame = xu.evaluate(model, INPUTS, 1, (row, "gradient_x_input"), masks=MASKS)
     failed = frame[frame["value"].isna()]
     assert set(failed["method"]) == {"moody"} and set(failed["item"]) == {1} and len(failed) == 4
     assert set(failed["reason"]) == {"ValueError: no map for a black corner"}
@@ -156,7 +154,11 @@ def test_a_map_that_is_zero_everywhere_ranks_nothing(model):
         ({"masks": MASKS.astype(float)}, ValueError, "masks: got float64"),
         ({"masks": MASKS[:2]}, ValueError, "masks: got bool"),
         ({"options": {"saliency": {}}}, ValueError, "options: got options for"),
-        ({"options": {"grad_cam": {"steps": 3}}}, ValueError, "options: grad_cam has no"),
+        (
+            {"options": {"grad_cam": {"steps": 3}}},
+            ValueError,
+            r"options: got \['steps'\] for grad_cam; allowed: its options",
+        ),
         ({"fraction": 0}, ValueError, "fraction: got 0"),
         ({"fill": "white"}, TypeError, "fill: got 'white'"),
         ({"inputs": INPUTS.astype(int)}, TypeError, "inputs: got int"),
@@ -300,7 +302,7 @@ def test_a_finished_shard_is_found_again_and_only_by_the_same_question(model, tm
     kept = sorted(tmp_path.iterdir())
     assert len(kept) == (len(METHODS) + len(scoring.BASELINES)) * 2 and {path.suffix for path in kept} == {".json"}
     with monkeypatch.context() as patch:
-        patch.setattr(evaluation, "_answer", lambda *_: pytest.fail("nothing is left to compute"))
+        patch.setattr(evaluation, "answer", lambda *_: pytest.fail("nothing is left to compute"))
         pd.testing.assert_frame_equal(xu.evaluate(model, INPUTS, 1, folder=tmp_path, **TASK), first)
     kept[0].unlink()
     pd.testing.assert_frame_equal(xu.evaluate(model, INPUTS, 1, folder=tmp_path, **TASK), first)
@@ -318,7 +320,7 @@ def test_a_finished_shard_is_found_again_and_only_by_the_same_question(model, tm
 
 def test_an_interrupted_run_goes_on_where_it_stopped(model, tmp_path, monkeypatch):
     whole = xu.evaluate(model, INPUTS, 1, **TASK)
-    answer, done = evaluation._answer, []
+    answer, done = evaluation.answer, []
 
     def stopped(*arguments):
         if len(done) == 2:
@@ -327,7 +329,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(model, tmp_path, monkeypatc
         return answer(*arguments)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(evaluation, "_answer", stopped)
+        patch.setattr(evaluation, "answer", stopped)
         xu.evaluate(model, INPUTS, 1, folder=tmp_path, **TASK)
     assert len(list(tmp_path.iterdir())) == 2
     pd.testing.assert_frame_equal(xu.evaluate(model, INPUTS, 1, folder=tmp_path, **TASK), whole)
@@ -363,12 +365,12 @@ def cluster_run(tmp_path_factory):
         tables = {"alone": run()}
         options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
         with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
-            before = client.run(processes.has, "heatproof.metrics.evaluation")
+            before = client.run(processes.has, "heatproof.metrics.shards")
             with joblib.parallel_config("dask"):
                 bar.truncate(0)
                 tables["cluster"] = run()
                 tables["told"] = bar.getvalue()
-                after = client.run(processes.has, "heatproof.metrics.evaluation")
+                after = client.run(processes.has, "heatproof.metrics.shards")
                 tables["began to take part"] = [before[worker] < after[worker] for worker in after]
                 process = next(iter(client.run(os.getpid).values()))
                 threading.Thread(target=killed_in_the_middle, args=(process, folder, kept)).start()
@@ -488,7 +490,8 @@ def test_a_large_table_has_one_row_per_method_and_item_and_is_taken_up_again(mon
     found = table[table["method"] == "saliency"]
     np.testing.assert_allclose(found["evidence_mass"], values(alone, "saliency", "evidence_mass"), rtol=1e-5)
     np.testing.assert_allclose(found["average_drop"], values(alone, "saliency", "average_drop"), rtol=1e-4, atol=1e-4)
-    assert table[table["method"] == "cam"]["reason"].str.startswith("ArgumentValueError: model: got a head that ends in").all()
+    reasons = table[table["method"] == "cam"]["reason"]
+    assert reasons.str.startswith("ArgumentValueError: model: got a head that ends in").all()
     assert len(list((tmp_path / "build" / "evaluation" / "tiny").iterdir())) == 5
 
 

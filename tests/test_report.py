@@ -68,7 +68,7 @@ def test_a_failed_write_leaves_the_old_file_alone(folder, monkeypatch):
     def full(*_):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(saving.os, "replace", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OSError, match="No space"):
         saving.save_value("x", 0.25, "0.25")
     assert os.listdir(folder / "values") == ["x.tex"]

@@ -52,7 +52,7 @@ def test_the_default_layer_is_the_last_with_the_axes_of_the_input(tokens):
     gradient = watcher.gradient(score, A).numpy()
     wanted = (A.numpy() * gradient.mean(axis=(1, 2), keepdims=True)).sum(axis=-1)
     close(xu.grad_cam(tokens, IMAGES, 2, relu=False, upsample=False), wanted)
-    assert [layer.name for layer in Query(tokens, IMAGES).block_ends()] == ["maps"]
+    assert [place.layer.name for place in Query(tokens, IMAGES).block_ends()] == ["maps"]
     for method in (xu.grad_cam, xu.score_cam, xu.sise, xu.ablation_cam):
         assert method(tokens, IMAGES, 2).shape == (3, 16, 16)
 
@@ -97,7 +97,7 @@ def test_a_layer_that_is_called_twice_is_passed_over():
     inputs, relu = keras.Input((16, 16, 3)), layers.ReLU(name="twice")
     maps = relu(layers.Conv2D(8, 3, name="second")(relu(layers.Conv2D(8, 3, name="first")(inputs))))
     model = keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(maps)))
-    assert Query(model, IMAGES).layer().name == "second"
+    assert Query(model, IMAGES).place().layer.name == "second"
     np.testing.assert_array_equal(xu.grad_cam(model, IMAGES, 1), xu.grad_cam(model, IMAGES, 1, layer="second"))
 
 

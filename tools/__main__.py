@@ -28,7 +28,7 @@ HELP = {
     "data": "fetch the tissue tiles (258 MB, Zenodo record 53169) into the folder of data sets",
     "models": "train the networks again (models/train.py)",
     "evaluation": "score the methods on whole test sets into results/ (what is up to date is kept)",
-    "mutants": "break each method in turn and see which test catches it",
+    "mutants": "break each method in turn and see which test catches it; stamp what is clean",
     "parity": "compare methods and metrics with other libraries (a second environment, .venv-peers)",
     "bench": "time the methods beside other libraries into benchmarks/ (under 30 minutes on 2 quiet cores)",
     "lint": "ruff on code and notebooks",
@@ -103,9 +103,10 @@ def evaluation() -> int:
 
 
 def parity() -> int:
-    from tools import parity as comparison
+    from tools import metric_parity
+    from tools import parity as method_parity
 
-    return comparison.main()
+    return method_parity.main() | metric_parity.main()
 
 
 def latex() -> int:

@@ -1,20 +1,17 @@
 """What the notebooks hand to the report: figures, values and tables, one file each.
 
-Files go to the folder that XAI_REPORT_DIR names, below figures/, values/ and tables/, and to a temporary folder when
-it is not set. The report quotes them; it holds no typed result.
+Files go to the folder that XAI_REPORT_DIR names, below figures/, values/ and tables/; when it is not set, to the one
+that heatproof/folders.py says. The report quotes them; it holds no typed result.
 """
 
 import io
 import math
-import os
 import re
-import tempfile
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from heatproof import checks
+from heatproof import checks, folders
 from heatproof.problems import ArgumentTypeError, ArgumentValueError
 from heatproof.writing import write
 
@@ -38,13 +35,10 @@ def describe(figure, alt):
 
 
 def _report_path(folder, name):
-    """Return the path without extension of a file below XAI_REPORT_DIR or a temporary folder."""
+    """Return the path without extension of a file below the folder of the report."""
     if not re.fullmatch(r"[a-z0-9-]+", checks.as_text("name", name, f"text of {NAME}")):
         raise ArgumentValueError("name", checks.shown(name), NAME)
-    temporary = Path(tempfile.gettempdir()) / f"xai_report_{Path.home().name}"
-    # a relative XAI_REPORT_DIR counts from the repository's root
-    root = Path(__file__).resolve().parents[2]
-    return root / (os.environ.get("XAI_REPORT_DIR") or temporary) / folder / name
+    return folders.report_folder() / folder / name
 
 
 def _write(path, content):

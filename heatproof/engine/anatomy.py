@@ -84,8 +84,8 @@ def find_layer(recipe, layer=None, spatial=False):
     """
     seen = anatomy(recipe)
     calls = seen.calls
-    if recipe.unit:  # what comes after the unit has no part in it
-        last = max(place for place, call in enumerate(calls) if call.layer is recipe.unit[0])
+    if recipe.ending.layer is not None:  # what comes after the unit has no part in it
+        last = max(place for place, call in enumerate(calls) if call.layer is recipe.ending.layer)
         calls = calls[: last + 1]
     places = [call for call in seen.places if any(call is other for other in calls)]
     names = [call.layer.name for call in places]

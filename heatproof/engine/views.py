@@ -11,8 +11,10 @@ import tensorflow as tf
 from heatproof import checks
 from heatproof.engine.anatomy import anatomy, find_layer
 from heatproof.engine.arrays import input_dtype
+from heatproof.engine.endings import LOGITS, Unit
 from heatproof.engine.programs import program
 from heatproof.engine.recipe import Recipe
+from heatproof.engine.rules import RULES
 
 
 class _Body(keras.layers.Layer):
@@ -86,7 +88,7 @@ def logits(model):
     The model itself is not changed. Raises `TypeError`, `ValueError` for what is not a built model with one output.
     """
     recipe = recipe_of(model)
-    if recipe.unit:
+    if recipe.ending.layer is not None:
         raise ValueError("model: it is a view of one inner unit, which has no logits. Cure: pass the model itself.")
     return View(recipe)
 
@@ -97,10 +99,10 @@ def unit(model, layer, channel):
     S(x) = mean over space of A_channel(x), the output of `layer` (name or layer object); output shape (N, 1).
     Raises `ValueError` for an unknown layer or a channel it does not have.
     """
-    recipe = replace(recipe_of(model), unit=None)
+    recipe = replace(recipe_of(model), ending=LOGITS)
     call = find_layer(recipe, layer)
     channel = checks.as_count("channel", channel, 0, call.shape[-1] - 1)
-    return View(replace(recipe, unit=(call.layer, channel)))
+    return View(replace(recipe, ending=Unit.at(call.layer, channel)))
 
 
 def with_relu_rule(model, rule):
@@ -108,8 +110,7 @@ def with_relu_rule(model, rule):
 
     Shares weights; only gradients differ. Raises `ValueError` if the model has no ReLU that can be overridden.
     """
-    names = {"guided": "XaiGuided", "deconvnet": "XaiDeconvnet"}
-    recipe = replace(recipe_of(model), relu_rule=names[checks.one_of("rule", rule, tuple(names))])
+    recipe = replace(recipe_of(model), rule=RULES[checks.one_of("rule", rule, tuple(RULES))])
     found = anatomy(recipe)
     if found.relus == 0:
         raise ValueError(

@@ -1,12 +1,12 @@
-"""What the network itself holds: its kernels, its activations, and inputs made to excite a unit or a class.
+"""What the network itself holds: its kernels and its activations.
 
-Shared arguments (model, inputs, layer, seed) are explained in `xai_utils`. Every made input starts from a stated place
-and takes steps of a stated length, so that the rise of the activation can be judged.
+Shared arguments (model, inputs, layer) are explained in `xai_utils`.
 """
 
 import numpy as np
 
 from heatproof.engine.anatomy import find_layer
+from heatproof.engine.places import Place
 from heatproof.engine.query import Query
 from heatproof.engine.views import recipe_of
 from heatproof.problems import ArgumentValueError
@@ -32,4 +32,4 @@ def activations(model, inputs, layer=None, *, batch_size=32):
     Raises `ValueError` for an unknown layer.
     """
     query = Query(model, inputs, batch_size=batch_size)
-    return query.activation(find_layer(query.recipe, layer).layer).astype(np.float32)
+    return Place(query, find_layer(query.recipe, layer).layer).activation().astype(np.float32)

@@ -8,6 +8,7 @@ import numpy as np
 
 from heatproof import checks
 from heatproof.engine.arrays import space_mean
+from heatproof.engine.places import Place
 from heatproof.engine.query import BATCH_SIZE, Query
 from heatproof.engine.views import with_relu_rule
 from heatproof.enlarging import enlarged, resize
@@ -33,7 +34,7 @@ def cam(model, inputs, targets=None, *, upsample=True, batch_size=BATCH_SIZE):
     upsample = checks.as_flag("upsample", upsample)
     query = Query(model, inputs, targets, batch_size=batch_size)
     pooling, weights, bias = gap_head(query)
-    maps = query.maps(pooling, lambda A, _, c: np.einsum("n...k,kn->n...", A, weights[:, c]), inner="input")
+    maps = Place(query, pooling, "input").maps(lambda A, _, c: np.einsum("n...k,kn->n...", A, weights[:, c]))
     flat = maps.reshape(len(maps), -1)
     gap = np.abs(flat.mean(axis=1) + bias[query.targets] - query.scores())
     exact = all("16" not in layer.compute_dtype for layer in query.recipe.base.layers)
@@ -89,7 +90,7 @@ def grad_cam(
         raw = np.einsum("n...k,nk->n...", A, alpha)  # eq. (2)
         return np.maximum(raw, 0) if relu else raw
 
-    return _finished(query.maps(query.layer(layer), weighted), query, upsample)
+    return _finished(query.place(layer).maps(weighted), query, upsample)
 
 
 def grad_cam_plus_plus(model, inputs, targets=None, *, layer=None, upsample=True, score="logit", batch_size=BATCH_SIZE):
@@ -110,7 +111,7 @@ def grad_cam_plus_plus(model, inputs, targets=None, *, layer=None, upsample=True
         weights = (shares * np.maximum(g, 0)).sum(axis=space)  # eq. (5), without exp(S_c)
         return np.maximum(np.einsum("n...k,nk->n...", A, weights), 0)
 
-    return _finished(query.maps(query.layer(layer), weighted), query, upsample)
+    return _finished(query.place(layer).maps(weighted), query, upsample)
 
 
 def layer_cam(model, inputs, targets=None, *, layer=None, upsample=True, score="logit", batch_size=BATCH_SIZE):
@@ -124,7 +125,7 @@ def layer_cam(model, inputs, targets=None, *, layer=None, upsample=True, score="
     def weighted(A, gradient, _):
         return np.maximum((np.maximum(gradient, 0) * A).sum(axis=-1), 0)
 
-    return _finished(query.maps(query.layer(layer), weighted), query, upsample)
+    return _finished(query.place(layer).maps(weighted), query, upsample)
 
 
 def hires_cam(
@@ -142,7 +143,7 @@ def hires_cam(
         raw = (gradient * A).sum(axis=-1)
         return np.maximum(raw, 0) if relu else raw
 
-    return _finished(query.maps(query.layer(layer), weighted), query, upsample)
+    return _finished(query.place(layer).maps(weighted), query, upsample)
 
 
 def score_cam(
@@ -169,7 +170,7 @@ def score_cam(
     score = "probability" if weights == "probability" else "logit"
     query = Query(model, inputs, targets, score=score, batch_size=batch_size)
     see = seen_through(query.inputs, baselines(fill, query.inputs, "fill"))
-    found = query.activations(query.layer(layer))
+    found = query.place(layer).activations()
     maps = [_score_cam_of(query, A, item, weights, see) for item, A in found]
     return _finished(np.stack(maps), query, upsample)
 
@@ -204,23 +205,22 @@ def ablation_cam(
     """
     relu, upsample = checks.as_flag("relu", relu), checks.as_flag("upsample", upsample)
     query = Query(model, inputs, targets, score=score, batch_size=batch_size)
-    layer = query.layer(layer)
-    maps = []
-    for item, A in query.activations(layer):
-        whole, *ablated = _ablated_scores(query, layer, A, item)
+    place, maps = query.place(layer), []
+    for item, A in place.activations():
+        whole, *ablated = _ablated_scores(place, A, item)
         w = whole - np.array(ablated)  # eq. (2)
         raw = A @ w
         maps.append(np.maximum(raw, 0) if relu else raw)
     return _finished(np.stack(maps), query, upsample)
 
 
-def _ablated_scores(query, layer, A, item):
+def _ablated_scores(place, A, item):
     """S_c as it is, and with each map of A set to zero in turn; a chunk of copies in memory at a time."""
-    maps = np.arange(A.shape[-1])
+    maps, size = np.arange(A.shape[-1]), place.query.batch_size
     kept = np.concatenate([[maps >= 0], maps != maps[:, None]]).astype(A.dtype)
     scores = [
-        query.head_scores(layer, A * kept[start : start + query.batch_size, *[None] * (A.ndim - 1)], item)
-        for start in range(0, len(kept), query.batch_size)
+        place.head_scores(A * kept[start : start + size, *[None] * (A.ndim - 1)], item)
+        for start in range(0, len(kept), size)
     ]
     return np.concatenate(scores)
 

@@ -126,14 +126,14 @@ def sise(model, inputs, targets=None, *, layers=None, threshold=0.0, fill="zero"
     query = Query(model, inputs, targets, score="probability", batch_size=batch_size)
     one = isinstance(layers, str) or hasattr(layers, "name") or not np.iterable(layers)
     named = [layers] if one else list(layers)
-    layers = query.block_ends() if layers is None else [query.layer(layer) for layer in named]
-    if not layers:
+    places = query.block_ends() if layers is None else [query.place(layer) for layer in named]
+    if not places:
         given = "None, and no layer of this model keeps space" if named else "none"
         raise ArgumentValueError("layers", given, "one layer or more that keeps space", "rise, which needs no layer")
     see = seen_through(query.inputs, fills(fill, query))
     maps = np.zeros(query.inputs.shape[:-1], np.float32)
     for item in range(len(query.inputs)):
-        blocks = [_block_map(query, layer, item, threshold, see) for layer in layers]
+        blocks = [_block_map(place, item, threshold, see) for place in places]
         blocks = [_unit_range(block) for block in blocks if np.ptp(block) > 0]
         if blocks:
             maps[item] = functools.reduce(_fused, blocks)
@@ -142,9 +142,9 @@ def sise(model, inputs, targets=None, *, layers=None, threshold=0.0, fill="zero"
     return maps
 
 
-def _block_map(query, layer, item, threshold, see):
+def _block_map(place, item, threshold, see):
     """V: the chosen maps of one layer, each weighted by the probability of the class seen through it."""
-    A, gradient = query.layer_gradient(layer, item)
+    query, (A, gradient) = place.query, place.gradient(item)
     slopes = gradient.reshape(-1, gradient.shape[-1]).mean(axis=0)
     varied = np.ptp(A.reshape(-1, A.shape[-1]), axis=0) > 0
     chosen = np.flatnonzero(varied & (slopes > threshold * slopes.max()))  # none where all slopes are negative

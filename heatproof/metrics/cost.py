@@ -3,23 +3,25 @@
 `python -m heatproof.metrics.cost FOLDER` is that process.
 """
 
-import json
 import os
+import pickle
 import subprocess
 import sys
 import tempfile
 import threading
 from pathlib import Path
 
+import joblib
 import keras
 import numpy as np
 import pandas as pd
 import psutil
 
-from heatproof import checks
 from heatproof.engine.query import Query
 from heatproof.engine.views import recipe_of
-from heatproof.methods.catalogue import METHODS, options_of
+from heatproof.methods.catalogue import METHODS
+from heatproof.methods.rows import Method, chosen, listed, options_of
+from heatproof.problems import ArgumentTypeError
 from heatproof.progress import progress
 
 MEBIBYTE = 2**20
@@ -31,31 +33,41 @@ def peak_memory(model, inputs, targets=None, methods=("grad_cam", "integrated_gr
 
     peak = max_t resident(t) - resident(before), in MiB: from just before the call, with the network loaded and the
     inputs read, until the maps are there. The inputs are not in it; the maps, the traced graph and what TensorFlow
-    keeps for later are. `options`: {method: {option: value}}.
+    keeps for later are. `methods`: names of METHODS, or rows of your own; `options`: {method: {option: value}}.
 
     Returns a DataFrame with the columns method, MiB. Raises `TypeError`, `ValueError` as `evaluate` does,
     `RuntimeError` with the last lines of the process when a method failed in it, and `TypeError` for a model that
-    cannot be saved as one `.keras` file.
+    cannot be saved as one `.keras` file, or a method that cannot be sent to another process.
     """
     query = Query(model, inputs, targets)
-    methods = [checks.one_of("methods", name, tuple(METHODS)) for name in methods]
-    if unused := set(options or {}) - set(methods):
-        raise ValueError(f"options: got options for {sorted(unused)}; the methods asked for are {methods}.")
-    options = {name: options_of(name, (options or {}).get(name, {}), 0) for name in methods}
+    rows = chosen("methods", listed("methods", methods, Method), METHODS, Method)
+    options = options_of(options, rows, 0)
     if recipe_of(model).base is not model:
-        raise TypeError("model: got a view, which is no file. Cure: pass the model itself.")
+        raise ArgumentTypeError("model", "a view, which is no file", cure="pass the model itself")
     with tempfile.TemporaryDirectory() as folder:
         model.save(Path(folder) / "model.keras")
         np.savez(Path(folder) / "question.npz", inputs=query.inputs, targets=query.targets)
-        rows = [(name, _ask(folder, name, options[name])) for name in progress(methods, len(methods), "peak memory")]
-    return pd.DataFrame(rows, columns=["method", "MiB"])
+        calls = {row.name: _packed(row, options[row.name]) for row in rows}
+        found = [(name, _ask(folder, name, calls[name])) for name in progress(calls, len(calls), "peak memory")]
+    return pd.DataFrame(found, columns=["method", "MiB"])
 
 
-def _ask(folder, name, options):
+def _packed(row, options):
+    """The bytes of a call."""
+    try:
+        return pickle.dumps(joblib.wrap_non_picklable_objects((row.function, options), keep_wrapper=False))
+    except Exception as error:
+        given = f"{row.name!r}, whose function or an option cannot be sent to another process ({error})"
+        cure = "let it hold nothing that belongs to this process (an open file, a lock)"
+        raise ArgumentTypeError("methods", given, cure=cure) from error
+
+
+def _ask(folder, name, call):
     """The peak of one method, from a process of its own."""
-    (Path(folder) / "call.json").write_text(json.dumps({"method": name, "options": options}), encoding="utf-8")
+    (Path(folder) / "call.pickle").write_bytes(call)
     root = Path(__file__).resolve().parents[2]
-    environ = os.environ | {"XAI_PROGRESS": "0", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    places = os.pathsep.join(filter(None, sys.path))  # where a visitor's function may be imported from
+    environ = os.environ | {"XAI_PROGRESS": "0", "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": places}
     command = [sys.executable, "-m", "heatproof.metrics.cost", str(folder)]
     done = subprocess.run(command, cwd=root, env=environ, capture_output=True, text=True)
     if done.returncode:
@@ -92,9 +104,9 @@ def main(folder):
     folder = Path(folder)
     model, question = keras.saving.load_model(folder / "model.keras", compile=False), np.load(folder / "question.npz")
     inputs, targets = question["inputs"], question["targets"]
-    call = json.loads((folder / "call.json").read_text(encoding="utf-8"))
+    function, options = pickle.loads((folder / "call.pickle").read_bytes())
     with Watch() as watch:
-        METHODS[call["method"]].function(model, inputs, targets, **call["options"])
+        function(model, inputs, targets, **options)
     print(watch.peak)
 
 

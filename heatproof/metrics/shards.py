@@ -1,20 +1,22 @@
-"""How a question travels to a worker, and where the answers are kept."""
+"""A shard: some items of one method, how it travels to a worker, and its rows, which depend on nothing else."""
 
-import hashlib
-import inspect
-import json
 import pickle
+import time
+import warnings
 from dataclasses import replace
 from functools import lru_cache
 
+import joblib
 import numpy as np
 
-from heatproof.engine.views import recipe_of
-from heatproof.methods.catalogue import METHODS
-from heatproof.metrics.catalogue import BASELINES
-from heatproof.writing import write
+from heatproof import checks
+from heatproof.engine.counting import counting
+from heatproof.problems import ArgumentTypeError
+from heatproof.progress import QUIET
 
-# ----------------------------------------------------------------------------------------------------------- shards
+# ------------------------------------------------------------------------------------------------------------ travel
+
+STAY = "or call evaluate outside joblib.parallel_config"
 
 
 class Carrier:
@@ -30,10 +32,9 @@ class Carrier:
             pickle.loads(data)
             self.data = data
         except Exception as error:
-            raise TypeError(
-                f"model: it cannot be sent to other processes ({error}). Cure: pass a functional or Sequential model, "
-                "or call evaluate outside joblib.parallel_config."
-            ) from error
+            given = f"{type(self.model).__name__}, which cannot be sent to other processes ({error})"
+            cure = f"pass a functional or Sequential model, {STAY}"
+            raise ArgumentTypeError("model", given, cure=cure) from error
 
     def __reduce__(self):
         if self.data is None:
@@ -48,32 +49,87 @@ def _revived(data):
     return Carrier(model)
 
 
-class Store:
-    """Finished shards on disk, each under a name that says which question it answers; no folder, no store."""
+def check_travel(argument, rows):
+    """`TypeError` for a row that does not arrive in another process of the backend that joblib was told to use."""
+    for row in rows:
+        try:
+            joblib.Parallel()([joblib.delayed(_arrived)(row)])
+        except Exception as error:
+            reason = f"{type(error).__name__}: {checks.shown(str(error))}"
+            given = f"{row.name!r}, whose function cannot be sent to other processes ({reason})"
+            cure = "let it hold nothing that belongs to this process (an open file, a lock) and define it in a module "
+            raise ArgumentTypeError(argument, given, cure=f"{cure}that the others can import, {STAY}") from error
 
-    def __init__(self, folder, model, whole):
-        self.folder = folder
-        if self.folder is None:
-            return
-        settings = replace(whole.settings, options={})
-        weights = [np.asarray(weight) for weight in recipe_of(model).base.get_weights()]
-        arrays = [whole.inputs, whole.targets, whole.full, *weights, *([] if whole.masks is None else [whole.masks])]
-        self.question = hashlib.sha256(repr(settings).encode())
-        for array in arrays:
-            self.question.update(f"{array.dtype} {array.shape}".encode() + np.ascontiguousarray(array).tobytes())
 
-    def _path(self, shard):
-        key = self.question.copy()
-        source = inspect.getsource(BASELINES.get(shard.name) or METHODS[shard.name].function)
-        key.update(f"{shard.name} {shard.options!r} {shard.items[0]} {source}".encode())
-        return self.folder / f"{shard.name}-{shard.items[0]:06d}-{key.hexdigest()[:16]}.json"
+def _arrived(row):
+    return row.name
 
-    def read(self, shard):
-        if self.folder is None or not self._path(shard).exists():
-            return None
-        return json.loads(self._path(shard).read_text(encoding="utf-8"))
 
-    def write(self, shard, rows):
-        if self.folder is None:
-            return
-        write(self._path(shard), json.dumps(rows), argument="folder")
+# -------------------------------------------------------------------------------------------------------------- rows
+
+
+def answer(carrier, number, shard):
+    """The rows of one shard; what its methods would warn of was said of the whole input, or is told in the rows."""
+    quiet = QUIET.set(True)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", checks.XAIWarning)
+            return number, list(_rows(replace(shard, model=carrier.model)))
+    finally:
+        QUIET.reset(quiet)
+
+
+def _rows(case):
+    """(method, metric, item, value, reason) for every metric and item."""
+    start = time.perf_counter()
+    with counting() as passes:
+        maps, reasons = _attempt(lambda places: case.at(places).explain(), len(case.items))
+    cost = passes | {"seconds": time.perf_counter() - start}
+    for place, found in enumerate(maps):
+        if found is not None and not found.any():
+            maps[place], reasons[place] = None, "the map is zero everywhere"
+    there = [place for place, found in enumerate(maps) if found is not None]
+    able = replace(case.at(there), attribution=np.stack([maps[place] for place in there])) if there else None
+    for metric in case.settings.metrics:
+        values, why = np.full(len(case.items), np.nan), list(reasons)
+        for place, value, reason in _measured(metric, able, there):
+            values[place], why[place] = value, reason
+        yield from _told(case, metric.name, values, why)
+    for name in case.settings.costs:
+        yield from _told(case, name, [cost[name] / len(case.items)] * len(case.items), [""] * len(case.items))
+
+
+def _told(case, metric, values, reasons):
+    for item, value, reason in zip(case.items, values, reasons, strict=True):
+        yield case.name, metric, int(item), float(value), reason
+
+
+def _measured(metric, case, places):
+    """(place, value, reason) of every item that has a map."""
+
+    def values(part):
+        found = np.asarray(metric.measure(case if len(part) == len(places) else case.at(part)), float)
+        if found.shape != (len(part),):
+            raise ValueError(f"{metric.name}: it gave values of shape {found.shape} for {len(part)} items")
+        return found
+
+    found, reasons = _attempt(values, len(places))
+    for place, value, reason in zip(places, found, reasons, strict=True):
+        value = np.nan if value is None else value
+        yield place, value, reason or ("" if np.isfinite(value) else "the metric has no value for this map")
+
+
+def _attempt(function, count):
+    """Values and reasons: `function` of all places; where that fails, of one by one, so that each tells its reason."""
+    if not count:
+        return [], []
+    try:
+        found = list(function(np.arange(count)))
+        if len(found) != count:
+            raise ValueError(f"it gave {len(found)} answers for {count} items")
+        return found, [""] * count
+    except Exception as error:  # whatever goes wrong is told in the row
+        if count == 1:
+            return [None], [f"{type(error).__name__}: {error}"]
+    singles = [_attempt(lambda _, place=place: function(np.array([place])), 1) for place in range(count)]
+    return [value for (value,), _ in singles], [reason for _, (reason,) in singles]

@@ -2,6 +2,7 @@
 
 import numpy as np
 from scipy.stats import binomtest
+from sklearn.metrics import confusion_matrix
 
 from heatproof import checks
 from heatproof.problems import ArgumentValueError
@@ -31,8 +32,7 @@ def measure(model, inputs, labels, batch_size=64):
     outputs = np.asarray(model.predict(inputs, batch_size=batch_size, verbose=0))
     binary = outputs.shape[-1] == 1
     predicted = (outputs[:, 0] > 0.5).astype(int) if binary else outputs.argmax(-1)
-    matrix = np.zeros((2 if binary else outputs.shape[-1],) * 2, dtype=int)
-    np.add.at(matrix, (labels, predicted), 1)
+    matrix = confusion_matrix(labels, predicted, labels=range(2 if binary else outputs.shape[-1]))
     correct, total = int(np.trace(matrix)), int(matrix.sum())
     interval = [round(bound, 4) for bound in wilson_interval(correct, total)]
     entry = {"accuracy": round(correct / total, 4), "correct": correct, "total": total, "interval": interval}

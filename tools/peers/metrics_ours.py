@@ -3,7 +3,9 @@
 import numpy as np
 
 import xai_utils as xu
-from heatproof.metrics.catalogue import METRICS, Case, Settings
+from heatproof.methods.catalogue import METHODS
+from heatproof.metrics.cases import Case, Settings
+from heatproof.metrics.catalogue import METRICS
 from tools.peers.metric_case import FRACTION, SAMPLES, STEPS, Given, each
 
 
@@ -25,13 +27,14 @@ class OurMetrics:
     def _scored(self, name, attribution=None, steps=STEPS):
         case, given = self.case, self.given
         return Case(
-            self.model,
-            Settings((), {}, fraction=FRACTION, fill=0.0, steps=steps, samples=SAMPLES, seed=0),
-            name,
-            np.arange(len(case.inputs)),
-            case.inputs,
-            case.targets,
-            self.full,
-            given.evidence,
-            attribution,
+            model=self.model,
+            settings=Settings((), (), {}, fraction=FRACTION, fill=0.0, steps=steps, samples=SAMPLES, seed=0),
+            items=np.arange(len(case.inputs)),
+            inputs=case.inputs,
+            targets=case.targets,
+            full=self.full,
+            masks=given.evidence,
+            name=name,
+            row=METHODS.get(name),
+            attribution=attribution,
         )
