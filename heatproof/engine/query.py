@@ -16,6 +16,7 @@ from heatproof.engine.places import CLASSES, Place
 from heatproof.engine.programs import program
 from heatproof.engine.readings import LOGIT, PROBABILITY, WORDS, Score, reading
 from heatproof.engine.views import recipe_of
+from heatproof.problems import ArgumentValueError
 
 BATCH_SIZE = 32
 
@@ -39,10 +40,8 @@ class Query:
         self.classes = self.anatomy.outputs if self.score.kind == "value" else self.anatomy.classes
         self._targets = checks.as_targets(targets, len(self.inputs), self.classes)
         if targets is None and self.score.kind == "value" and self.anatomy.kind == "linear":
-            raise ValueError(
-                f"targets: got None, but of {self.classes} numbers none is the predicted one. Cure: name the output, "
-                f"targets=0 to {self.classes - 1}."
-            )
+            given = f"None, but of {self.classes} numbers none is the predicted one"
+            raise ArgumentValueError("targets", given, cure=f"name the output, targets=0 to {self.classes - 1}")
         self._opened = False
 
     @property

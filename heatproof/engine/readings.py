@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import keras
 
 from heatproof import checks
+from heatproof.problems import ArgumentValueError
 
 WORDS, ACTIVATIONS = ("logit", "probability", "value"), ("softmax", "sigmoid")
 # Losses of numbers, and those that say from_logits=True, by the names of Keras' functions.
@@ -43,7 +44,7 @@ def reading(model, seen, score, activation):
         _check_activation(seen, activation)
     if seen.kind == "unit":
         if word == "probability":
-            raise ValueError("score: an inner unit has no probability; use score='logit'.")
+            raise ArgumentValueError("score", "'probability' of an inner unit, which has none", cure="score='logit'")
         return Score("logit")
     ends = {"softmax": "softmax", "sigmoid": "sigmoid", "one unit": "sigmoid"}.get(seen.kind)
     if word == "value" or seen.kind in ACTIVATIONS:
@@ -58,11 +59,13 @@ def reading(model, seen, score, activation):
 
 def _check_activation(seen, activation):
     if seen.kind == "unit":
-        raise ValueError(f"activation: got {activation!r}, but an inner unit has no probability; leave it out.")
+        given = f"{activation!r} for an inner unit, which has no probability"
+        raise ArgumentValueError("activation", given, cure="leave it out")
     ends = {"one unit": "sigmoid"}.get(seen.kind, seen.kind)
     if ends in ACTIVATIONS and activation != ends:
         how = f"ends in a {ends}" if seen.kind in ACTIVATIONS else "has one unit, whose probability is a sigmoid"
-        raise ValueError(f"activation: got {activation!r}, but the model {how}. Cure: activation={ends!r}, or None.")
+        given = f"{activation!r}, but the model {how}"
+        raise ArgumentValueError("activation", given, cure=f"activation={ends!r}, or None")
 
 
 def _told_by_loss(model):

@@ -15,10 +15,13 @@ from heatproof.engine.views import with_relu_rule
 from heatproof.enlarging import enlarged, resize
 from heatproof.hiding import baselines, seen_through
 from heatproof.methods.gradients import saliency
+from heatproof.problems import ArgumentValueError
 
 _POOLINGS = (keras.layers.GlobalAveragePooling1D, keras.layers.GlobalAveragePooling2D)
 _PASSED = (keras.layers.Dropout, keras.layers.Flatten, keras.layers.Reshape, keras.layers.Identity)
 _ENDINGS = (keras.layers.Activation, keras.layers.Softmax, *_PASSED)
+_HEAD = "for CAM, global average pooling and one Dense (or 1x1 convolution) layer"
+_CURE = "use grad_cam, which needs no special head"
 
 
 def cam(model, inputs, targets=None, *, upsample=True, batch_size=BATCH_SIZE):
@@ -37,7 +40,8 @@ def cam(model, inputs, targets=None, *, upsample=True, batch_size=BATCH_SIZE):
     gap = np.abs(flat.mean(axis=1) + bias[query.targets] - query.scores())
     exact = all("16" not in layer.compute_dtype for layer in query.recipe.base.layers)
     if (gap > (1e-4 if exact else 2e-2) * (np.abs(flat).mean(axis=1) + np.abs(bias[query.targets]))).any():
-        raise ValueError("model: mean CAM + bias is not the score, so its head is not GAP + Dense. Cure: use grad_cam.")
+        given = "a head that is not GAP + Dense: mean CAM + bias is not the score"
+        raise ArgumentValueError("model", given, _HEAD, _CURE)
     return _finished(maps, query, upsample)
 
 
@@ -47,10 +51,8 @@ def gap_head(query):
     pooling, head = _ends_in_gap([call.layer for call in calls])
     ranks = [len(call.input.shape) for call in calls if call.layer is pooling]
     if query.anatomy.kind == "unit" or ranks != [query.inputs.ndim]:
-        raise ValueError(
-            f"model: CAM needs a head of global average pooling and one Dense (or 1x1 convolution) layer; this one "
-            f"ends in {[call.layer.name for call in calls[-4:]]}. Cure: use grad_cam, which needs no special head."
-        )
+        given = f"a head that ends in {[call.layer.name for call in calls[-4:]]}"
+        raise ArgumentValueError("model", given, _HEAD, _CURE)
     weights = np.asarray(head.kernel.value)
     weights = weights.reshape(-1, weights.shape[-1])
     bias = np.zeros(weights.shape[-1]) if head.bias is None else np.asarray(head.bias.value)

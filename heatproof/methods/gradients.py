@@ -13,6 +13,7 @@ from heatproof.engine.query import BATCH_SIZE, Query
 from heatproof.engine.readings import LOGIT
 from heatproof.engine.views import with_relu_rule
 from heatproof.hiding import baselines
+from heatproof.problems import ArgumentValueError
 
 
 def saliency(model, inputs, targets=None, *, score=LOGIT, activation=None, batch_size=BATCH_SIZE):
@@ -138,14 +139,15 @@ def integrated_gradients(
     if steps is not None:
         steps = checks.as_count("steps", steps)
     elif rule != "midpoint":
-        raise ValueError("steps: got None with rule='gauss-legendre', whose nodes do not nest; name the steps.")
+        given = "None with rule='gauss-legendre', whose nodes do not nest"
+        raise ArgumentValueError("steps", given, cure="name the steps, such as steps=32")
     tolerance = checks.as_number("tolerance", tolerance, 0, 1, open_ends=True)
     max_steps = checks.as_count("max_steps", max_steps, 18)
     query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
     choices = baseline if isinstance(baseline, list) else [baseline]
     starts = [baselines(choice, query.inputs) for choice in choices]
     if not starts:
-        raise ValueError("baseline: got an empty list; pass at least one baseline.")
+        raise ArgumentValueError("baseline", "an empty list", "at least one baseline")
     if steps is None:
         maps = [_refined_path(query, start, tolerance, max_steps) for start in starts]
     else:

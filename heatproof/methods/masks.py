@@ -15,6 +15,7 @@ from heatproof.engine.query import BATCH_SIZE, Query
 from heatproof.engine.readings import PROBABILITY
 from heatproof.enlarging import enlarged, interpolation, product
 from heatproof.hiding import fills, seen_through
+from heatproof.problems import ArgumentValueError
 
 # --- RISE -------------------------------------------------------------------------------------------------------
 
@@ -125,15 +126,14 @@ def sise(
     passed over, and a map for which no block is left is 0 and draws an `XAIWarning`. Values in [0, 1]. Raises
     `ValueError` for unknown layers or a threshold outside [0, 1). Source: Sattarzadeh et al. 2021, sec. 3.
     """
-    threshold = checks.as_number("threshold", threshold, 0, 1)
-    if threshold == 1:
-        raise ValueError("threshold: got 1, which no map exceeds; pass a number from 0 to below 1.")
+    threshold = checks.as_number("threshold", threshold, 0, 1, open_ends="high")  # no map exceeds 1
     query = Query(model, inputs, targets, score=PROBABILITY, activation=activation, batch_size=batch_size)
     one = isinstance(layers, str) or hasattr(layers, "name") or not np.iterable(layers)
     named = [layers] if one else list(layers)
     places = query.block_ends() if layers is None else [query.place(layer) for layer in named]
     if not places:
-        raise ValueError("layers: no layer of this model keeps space, or none is named, so there is no map to make.")
+        given = "None, and no layer of this model keeps space" if named else "none"
+        raise ArgumentValueError("layers", given, "one layer or more that keeps space", "rise, which needs no layer")
     see = seen_through(query.inputs, fills(fill, query))
     maps = np.zeros(query.inputs.shape[:-1], np.float32)
     for item in range(len(query.inputs)):

@@ -38,5 +38,6 @@ TRACING = f"{PACKAGE}.engine.tracing"
 UNITS = f"{PACKAGE}.inside.units"
 VIEWS = f"{PACKAGE}.engine.views"
 WINDOWS = f"{PACKAGE}.engine.windows"
+WRITING = f"{PACKAGE}.writing"
 
 PROGRAMS = f"{PACKAGE}.engine.programs"  # keeps the traced programs, `_PROGRAMS`, which a mutant must not meet
