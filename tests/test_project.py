@@ -31,7 +31,7 @@ WINGS = {
     "inside": ({"engine"}, {"numpy", "scipy"}),
     "metrics": ({"engine", "methods"}, {"joblib", "keras", "numpy", "pandas", "psutil", "scipy", "skimage", "sklearn"}),
     "data": (set(), {"PIL", "numpy", "pandas", "pooch", "scipy", "skimage"}),
-    "networks": ({"data"}, {"keras", "numpy", "scipy", "sklearn", "tqdm"}),
+    "networks": ({"data"}, {"h5py", "keras", "numpy", "scipy", "sklearn", "tqdm"}),
     "display": (set(), {"matplotlib", "numpy", "pandas"}),
     "command": ({"engine", "methods", "networks", "display"}, {"PIL", "numpy"}),
 }

@@ -8,6 +8,7 @@ import tensorflow as tf
 from heatproof import checks
 from heatproof.engine.programs import compiled_once, kept
 from heatproof.engine.rules import RELUS
+from heatproof.problems import ArgumentValueError
 
 OTHER_ACTIVATIONS = {"LeakyRelu", "Elu", "Selu", "Softplus", "Softsign", "Tanh", "Sigmoid", "Erf", "Erfc", "Maximum"}
 
@@ -113,7 +114,11 @@ def find_layer(recipe, layer=None, spatial=False):
     if not found:
         raise ValueError(f"layer: {label} is not in the model; its spatial layers are {names}.")
     if len(found) > 1:
-        raise ValueError(f"layer: {label} stands for {len(found)} calls; pass one layer object that is called once.")
+        given, allowed = (
+            f"{label}, which stands for {len(found)} calls",
+            f"a layer that is called once, such as {names}",
+        )
+        raise ArgumentValueError("layer", given, allowed)
     if spatial and not found[0].spatial:
         raise ValueError(f"layer: {label} has no positions left (shape {found[0].shape}); choose one of {names}.")
     if spatial and (found[0].inner or len(found[0].shape) != len(seen.inputs.shape)):
