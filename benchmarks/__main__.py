@@ -9,7 +9,6 @@ import argparse
 import hashlib
 import json
 import os
-import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -19,12 +18,12 @@ from threading import Lock
 from benchmarks import figures, machine, page, plan
 from benchmarks.bench import Bench
 from benchmarks.driver import Contender
-from tools import parity
-from tools.environment import ROOT, write
+from heatproof.writing import write
+from tools.environment import ROOT
+from tools.peers import environment as peers
 
 BUILD = ROOT / "build" / "benchmarks"
 HOME = ROOT / "benchmarks"
-ELSEWHERE = ("xplique", "saliency", "captum")  # they live in .venv-peers
 MINUTES = 28  # no further setting is begun after this
 
 
@@ -50,24 +49,24 @@ def main():
 def run(options):
     """Measure what is not yet in the store; the results as a dict."""
     started = time.monotonic()
-    peers = parity.ensure_peers()
+    peers.ensure_peers()
     folder = BUILD / ("quick/cases" if options.quick else "cases")
     folder.mkdir(parents=True, exist_ok=True)
     store = Store(folder.parent / "partial.json", "quick" if options.quick else digest(), options.fresh)
     settings = list(plan.quick() if options.quick else plan.plan())
     networks = list(dict.fromkeys(setting.network for setting in settings))
     store.keep("load", lambda: round(os.getloadavg()[0], 1))
-    store.keep("cases", lambda: checked_call([sys.executable, "-m", "benchmarks.cases", folder, *networks]))
+    store.keep("cases", lambda: peers.run([sys.executable, "-m", "benchmarks.cases", folder, *networks]))
     say("imports of xai_utils in fresh processes")
     store.keep("imports", lambda: machine.imports(sys.executable, 1 if options.quick else 5))
     say("peak memory, two processes at a time")
     peaks = plan.quick_memory() if options.quick else plan.memory()
     wanted = [(setting, name) for setting in peaks for name in setting.contenders]
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda pair: memory(store, *pair, command(pair[1], peers, folder)), wanted))
+        list(pool.map(lambda pair: memory(store, *pair, command(pair[1], folder)), wanted))
     say(f"peak memory done, {(time.monotonic() - started) / 60:.1f} min")
     with ExitStack() as closing:
-        team, versions = gather(peers, folder, closing)
+        team, versions = gather(folder, closing)
         store.parts["versions"] = versions
         timed(Bench(team, folder), settings, networks, store, started, options)
     found = results(store, settings)
@@ -99,23 +98,18 @@ def memory(store, setting, name, command):
     store.keep(f"{setting.key} {name}", lambda: machine.memory(command, setting, name))
 
 
-def gather(peers, folder, closing):
+def gather(folder, closing):
     """Start all contenders at once and wait for each; returns them and their versions."""
     team = {}
     for name in plan.CONTENDERS:
         log = closing.enter_context(open(folder / f"{name}.log", "w", encoding="utf-8"))
-        team[name] = Contender(name, command(name, peers, folder), log, environ())
+        team[name] = Contender(name, command(name, folder), log, peers.quiet())
         closing.callback(team[name].close)
     return team, {name: contender.greeting()["version"] for name, contender in team.items()}
 
 
-def command(name, peers, folder):
-    python = peers if name in ELSEWHERE else sys.executable
-    return [python, "-W", "ignore", "-m", "benchmarks.contenders.worker", name, folder]
-
-
-def environ():
-    return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "XAI_PROGRESS": "0"}
+def command(name, folder):
+    return [peers.python_of(name), "-W", "ignore", "-m", "benchmarks.contenders.worker", name, folder]
 
 
 class Store:
@@ -139,7 +133,8 @@ class Store:
 
 def digest():
     """Of all code that is measured or measures."""
-    paths = [*ROOT.glob("heatproof/**/*.py"), *ROOT.glob("benchmarks/**/*.py"), *ROOT.glob("requirements*.txt")]
+    patterns = ("heatproof/**/*.py", "benchmarks/**/*.py", "tools/peers/*.py", "requirements*.txt")
+    paths = [path for pattern in patterns for path in ROOT.glob(pattern)]
     return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(paths))).hexdigest()
 
 
@@ -148,12 +143,6 @@ def results(store, settings):
     left_out = [setting.key for setting in settings if setting.key not in store.parts]
     about = {"machine": machine.describe(), "date": time.strftime("%Y-%m-%d"), "versions": store.parts["versions"]}
     return about | {"load": store.parts["load"], "imports": store.parts["imports"], "left_out": left_out, "rows": rows}
-
-
-def checked_call(command):
-    if subprocess.call([str(part) for part in command], cwd=ROOT, env=environ()):
-        raise SystemExit(f"benchmarks: {' '.join(map(str, command[1:3]))} failed, see above")
-    return {}
 
 
 def say(text):

@@ -4,9 +4,11 @@ from dataclasses import asdict
 
 import numpy as np
 
+from benchmarks.contenders.converging import RULES
 from benchmarks.driver import FEWEST, SHORTEST, checked, failure, interleaved, repeats_for, rounds_for
 from benchmarks.plan import METHODS, NETWORKS, PEERS, WINDOW
 from benchmarks.statistics import agreement, departure, floor
+from tools.peers.case import times_covered
 
 # A library that takes TWICE the fastest and LONG seconds more is measured by its first run alone. One that takes SLOWER
 # times the fastest library, or BEATEN times ours and more than the fastest library, is not asked for the same samples
@@ -16,7 +18,6 @@ LASTING = 1.0  # seconds that raw passes take at most in a round
 BATCHES = (1, 8, 32, 64)
 RAW = ("forward", "gradient")
 PATH = ("converged", "doubled")
-RULES = {"xplique": "trapezoid", "captum": "midpoint", "saliency": "all_alike"}
 
 
 class Bench:
@@ -158,19 +159,9 @@ def adapted(maps, setting, name):
     if (setting.method, name) == ("saliency", "xplique"):
         return np.abs(maps)
     if (setting.method, name) == ("occlusion", "xplique"):
-        return maps * times_covered(maps.shape[1:], *WINDOW[NETWORKS[setting.network]])
+        sizes = ((size,) * (maps.ndim - 1) for size in WINDOW[NETWORKS[setting.network]])
+        return maps * times_covered(maps.shape[1:], *sizes)
     return maps
-
-
-def times_covered(space, patch, stride):
-    """How many windows contain each position."""
-    times = np.ones(())
-    for side in space:
-        along = np.zeros(side)
-        for start in range(0, side - patch + 1, stride):
-            along[start : start + patch] += 1
-        times = np.multiply.outer(times, along)
-    return times
 
 
 def family(setting):

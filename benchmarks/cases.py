@@ -14,7 +14,8 @@ import mnist1d_utils as m1
 import xai_utils as xu
 from benchmarks.plan import NETWORKS, WINDOW
 from tools.environment import ROOT
-from tools.parity import without_softmax
+from tools.peers.case import Case
+from tools.peers.making import last_convolution, write_case
 
 INPUTS = 64
 
@@ -48,27 +49,24 @@ def repeated(images):
 
 
 def make(folder, model, inputs, window):
-    """Write the two networks and all that would else be drawn or chosen."""
-    folder.mkdir(parents=True, exist_ok=True)
-    layer = [layer for layer in model.layers if hasattr(layer, "kernel_size")][-1]
+    """Write the two networks and all that would else be chosen; every library draws for itself."""
+    layer = last_convolution(model)
     tops = np.asarray(keras.Model(model.inputs[0], layer.output)(inputs[:2]))
     tops = tops.reshape(2, -1, tops.shape[-1])
-    np.savez(
-        folder / "inputs.npz",
+    patch, stride = (np.full(inputs.ndim - 2, size) for size in window)
+    case = Case(
+        folder=folder,
         inputs=inputs,
         targets=np.asarray(model.predict(inputs, batch_size=32, verbose=0)).argmax(axis=-1).astype(np.int32),
+        layer=layer.name,
+        fill=0.5,
+        patch=patch,
+        stride=stride,
         segments=xu.superpixels(inputs[:8]),
         relevance=xu.relevance("saliency", xu.saliency(model, inputs[:8])),
-        fill=np.float32(0.5),
-        window=np.array(window),
-        layer=np.array(layer.name),
         varied=(np.ptp(tops, axis=1) > 0).sum(axis=1).mean(),
-        size=tops.shape[-1],
     )
-    model.save(folder / "model.keras")
-    logits = keras.models.clone_model(model, clone_function=lambda one: without_softmax(one, model.layers[-1]))
-    logits.set_weights(model.get_weights())
-    logits.save(folder / "logits.keras")
+    write_case(case, model)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks.driver import Contender, failure
 from tools.environment import ROOT
+from tools.peers.environment import quiet
 
 IMPORTS = """
 import json, time
@@ -24,13 +25,12 @@ print(json.dumps(seconds))
 
 def imports(python, processes):
     """Seconds of TensorFlow's import, then of xai_utils', one value per fresh process."""
-    environ = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     found = []
     for _ in range(processes + 1):  # the first one reads the files from the disk
         done = subprocess.run(
             [python, "-c", IMPORTS],
             cwd=ROOT,
-            env=environ,
+            env=quiet(),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             check=True,
@@ -41,8 +41,7 @@ def imports(python, processes):
 
 def memory(command, setting, name):
     """Peak memory of one method in a process of its own, as a list of at most one row."""
-    environ = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "XAI_PROGRESS": "0"}
-    contender = Contender(name, command, subprocess.DEVNULL, environ)
+    contender = Contender(name, command, subprocess.DEVNULL, quiet())
     try:
         contender.greeting()
         answer = contender.ask("memory", setting=asdict(setting))

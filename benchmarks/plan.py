@@ -3,18 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-CONTENDERS = ("ours", "tf_keras_vis", "lime", "xplique", "saliency", "captum", "plain")
-TITLES = {
-    "ours": "ours",
-    "tf_keras_vis": "tf-keras-vis",
-    "lime": "lime",
-    "xplique": "Xplique",
-    "saliency": "PAIR saliency",
-    "captum": "Captum",
-    "plain": "plain loop",
-    "floor": "raw passes",
-}
-PEERS = ("tf_keras_vis", "lime", "xplique", "saliency", "captum")  # libraries; "plain" is our own naive loop
+from tools.peers import environment
+
+PEERS = tuple(environment.TITLES)  # libraries; "plain" is our own naive loop
+CONTENDERS = ("ours", *PEERS, "plain")
+TITLES = {"ours": "ours", **environment.TITLES, "plain": "plain loop", "floor": "raw passes"}
 SAMPLED = ("smooth_grad", "integrated_gradients")
 STEPS = 50  # of deletion and insertion
 

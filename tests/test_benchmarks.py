@@ -7,10 +7,12 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import bench, driver, figures, goals, page, plan, statistics
-from benchmarks.contenders import case, with_ours
-from heatproof.engine import query
+from benchmarks import bench, cases, driver, figures, goals, machine, page, plan, statistics
+from benchmarks.contenders import converging
+from benchmarks.contenders.worker import Worker
+from heatproof.engine.counting import counting
 from tools.environment import ROOT
+from tools.peers.making import flatten_network
 
 RESULTS = ROOT / "benchmarks" / "results.json"
 
@@ -96,20 +98,14 @@ def test_the_steps_that_rules_need_on_a_quadratic_path():
 
     1/(2 n^2) <= 1 % from n = 8, so 9 nodes; 1/(2 n) from n = 50, and 60 is the next divisor of 1440, so 61 nodes.
     """
-    nodes = np.arange(case.FINE + 1)[:, None] / case.FINE
-    maps = with_ours.by_rule(np.ones(1), nodes**2)
+    nodes = np.arange(converging.FINE + 1)[:, None] / converging.FINE
+    maps = converging.by_rule(np.ones(1), nodes**2)
     for steps in (4, 8, 90):
         np.testing.assert_allclose(maps["midpoint"][steps], 1 / 3 - 1 / (12 * steps**2))
         np.testing.assert_allclose(maps["trapezoid"][steps + 1], 1 / 3 + 1 / (6 * steps**2))
         np.testing.assert_allclose(maps["all_alike"][steps + 1], 1 / 3 + 1 / (6 * steps))
-    needed = {rule: case.steps_needed(found, np.full(1, 1 / 3), 1 / 3) for rule, found in maps.items()}
+    needed = {rule: converging.steps_needed(found, np.full(1, 1 / 3), 1 / 3) for rule, found in maps.items()}
     assert (needed["trapezoid"], needed["all_alike"]) == (9, 61)
-
-
-def test_windows_that_overlap_are_added_up():
-    """Side 4, patch 2, stride 1: positions lie in 1, 2, 2, 1 windows."""
-    np.testing.assert_array_equal(bench.times_covered((4,), 2, 1), [1, 2, 2, 1])
-    np.testing.assert_array_equal(bench.times_covered((4, 2), 2, 1), [[1, 1], [2, 2], [2, 2], [1, 1]])
 
 
 def test_a_library_that_is_beaten_is_not_asked_for_more_of_the_same():
@@ -207,6 +203,80 @@ def test_rounds_of_everyone_come_before_those_of_the_fastest(pair, tmp_path, mon
     assert seconds == {"ours": [1.0] * 7, "xplique": [2.0] * 3}
 
 
+# --- what is timed ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The files of one small network, as every contender gets them."""
+    folder = tmp_path_factory.mktemp("cases")
+    inputs = np.random.default_rng(1).random((6, 20, 16, 3), np.float32)
+    cases.make(folder / "flatten", flatten_network(), inputs, (4, 2))
+    return folder
+
+
+def first_run(name, folder, method, n=2, amount=0):
+    """The maps of a contender's first run, in this process, and its worker, which is then ready to be timed."""
+    worker, maps = Worker(name, folder), folder / f"{name}.npy"
+    setting = {"network": "flatten", "method": method, "n": n, "amount": amount}
+    assert worker.prepare("key", setting, maps=maps)["seconds"] > 0
+    return np.load(maps), worker
+
+
+@pytest.mark.filterwarnings("ignore")  # of the library
+@pytest.mark.parametrize(
+    ("name", "method", "apart"),
+    [("tf_keras_vis", "saliency", 1e-5), ("plain", "occlusion", 1e-5), ("plain", "ablation_cam", 1e-4)],
+)
+def test_a_contender_leaves_the_maps_that_ours_equal(name, method, apart, folder):
+    theirs, worker = first_run(name, folder, method)
+    ours, _ = first_run("ours", folder, method)
+    assert statistics.agreement(ours, theirs)[0] <= apart
+    assert worker.time("key", repeats=2)["seconds"] > 0
+    worker.forget("key")
+    assert not worker.ready
+
+
+def test_a_library_draws_as_many_samples_as_it_is_told(folder):
+    """lime's own draws: of 2, the whole picture and one other, and of 2000; the second map is near ours."""
+    few, _ = first_run("lime", folder, "lime", amount=2)
+    many, _ = first_run("lime", folder, "lime", amount=2000)
+    ours, _ = first_run("ours", folder, "lime", amount=2000)
+    assert statistics.agreement(ours, many)[1] > 0.9 > statistics.agreement(ours, few)[1]
+
+
+def test_every_contender_has_the_raw_passes_and_says_what_it_lacks(folder):
+    worker = Worker("lime", folder)
+    assert worker.about() == {"version": machine.installed("lime")}
+    setting = {"network": "flatten", "n": 3, "amount": 0}
+    passes = [worker.build(setting | {"method": method})() for method in ("forward", "gradient")]
+    assert [one.shape for one in passes] == [(3, 5), (3, 20, 16, 3)]
+    assert worker.prepare("key", setting | {"method": "rise"}) == {"absent": True}
+    assert Worker("ours", folder).about() == {"version": "this commit"}
+
+
+def test_a_path_is_told_its_steps_or_doubles_them(folder):
+    """A quadratic path of one input: x a^2 summed at midpoints; the steps of the reference, then 16 after 8."""
+    asked = []
+
+    def path(case):
+        def run(item, steps):
+            asked.append((item, steps))
+            return case.inputs[item] * np.square((np.arange(steps) + 0.5) / steps).mean()
+
+        return run
+
+    ours = Worker("ours", folder).case("flatten").first(2)
+    sums = ours.inputs.reshape(2, -1).sum(axis=1) / 3
+    np.savez(ours.folder / "steps.npz", midpoint=[8, 20, 99], changes=[*sums, 1.0])
+    makers = converging.methods(path, "midpoint")
+    np.testing.assert_allclose(makers["converged"](ours, 0)(), ours.inputs / 3, rtol=0.01)
+    assert asked == [(0, 8), (1, 20)]
+    asked.clear()
+    np.testing.assert_allclose(makers["doubled"](ours, 0)(), ours.inputs / 3, rtol=0.01)
+    assert asked == [(0, 8), (0, 16), (1, 8), (1, 16)]
+
+
 # --- the plan ---------------------------------------------------------------------------------------------------
 
 
@@ -240,7 +310,7 @@ def signals():
 
 @pytest.mark.parametrize("method", ["saliency", "smooth_grad", "integrated_gradients", "rise", "lime", "deletion"])
 def test_the_needed_passes_are_those_that_our_methods_make(method, signals):
-    """query.PASSES counts what went through the network; two more forwards are the score of the input itself."""
+    """counting() tells what went through the network; two more forwards are the score of the input itself."""
     import xai_utils as xu
 
     model, inputs = signals
@@ -253,11 +323,11 @@ def test_the_needed_passes_are_those_that_our_methods_make(method, signals):
         "lime": (lambda: xu.lime(model, inputs, 1, samples=20), 20),
         "deletion": (lambda: xu.deletion_curve(model, inputs, maps, 1, steps=8), 8),
     }[method]
-    before = dict(query.PASSES)
-    call()
+    with counting() as passes:
+        call()
     forwards, backwards = plan.METHODS[method].passes(amount, 0)
-    assert 0 <= query.PASSES["forwards"] - before["forwards"] - 2 * forwards <= 2
-    assert query.PASSES["backwards"] - before["backwards"] == 2 * backwards
+    assert 0 <= passes["forwards"] - 2 * forwards <= 2
+    assert passes["backwards"] == 2 * backwards
 
 
 # --- verdicts ---------------------------------------------------------------------------------------------------

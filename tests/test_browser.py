@@ -65,7 +65,7 @@ def course(tmp_path_factory):
     (folder / "data").mkdir()
     for name in ("heatproof", "models", "results", "report/figures"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for path in (*ROOT.glob("*_utils.py"), ROOT / "data/MNIST1D.pkl"):
+    for path in (*ROOT.glob("*_utils.py"), ROOT / "pyproject.toml", ROOT / "data/MNIST1D.pkl"):
         shutil.copy(path, folder / path.relative_to(ROOT))
     for name in PAGES:
         page = stored(name)

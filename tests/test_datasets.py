@@ -13,6 +13,7 @@ import pytest
 import skimage
 from PIL import Image
 
+from heatproof import folders
 from heatproof.data import fer2013, hmt, pictures
 from heatproof.data.archives import Source
 
@@ -197,9 +198,9 @@ def test_absent_data_says_how_to_get_it_in_one_line(folder):
 def test_a_relative_data_folder_counts_from_the_root(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XAI_DATA", "some/place")
-    assert pictures.data_folder() == Path(pictures.__file__).parents[2] / "some/place"
+    assert folders.data_folder() == Path(pictures.__file__).parents[2] / "some/place"
     monkeypatch.delenv("XAI_DATA")
-    assert pictures.data_folder() == Path(pictures.__file__).parents[2] / "data"
+    assert folders.data_folder() == Path(pictures.__file__).parents[2] / "data"
 
 
 @pytest.mark.parametrize("name", ["../01_TUMOR/a.png", "/01_TUMOR/a.png", "a\\..\\b.png", "C:/a.png"])
@@ -231,7 +232,7 @@ def test_damaged_sources_are_named(folder):
 
 
 def test_unknown_part(folder):
-    with pytest.raises(ValueError, match="part: got 'valid'; allowed are 'train', 'validation', 'test', 'all'"):
+    with pytest.raises(ValueError, match="part: got 'valid'; allowed: 'train', 'validation', 'test', 'all'"):
         fer2013.load_fer2013("valid")
     with pytest.raises(ValueError, match="part: got 'validation'"):
         hmt.load_hmt("validation")
@@ -274,7 +275,7 @@ def test_fetch_checks_the_hash_keeps_nothing_wrong_and_retries_cleanly(folder, m
 def real_data(request, monkeypatch):
     """The folder that XAI_DATA named when the tests started."""
     monkeypatch.undo()
-    return pictures.data_folder()
+    return folders.data_folder()
 
 
 @pytest.mark.data

@@ -112,9 +112,9 @@ def test_a_row_that_cannot_travel_is_refused_and_the_cure_works():
     row = xu.Method(function=held, output="inputs")
     metric = xu.Metric(name="held", measure=lambda case: [float(lock.locked())] * len(case.items), better="")
     with joblib.parallel_config("loky", n_jobs=2):
-        with pytest.raises(TypeError, match="^methods: the function of 'held' cannot be sent to other processes"):
+        with pytest.raises(TypeError, match="^methods: got 'held', whose function cannot be sent to other processes"):
             xu.evaluate(NETWORK, INPUTS, 1, (row,))
-        with pytest.raises(TypeError, match="^metrics: the function of 'held' .* or call evaluate outside joblib"):
+        with pytest.raises(TypeError, match="^metrics: got 'held', whose function .* or call evaluate outside joblib"):
             xu.evaluate(NETWORK, INPUTS, 1, (OWN,), (metric,))
     frame = xu.evaluate(NETWORK, INPUTS, 1, (row,), (metric,))
     assert set(values(frame, "held", "held")) == {0.0}
@@ -138,7 +138,7 @@ def test_the_memory_of_an_own_method_is_measured():
     row = xu.Method(function=hungry, output="inputs")
     table = xu.peak_memory(NETWORK, INPUTS, 1, (row,), options={"hungry": {"numbers": 2**24}})
     assert table["method"].tolist() == ["hungry"] and 120 < table["MiB"][0] < 300
-    with pytest.raises(TypeError, match="^methods: the function or an option of 'locked' cannot be sent"):
+    with pytest.raises(TypeError, match="^methods: got 'locked', whose function or an option cannot be sent"):
         locked = xu.Method(function=functools.partial(weighted, power=LOCK), name="locked", output="inputs")
         xu.peak_memory(NETWORK, INPUTS, 1, (locked,))
 
@@ -157,7 +157,7 @@ def demanding(model, inputs, targets, *, strength):
 @pytest.mark.parametrize(
     "change, error, words",
     [
-        ({"methods": OWN}, TypeError, "methods: got the row weighted alone; pass a tuple"),
+        ({"methods": OWN}, TypeError, "methods: got the row weighted alone; allowed: a tuple"),
         ({"methods": (3,)}, ValueError, "methods: got 3; allowed: 'saliency'"),
         ({"methods": (TOTAL,)}, ValueError, "methods: got Metric"),
         ({"methods": (imposter,)}, ValueError, "methods: got <function imposter"),
@@ -177,8 +177,16 @@ def demanding(model, inputs, targets, *, strength):
         ),
         ({"metrics": (dataclasses.replace(TOTAL, name="seconds"),)}, ValueError, "metrics: got a row named 'seconds'"),
         ({"metrics": (dataclasses.replace(TOTAL, needs_masks=True),)}, ValueError, "masks: got None, but"),
-        ({"options": {"weighted": {"strength": 1}}}, ValueError, r"weighted has no \['strength'\].*\['power'\]"),
-        ({"methods": (xu.Method(function=demanding, output="inputs"),)}, ValueError, r"demanding needs \['strength'\]"),
+        (
+            {"options": {"weighted": {"strength": 1}}},
+            ValueError,
+            r"\['strength'\] for weighted; .*\['power'\]",
+        ),
+        (
+            {"methods": (xu.Method(function=demanding, output="inputs"),)},
+            ValueError,
+            r"nothing for \['strength'\]",
+        ),
     ],
 )
 def test_a_row_that_fits_no_table_is_refused_before_any_compute(change, error, words, monkeypatch):

@@ -13,10 +13,14 @@ from packaging.utils import canonicalize_name
 
 import xai_utils as xu
 from tools import metric_parity, parity
+from tools.peers import answering, comparing, environment, making
+from tools.peers.case import Case, times_covered
+from tools.peers.comparisons import COMPARISONS
 from tools.peers.metric_comparisons import METRIC_COMPARISONS, NO_PEER, reduced
+from tools.peers.ours import Ours
 
 ROOT = Path(__file__).resolve().parent.parent
-
+WING = ROOT / "tools" / "peers"
 
 OPEN = {
     ("score_cam", "tf-keras-vis"),
@@ -28,12 +32,12 @@ OPEN = {
 
 @pytest.fixture(scope="module")
 def table():
-    return parity.read()
+    return comparing.read(parity.TABLE)
 
 
 @pytest.fixture(scope="module")
 def metric_table():
-    return parity.read(metric_parity.TABLE)
+    return comparing.read(metric_parity.TABLE)
 
 
 # --- the committed table ----------------------------------------------------------------------------------------
@@ -48,10 +52,10 @@ def test_every_row_is_met_or_has_a_reason(table):
 def assert_met_or_explained(table, at_least):
     assert set(table["met"]) <= {"yes", "adapted", "none", "no"}
     met = table[table["met"] == "yes"]
-    assert len(met) > at_least and (met["difference"].astype(float) <= parity.THRESHOLD).all()
+    assert len(met) > at_least and (met["difference"].astype(float) <= comparing.THRESHOLD).all()
     apart = table[table["met"] == "adapted"]
-    assert (apart["difference"].astype(float) > parity.THRESHOLD).all()
-    assert (apart["adapted"].astype(float) <= parity.THRESHOLD).all()
+    assert (apart["difference"].astype(float) > comparing.THRESHOLD).all()
+    assert (apart["adapted"].astype(float) <= comparing.THRESHOLD).all()
     assert (table[table["met"] != "yes"]["reason"].str.len() > 10).all()
 
 
@@ -76,7 +80,7 @@ def pins():
 
 
 def test_the_versions_of_the_table_are_the_pinned_ones(table, pins):
-    pinned = {title: pins[canonicalize_name(key)] for key, title in parity.TITLES.items()}
+    pinned = {title: pins[canonicalize_name(key)] for key, title in environment.TITLES.items()}
     assert dict(zip(table["peer"], table["version"], strict=True)) == pinned
 
 
@@ -135,42 +139,90 @@ def test_maps_less_their_smallest_value():
 def test_the_difference_is_of_the_worst_input_by_hand():
     """Inputs of largest value 4 and 10, apart by 1 and 1: 1/4."""
     theirs = np.array([[4.0, -1], [-10, 3]])
-    assert parity.relative_difference(theirs + [[0, 1], [1, 0]], theirs) == 0.25
-    assert parity.relative_difference(np.zeros((1, 2)), np.zeros((1, 2))) == 0
-    assert parity.relative_difference(np.ones((1, 2)), np.zeros((1, 2))) == np.inf
+    assert comparing.relative_difference(theirs + [[0, 1], [1, 0]], theirs) == 0.25
+    assert comparing.relative_difference(np.zeros((1, 2)), np.zeros((1, 2))) == 0
+    assert comparing.relative_difference(np.ones((1, 2)), np.zeros((1, 2))) == np.inf
 
 
 def test_verdicts():
-    assert parity.verdict(1e-6, None) == "yes"
-    assert parity.verdict(0.3, 1e-6) == "adapted"
-    assert parity.verdict(0.3, None) == parity.verdict(0.3, 2e-4) == "no"
-    assert parity.verdict(np.nan, None) == "no"
+    assert comparing.verdict(1e-6, None) == "yes"
+    assert comparing.verdict(0.3, 1e-6) == "adapted"
+    assert comparing.verdict(0.3, None) == comparing.verdict(0.3, 2e-4) == "no"
+    assert comparing.verdict(np.nan, None) == "no"
 
 
 def test_blocks_by_hand():
-    assert parity.blocks((2, 4), (1, 2)).tolist() == [[0, 0, 1, 1], [2, 2, 3, 3]]
-    assert parity.blocks((6,), (2,)).tolist() == [0, 0, 1, 1, 2, 2]
+    assert making.blocks((2, 4), (1, 2)).tolist() == [[0, 0, 1, 1], [2, 2, 3, 3]]
+    assert making.blocks((6,), (2,)).tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_windows_that_overlap_are_counted():
+    """Side 4, patch 2, stride 1: positions lie in 1, 2, 2, 1 windows; side 2: in the only one."""
+    np.testing.assert_array_equal(times_covered((4,), (2,), (1,)), [1, 2, 2, 1])
+    np.testing.assert_array_equal(times_covered((4, 2), (2, 2), (1, 1)), [[1, 1], [2, 2], [2, 2], [1, 1]])
+    np.testing.assert_array_equal(times_covered((4, 3), (2, 1), (2, 2)), [[1, 0, 1]] * 4)
+
+
+# --- the wrappers -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def flatten(tmp_path_factory):
+    """The committed table's second network, its inputs and draws, in a folder of its own."""
+    name, model, inputs = next(network for network in making.networks() if network[0] == "flatten")
+    return making.make_case(name, model, inputs, folder=tmp_path_factory.mktemp("parity"))
+
+
+def test_a_case_comes_back_from_its_files(flatten):
+    found = Case.load(flatten.folder)
+    assert (found.layer, found.fill, found.relevance) == ("conv_2", flatten.fill, None)
+    for name in ("inputs", "targets", "patch", "stride", "segments", "noise", "masks", "visible"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(flatten, name))
+
+
+def test_the_network_of_a_case_is_the_same_before_the_softmax(flatten):
+    z, p = (np.asarray(flatten.network(ending)(flatten.inputs)) for ending in ("logits", "model"))
+    np.testing.assert_allclose(np.exp(z) / np.exp(z).sum(axis=1, keepdims=True), p, rtol=1e-5)
+
+
+def test_the_first_inputs_of_a_case_keep_its_networks(flatten):
+    two = flatten.first(2)
+    assert len(two.inputs) == len(two.targets) == len(two.segments) == len(two.noise) == 2
+    assert two.masks is flatten.masks and two.network() is flatten.network()
+    np.testing.assert_array_equal(two.one_hot.argmax(axis=1), flatten.targets[:2])
+
+
+@pytest.mark.filterwarnings("ignore")  # of the library
+@pytest.mark.parametrize("peer", ["tf_keras_vis", "lime"])
+def test_a_library_compares_today_as_the_table_says(peer, flatten, table):
+    """The libraries of our own environment, in this process: the same verdict in every row."""
+    answering.main(peer, f"tools.peers.with_{peer}", flatten.folder)
+    wanted = [one for one in COMPARISONS if one.peer == peer]
+    rows = comparing.compare(flatten, Ours(flatten), wanted, {peer: environment.TITLES[peer]})
+    committed = table[(table["peer"] == environment.TITLES[peer]) & (table["network"] == "flatten")]
+    assert [(row["method"], row["step"], row["version"], row["met"]) for row in rows] == list(
+        committed[["method", "step", "version", "met"]].itertuples(index=False, name=None)
+    )
 
 
 # --- the other environment --------------------------------------------------------------------------------------
 
 
 def test_the_peers_are_pinned_without_addresses():
-    text = parity.REQUIREMENTS.read_text(encoding="utf-8")
+    text = environment.REQUIREMENTS.read_text(encoding="utf-8")
     assert "://" not in text and "@" not in text
     assert all(str(Requirement(line).specifier).startswith("==") for line in text.splitlines())
 
 
 def test_every_library_that_a_peer_imports_is_pinned_for_it():
-    ours = {"tools", "xai", "xai_utils"}
-    folder = ROOT / "tools" / "peers"
-    for path in [*folder.glob("with_*.py"), *(folder / f"{peer}.py" for peer in metric_parity.TITLES)]:
+    ours = {"tools", "heatproof", "xai_utils"}
+    for path in [*WING.glob("with_*.py"), *(WING / f"{peer}.py" for peer in metric_parity.TITLES)]:
         found = set()
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) else []
             found |= {name.split(".")[0] for name in names}
-        inside = path.stem.removeprefix("with_") in parity.HERE
+        inside = path.stem.removeprefix("with_") in set(environment.TITLES) - set(environment.ELSEWHERE)
         pins = (ROOT / ("requirements.txt" if inside else "requirements-peers.txt")).read_text(encoding="utf-8")
         pinned = {canonicalize_name(Requirement(line).name) for line in pins.splitlines()}
         pinned |= {"sklearn"} if "scikit-learn" in pinned else set()
@@ -211,7 +263,7 @@ else:
 
 
 def test_the_twin_equals_keras_on_every_kind_of_layer():
-    peers = parity.VENV / "bin" / "python"
+    peers = environment.VENV / "bin" / "python"
     python = sys.executable if find_spec("torch") else str(peers) if peers.exists() else None
     if python is None:
         pytest.skip("PyTorch is in the environment of `make parity` only")

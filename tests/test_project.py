@@ -14,23 +14,24 @@ from packaging.utils import canonicalize_name
 
 from tools import __main__ as targets
 from tools import environment, notebooks, report
+from tools.peers.environment import ELSEWHERE, TITLES
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = notebooks.found()
 NOTEBOOK_NAMES = [path.stem for path in NOTEBOOKS]
 
 # Wing of the package -> the wings below it, and the libraries its rooms may import; the standard library is free.
-# The ground (checks, writing, progress, hiding, enlarging) lies below every wing. Within a wing no circle is allowed.
+# The rooms of GROUND lie below every wing. Within a wing no circle is allowed.
 PACKAGE = ROOT / "heatproof"
-GROUND = {"checks", "writing", "progress", "hiding", "enlarging"}
+GROUND = {"checks", "problems", "writing", "progress", "hiding", "enlarging", "folders"}
 WINGS = {
-    "ground": (set(), {"numpy", "scipy", "tensorflow", "tqdm"}),
+    "ground": (set(), {"numpy", "platformdirs", "scipy", "tensorflow", "tqdm"}),
     "engine": (set(), {"keras", "numpy", "tensorflow"}),
     "methods": ({"engine"}, {"keras", "numpy", "skimage", "sklearn"}),
     "inside": ({"engine"}, {"numpy", "scipy"}),
     "metrics": ({"engine", "methods"}, {"joblib", "keras", "numpy", "pandas", "psutil", "scipy", "skimage", "sklearn"}),
     "data": (set(), {"PIL", "numpy", "pandas", "pooch", "scipy", "skimage"}),
-    "networks": ({"data"}, {"keras", "numpy", "scipy", "tqdm"}),
+    "networks": ({"data"}, {"h5py", "keras", "numpy", "scipy", "sklearn", "tqdm"}),
     "display": (set(), {"matplotlib", "numpy", "pandas"}),
     "command": ({"engine", "methods", "networks", "display"}, {"PIL", "numpy"}),
 }
@@ -59,7 +60,7 @@ def own(names: set[str]) -> set[str]:
 
 def libraries(names: set[str]) -> set[str]:
     tops = {name.split(".")[0] for name in names}
-    ours = {"heatproof", "tools", "benchmarks", *FACES} | {path.stem for path in (ROOT / "tests").glob("*.py")}
+    ours = {"heatproof", "tools", "benchmarks", *FACES} | {path.stem for path in (ROOT / "tests").iterdir()}
     return tops - ours - set(sys.stdlib_module_names)
 
 
@@ -76,7 +77,7 @@ def source_of(path: Path) -> str:
 
 def scripts() -> list[Path]:
     """What stands outside the rooms: benchmarks and the training script."""
-    return [*sorted((ROOT / "benchmarks").glob("*.py")), *sorted((ROOT / "models").glob("*.py"))]
+    return [*sorted((ROOT / "benchmarks").rglob("*.py")), *sorted((ROOT / "models").glob("*.py"))]
 
 
 # ---- arrows
@@ -158,14 +159,69 @@ def test_mnist1d_utils_knows_nothing_of_explanations():
 def test_notebooks_and_scripts_use_the_faces(path):
     # What trains the image networks is no part of a reader's face: only the script behind `make models` needs it.
     makers = {"data", "networks"} if path.name == "train.py" else set()
-    rooms = own(imports(source_of(path))) - FACES
-    assert {wing(name) for name in rooms} <= makers
+    free = FACES | ({"heatproof.writing"} if path.suffix == ".py" else set())  # one place writes files
+    assert {wing(name) for name in own(imports(source_of(path))) - free} <= makers
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "tests").glob("test_*.py")), ids=lambda path: path.stem)
 def test_unit_tests_use_the_faces_and_the_rooms(path):
     names = own(imports(path.read_text(encoding="utf-8")))
     assert names <= FACES | {room(path) for path in ROOMS}
+
+
+# ---- tools and benchmarks
+
+
+def workshop() -> dict[str, Path]:
+    """Every module of tools and benchmarks by its dotted name."""
+    paths = [path for folder in ("tools", "benchmarks") for path in sorted((ROOT / folder).rglob("*.py"))]
+    return {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
+
+
+def arrows() -> dict[str, set[str]]:
+    """Module of tools and benchmarks -> those that it imports; `from tools import parity` counts as tools.parity."""
+    found, modules = {}, workshop()
+    for name, path in modules.items():
+        names = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        found[name] = names & set(modules) - {name}
+    return found
+
+
+def test_tools_and_benchmarks_import_each_other_in_no_circle():
+    assert "tools.peers.case" in arrows()["benchmarks.contenders.worker"]
+    assert not circles(arrows())
+
+
+def test_peers_serve_parity_and_benchmark_and_know_neither():
+    allowed = {name for name in workshop() if name.startswith("tools.peers")} | {"tools", "tools.environment"}
+    for name, others in arrows().items():
+        if name.startswith("tools.peers"):
+            assert others <= allowed, name
+
+
+def test_every_other_library_is_wrapped_once():
+    """with_NAME.py and, of metrics, metrics_NAME.py; Quantus calls Captum for the maps that it scores."""
+    known = {name: {f"tools.peers.with_{name}", f"tools.peers.metrics_{name}"} for name in TITLES}
+    known |= {"quantus": {"tools.peers.metrics_quantus"}}
+    known["captum"].add("tools.peers.metrics_quantus")
+    users = {name: set() for name in known}
+    for module, path in workshop().items():
+        for name in libraries(imports(path.read_text(encoding="utf-8"))) & set(known):
+            users[name].add(module)
+    for name, modules in known.items():
+        assert users[name] and users[name] <= modules, f"{name} is imported by {sorted(users[name] - modules)}"
+
+
+@pytest.mark.parametrize("path", workshop().values(), ids=workshop())
+def test_files_and_functions_of_the_workshop_are_short(path):
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= LONGEST_ROOM
+    assert not long_functions(text)
 
 
 def derivatives(path: Path) -> list[str]:
@@ -205,17 +261,15 @@ def test_the_lock_pins_everything_and_holds_no_address():
     assert all("==" in str(pin.specifier) for pin in requirements("requirements.txt"))
 
 
+def elsewhere() -> set[str]:
+    """Files that run in .venv-peers alone."""
+    return {f"{kind}_{name}.py" for name in (*ELSEWHERE, "quantus") for kind in ("with", "metrics")} | {"twin.py"}
+
+
 def test_every_imported_library_is_a_direct_requirement():
-    patterns = (
-        "heatproof/**/*.py",
-        "*.py",
-        "tests/*.py",
-        "tools/*.py",
-        "models/*.py",
-        "benchmarks/*.py",
-        "notebooks/*",
-    )
+    patterns = ("heatproof/**/*.py", "*.py", "tests/*.py", "models/*.py", "notebooks/*")
     files = [path for pattern in patterns for path in sorted(ROOT.glob(pattern))]
+    files += [path for path in workshop().values() if path.name not in elsewhere()]
     used = {
         name: path.name
         for path in files

@@ -25,8 +25,13 @@ def test_the_acceptance_grid_is_in_step_and_has_an_oracle_or_a_reason_in_every_c
     assert all(tests for tests in readme.further_tests(xu).values()), "a method has no test of its own"
 
 
+def five_lines():
+    """The code of the section on one's own model."""
+    return re.search(r"## Your own model in five lines\n\n```python\n(.*?)```", TEXT, re.S)[1]
+
+
 def test_your_own_model_in_five_lines_runs_as_printed(tmp_path, monkeypatch):
-    code = re.search(r"## Your own model in five lines\n\n```python\n(.*?)```", TEXT, re.S)[1]
+    code = five_lines()
     assert len([line for line in code.splitlines() if line.strip() and not line.startswith("import")]) <= 5
     (tmp_path / "models").symlink_to(ROOT / "models")
     monkeypatch.chdir(tmp_path)

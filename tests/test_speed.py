@@ -11,7 +11,8 @@ import tensorflow as tf
 import models
 import xai_utils as xu
 from heatproof import enlarging
-from heatproof.engine import arrays, programs, query
+from heatproof.engine import arrays, programs
+from heatproof.engine.counting import counting
 from heatproof.engine.query import Query
 
 N, K, SIDES = 3, 5, (8, 6)  # inputs, maps of the last layer of `models.cnn`, its positions
@@ -68,9 +69,9 @@ def network():
 def test_a_method_takes_the_passes_of_its_formula_and_no_more(network, name):
     method, options, wanted = PASSES[name]
     model, inputs = network
-    before = dict(query.PASSES)
-    method(model, inputs[:N], [2, 0, 1], **options)
-    assert tuple(query.PASSES[key] - before[key] for key in ("forwards", "backwards")) == wanted
+    with counting() as passes:
+        method(model, inputs[:N], [2, 0, 1], **options)
+    assert (passes["forwards"], passes["backwards"]) == wanted
 
 
 @pytest.mark.filterwarnings("ignore::heatproof.checks.XAIWarning")

@@ -52,7 +52,7 @@ def test_the_default_layer_is_the_last_with_the_axes_of_the_input(tokens):
     gradient = watcher.gradient(score, A).numpy()
     wanted = (A.numpy() * gradient.mean(axis=(1, 2), keepdims=True)).sum(axis=-1)
     close(xu.grad_cam(tokens, IMAGES, 2, relu=False, upsample=False), wanted)
-    assert [layer.name for layer in Query(tokens, IMAGES).block_ends()] == ["maps"]
+    assert [place.layer.name for place in Query(tokens, IMAGES).block_ends()] == ["maps"]
     for method in (xu.grad_cam, xu.score_cam, xu.sise, xu.ablation_cam):
         assert method(tokens, IMAGES, 2).shape == (3, 16, 16)
 
@@ -65,7 +65,7 @@ def test_a_layer_with_other_axes_is_refused(tokens):
     inner = next(layer for layer in tokens.layers if isinstance(layer, layers.MultiHeadAttention)).query_dense
     with pytest.raises(ValueError, match=r"has other axes \(shape \(None, 64, 2, 4\)\)"):
         xu.grad_cam(tokens, IMAGES, 2, layer=inner)
-    with pytest.raises(ValueError, match="CAM needs a head of global average pooling"):
+    with pytest.raises(ValueError, match="got a head .*for CAM, global average pooling"):
         xu.cam(tokens, IMAGES, 2)
 
 
@@ -97,7 +97,7 @@ def test_a_layer_that_is_called_twice_is_passed_over():
     inputs, relu = keras.Input((16, 16, 3)), layers.ReLU(name="twice")
     maps = relu(layers.Conv2D(8, 3, name="second")(relu(layers.Conv2D(8, 3, name="first")(inputs))))
     model = keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(maps)))
-    assert Query(model, IMAGES).layer().name == "second"
+    assert Query(model, IMAGES).place().layer.name == "second"
     np.testing.assert_array_equal(xu.grad_cam(model, IMAGES, 1), xu.grad_cam(model, IMAGES, 1, layer="second"))
 
 
@@ -155,7 +155,7 @@ def test_a_changed_attribute_of_a_layer_of_ones_own_is_seen(change):
 def test_a_softmax_over_groups_is_refused():
     inputs = keras.Input((32, 2))
     groups = layers.Softmax()(layers.Reshape((2, 5))(layers.Dense(10)(layers.Flatten()(inputs))))
-    with pytest.raises(ValueError, match="model: it ends in a softmax over 5 of its 10 outputs.* Cure:"):
+    with pytest.raises(ValueError, match="model: got a model that ends in a softmax over 5 of its 10 outputs.* Cure:"):
         xu.saliency(keras.Model(inputs, layers.Flatten()(groups)), SIGNALS)
 
 

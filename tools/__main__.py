@@ -1,7 +1,7 @@
 """python -m tools TARGET: what `make TARGET` calls, on any operating system.
 
-This file, tools/environment.py and tools/latex.py run before .venv exists, on whatever Python the machine has, so
-they use the standard library alone.
+This file, tools/environment.py, tools/latex.py and heatproof/writing.py run before .venv exists, on whatever Python
+the machine has, so they use the standard library alone.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 import time
 from pathlib import Path
 
+from heatproof.writing import write
 from tools import environment
 
 ROOT = environment.ROOT
@@ -27,7 +28,7 @@ HELP = {
     "data": "fetch the tissue tiles (258 MB, Zenodo record 53169) into the folder of data sets",
     "models": "train the networks again (models/train.py)",
     "evaluation": "score the methods on whole test sets into results/ (what is up to date is kept)",
-    "mutants": "break each method in turn and see which test catches it",
+    "mutants": "break each method in turn and see which test catches it; stamp what is clean",
     "parity": "compare methods and metrics with other libraries (a second environment, .venv-peers)",
     "bench": "time the methods beside other libraries into benchmarks/ (under 30 minutes on 2 quiet cores)",
     "lint": "ruff on code and notebooks",
@@ -102,9 +103,10 @@ def evaluation() -> int:
 
 
 def parity() -> int:
-    from tools import parity as comparison
+    from tools import metric_parity
+    from tools import parity as method_parity
 
-    return comparison.main()
+    return method_parity.main() | metric_parity.main()
 
 
 def latex() -> int:
@@ -115,7 +117,7 @@ def latex() -> int:
 
 
 def write_environment() -> int:
-    environment.write(ROOT / "environment.yml", environment.conda(environment.lock_text()))
+    write(ROOT / "environment.yml", environment.conda(environment.lock_text()))
     return 0
 
 

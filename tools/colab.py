@@ -21,6 +21,7 @@ NEEDED = {  # the module: its package
     "matplotlib": "matplotlib",
     "numpy": "numpy",
     "pandas": "pandas",
+    "platformdirs": "platformdirs",
     "pooch": "pooch",
     "psutil": "psutil",
     "scipy": "scipy",

@@ -1,5 +1,5 @@
-"""One module per contender; each runs in a process of its own (worker.py) and has METHODS: name -> maker.
+"""What only the benchmark has: our methods, plain loops, raw passes, and the process that times them or a library.
 
-A maker takes a `Case` and a setting (a dict with n and amount), builds what a user would build once, and returns a
-function without arguments that returns the maps.
+METHODS: name -> maker(case, amount), which builds what a user would build once and returns a function without
+arguments that returns the maps; None where there is no such method. The libraries' stand in tools/peers.
 """

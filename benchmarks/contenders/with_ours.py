@@ -3,27 +3,24 @@
 import numpy as np
 
 import xai_utils as xu
-from benchmarks.contenders.case import BATCH, FINE, LADDER, NOISE, STEPS, steps_needed
-from benchmarks.contenders.raw import METHODS as RAW
+from benchmarks.contenders.converging import FINE, by_rule, steps_needed, trapezoid
 from benchmarks.contenders.raw import gradient_function
-
-PACKAGE = None
+from tools.peers.case import BATCH, NOISE
 
 
 def method(name, **names):
     """A maker: options are fixed values, or functions of the case and the amount."""
 
-    def make(case, setting):
-        n, model = setting["n"], case.network("model")
-        options = {key: value(case, setting) if callable(value) else value for key, value in names.items()}
-        function = getattr(xu, name)
-        return lambda: function(model, case.inputs(n), case.targets(n), **options)
+    def make(case, amount):
+        model, function = case.network("model"), getattr(xu, name)
+        options = {key: value(case, amount) if callable(value) else value for key, value in names.items()}
+        return lambda: function(model, case.inputs, case.targets, **options)
 
     return make
 
 
-def amount(_, setting):
-    return setting["amount"]
+def the_amount(_, amount):
+    return amount
 
 
 def layer(case, _):
@@ -35,45 +32,28 @@ def fill(case, _):
 
 
 def curve(name):
-    def make(case, setting):
-        n, model, function = setting["n"], case.network("model"), getattr(xu, name)
-        maps, options = case.arrays["relevance"][:n], {"steps": STEPS, "fill": "zero"}
-        return lambda: xu.area_under_curve(function(model, case.inputs(n), maps, case.targets(n), **options)).mean()
+    def make(case, steps):
+        model, function, options = case.network("model"), getattr(xu, name), {"steps": steps, "fill": "zero"}
+        maps = case.relevance
+        return lambda: xu.area_under_curve(function(model, case.inputs, maps, case.targets, **options)).mean()
 
     return make
 
 
-def nodes_needed(case, setting):
+def nodes_needed(case, _):
     """Steps that the rules of other libraries need for a converged map, per input; leaves steps.npz in the folder."""
-    n, logits = setting["n"], case.network()
+    logits = case.network()
     run = gradient_function(logits)
     found = []
-    for x, target in zip(case.inputs(n), case.targets(n), strict=True):
+    for x, target in zip(case.inputs, case.targets, strict=True):
         gradients = path_gradients(run, x, target)
         change = float((logits(x[None]) - logits(0 * x[None]))[0, target])
-        reference = x * _trapezoid(gradients)
+        reference = x * trapezoid(gradients)
         needed = {name: steps_needed(maps, reference, change) for name, maps in by_rule(x, gradients).items()}
         found.append(needed | {"references": reference, "changes": change})
     arrays = {name: np.array([one[name] for one in found]) for name in found[0]}
     np.savez(case.folder / "steps.npz", **arrays)
     return lambda: arrays["references"]
-
-
-def by_rule(x, gradients):
-    """Rule -> number of nodes -> map: gradients at k / FINE hold the nodes of rules whose steps divide FINE."""
-    rules = {"midpoint": {}, "trapezoid": {}, "all_alike": {}}
-    for steps in LADDER:
-        apart = FINE // steps
-        nodes = gradients[::apart]
-        rules["trapezoid"][len(nodes)] = x * _trapezoid(nodes)
-        rules["all_alike"][len(nodes)] = x * nodes.mean(axis=0, dtype=np.float64)
-        if apart % 2 == 0:
-            rules["midpoint"][steps] = x * gradients[apart // 2 :: apart].mean(axis=0, dtype=np.float64)
-    return rules
-
-
-def _trapezoid(nodes):
-    return (nodes.sum(axis=0, dtype=np.float64) - (nodes[0] + nodes[-1]) / 2) / (len(nodes) - 1)
 
 
 def path_gradients(run, x, target):
@@ -85,10 +65,10 @@ def path_gradients(run, x, target):
     )
 
 
-METHODS = RAW | {
+METHODS = {
     "saliency": method("saliency"),
-    "smooth_grad": method("smooth_grad", samples=amount, noise=NOISE),
-    "integrated_gradients": method("integrated_gradients", steps=amount),
+    "smooth_grad": method("smooth_grad", samples=the_amount, noise=NOISE),
+    "integrated_gradients": method("integrated_gradients", steps=the_amount),
     "converged": method("integrated_gradients"),
     "doubled": method("integrated_gradients"),
     "nodes needed": nodes_needed,
@@ -96,12 +76,13 @@ METHODS = RAW | {
     "score_cam": method("score_cam", layer=layer),
     "ablation_cam": method("ablation_cam", layer=layer),
     "occlusion": method(
-        "occlusion", patch=lambda case, _: case.window[0], stride=lambda case, _: case.window[1], fill=fill
+        "occlusion",
+        patch=lambda case, _: tuple(case.patch.tolist()),
+        stride=lambda case, _: tuple(case.stride.tolist()),
+        fill=fill,
     ),
-    "rise": method("rise", masks=amount),
-    "lime": method(
-        "lime", segments=lambda case, setting: case.arrays["segments"][: setting["n"]], samples=amount, fill=fill
-    ),
+    "rise": method("rise", masks=the_amount),
+    "lime": method("lime", segments=lambda case, _: case.segments, samples=the_amount, fill=fill),
     "deletion": curve("deletion_curve"),
     "insertion": curve("insertion_curve"),
 }

@@ -6,17 +6,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.contenders.case import BATCH
-from benchmarks.contenders.raw import METHODS as RAW
-
-PACKAGE = None
+from tools.peers.case import BATCH
 
 
-def occlusion(case, setting):
+def occlusion(case, _):
     """The mean loss of score over the patches that contain a position."""
-    model, n, ((*sizes,), (*steps,)) = case.network(), setting["n"], case.window
+    model, sizes, steps = case.network(), case.patch.tolist(), case.stride.tolist()
     run = tf.function(lambda x: model(x, training=False), reduce_retracing=True)
-    space = case.inputs(1).shape[1:-1]
+    space = case.inputs.shape[1:-1]
     starts = [range(0, side - size + 1, step) for side, size, step in zip(space, sizes, steps, strict=True)]
     windows = [
         tuple(slice(start, start + size) for start, size in zip(corner, sizes, strict=True))
@@ -39,12 +36,12 @@ def occlusion(case, setting):
                 times[window] += 1
         return total / np.maximum(times, 1)
 
-    return lambda: np.stack([explain(*pair) for pair in zip(case.inputs(n), case.targets(n), strict=True)])
+    return lambda: np.stack([explain(*pair) for pair in zip(case.inputs, case.targets, strict=True)])
 
 
-def ablation_cam(case, setting):
+def ablation_cam(case, _):
     """The whole network again for every map of the layer, with that map set to 0."""
-    model, n = case.network(), setting["n"]
+    model = case.network()
     activation = model.get_layer(case.layer).output
     below, above = keras.Model(model.inputs[0], activation), keras.Model(activation, model.output)
     channels, ones = activation.shape[-1], (1,) * (len(activation.shape) - 2)
@@ -62,12 +59,12 @@ def ablation_cam(case, setting):
         return np.maximum(A @ (whole + np.concatenate(lost)), 0)
 
     def maps():
-        found = np.stack([explain(*pair) for pair in zip(case.inputs(n), case.targets(n), strict=True)])
+        found = np.stack([explain(*pair) for pair in zip(case.inputs, case.targets, strict=True)])
         grid = found[..., None] if case.is_image else found[..., None, None]
-        size = (*case.inputs(1).shape[1:-1], 1)[:2]
-        return tf.image.resize(grid, size).numpy().reshape(n, *case.inputs(1).shape[1:-1])
+        size = (*case.inputs.shape[1:-1], 1)[:2]
+        return tf.image.resize(grid, size).numpy().reshape(len(found), *case.inputs.shape[1:-1])
 
     return maps
 
 
-METHODS = RAW | {"occlusion": occlusion, "ablation_cam": ablation_cam}
+METHODS = {"occlusion": occlusion, "ablation_cam": ablation_cam}

@@ -14,27 +14,38 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.contenders.case import Case
+from benchmarks.contenders import converging
+from tools.peers.answering import wrapper
+from tools.peers.case import Case
+from tools.peers.environment import TITLES
 
 
 class Worker:
     """The functions that are ready to be timed, by key."""
 
     def __init__(self, name, folder):
-        self.module = importlib.import_module(f"benchmarks.contenders.with_{name}")
+        self.module = wrapper(f"{'tools.peers' if name in TITLES else 'benchmarks.contenders'}.with_{name}")
+        self.methods = dict(self.module.METHODS)
+        if name in converging.RULES:
+            self.methods |= converging.methods(self.module.path, converging.RULES[name])
+        if "forward" not in self.methods:  # a library without passes of its own explains the Keras network
+            self.methods |= importlib.import_module("benchmarks.contenders.raw").METHODS
         self.folder, self.cases, self.ready = Path(folder), {}, {}
 
     def about(self):
-        package, backend = self.module.PACKAGE, getattr(self.module, "BACKEND", None)
+        package, backend = (getattr(self.module, name, None) for name in ("PACKAGE", "BACKEND"))
         own = version(package) if package else "this commit"
         return {"version": f"{own} on {backend} {version(backend)}" if backend else own}
 
+    def case(self, network):
+        if network not in self.cases:
+            self.cases[network] = Case.load(self.folder / network)
+        return self.cases[network]
+
     def build(self, setting):
         """The function of a setting, or None where the library has no such method."""
-        network = setting["network"]
-        case = self.cases.setdefault(network, Case(self.folder / network))
-        maker = self.module.METHODS.get(setting["method"])
-        return maker and maker(case, setting)
+        case, maker = self.case(setting["network"]).first(setting["n"]), self.methods.get(setting["method"])
+        return maker and maker(case, setting["amount"])
 
     def prepare(self, key, setting, warm=True, maps=None):
         """Build; run once unless told otherwise, and leave that run's maps in the file `maps`."""
@@ -68,7 +79,6 @@ class Worker:
         import resource
 
         self.build(setting | {"method": "forward", "n": 1})()
-        self.cases[setting["network"]].inputs(setting["n"])
         run = self.build(setting)
         if run is None:
             return {"absent": True}
@@ -85,8 +95,6 @@ class Worker:
 def main(name, folder):
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    if name == "captum":
-        os.environ["KERAS_BACKEND"] = "torch"  # the weights are all that is wanted of Keras
     try:
         worker = Worker(name, folder)
         greeting = worker.about()

@@ -6,9 +6,10 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from heatproof import folders
 from heatproof.data import pictures
 from heatproof.data.archives import Source, cached
-from heatproof.data.pictures import as_dataset, check_part, data_folder, find
+from heatproof.data.pictures import as_dataset, check_part, find
 
 TISSUES = ("tumor", "stroma", "complex", "lympho", "debris", "mucosa", "adipose", "empty")
 
@@ -38,12 +39,13 @@ def load_hmt(part="test"):
     ``part`` is "train" (4504 tiles), "test" (496) or "all"; a tile belongs to one of them by its name alone, so the
     record's layout (``CLASS/*.tif``) and the course's (``HMT_train/CLASS/*``, ``HMT_test/CLASS/*``), zipped or in a
     folder, give the same split. Within a class the tiles stand in the order of a file browser.
-    The decoded tiles are kept in ``data/cache`` and decoded anew when the source changed.
+    The decoded tiles are kept in the cache (``heatproof/folders.py``) and decoded anew when the source changed.
 
     Raises ``FileNotFoundError`` when it is absent, ``ValueError`` for an unknown part or a damaged source.
     """
     check_part(part, ("train", "test"))
-    source = find(HMT_PLACES, "hmt", "'make data' fetches it (258 MB)")
+    fetch = "make data" if folders.CHECKOUT else 'python -c "from heatproof.data import hmt; hmt.fetch_hmt()"'
+    source = find(HMT_PLACES, "hmt", f"'{fetch}' fetches it (258 MB)")
     with Source(source) as files:
         members = [name for name in files.images if PurePosixPath(name).parent.name in HMT_FOLDERS]
         if not members:
@@ -87,7 +89,7 @@ def fetch_hmt():
     """
     import pooch  # only fetching needs it
 
-    folder = data_folder()
+    folder = folders.data_folder()
     record = pooch.create(folder, base_url="", registry={HMT_FILE: f"sha256:{HMT_SHA256}"}, urls={HMT_FILE: HMT_URL})
     try:
         return Path(record.fetch(HMT_FILE, progressbar=os.environ.get("XAI_PROGRESS") != "0"))

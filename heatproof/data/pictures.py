@@ -1,19 +1,18 @@
 """Real images: what a data set is, where data sets lie, and the faces and photographs that scikit-image ships.
 
-Data sets live in the folder that the environment variable ``XAI_DATA`` names (default ``data``; a relative path
-counts from the root of the repository). A zip dropped in there works as it is. Every loader returns a ``Dataset``
-with images as float32 in [0, 1]. A data set that is absent raises ``FileNotFoundError`` and is never replaced.
+Data sets live in the folder that the environment variable ``XAI_DATA`` names; without it, in the one that
+``heatproof/folders.py`` says. A zip dropped in there works as it is. Every loader returns a ``Dataset`` with images as
+float32 in [0, 1]. A data set that is absent raises ``FileNotFoundError`` and is never replaced.
 """
 
-import os
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import skimage
 
-ROOT = Path(__file__).resolve().parents[2]
-CACHE = ROOT / "data" / "cache"
+from heatproof import checks, folders
+
+CACHE = folders.cache_folder()
 
 EXPRESSIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 
@@ -27,11 +26,6 @@ class Dataset(NamedTuple):
     names: tuple
     source: str
     licence: str
-
-
-def data_folder():
-    """The folder of data sets: ``XAI_DATA``, or ``data``; a relative path counts from the repository's root."""
-    return ROOT / Path(os.environ.get("XAI_DATA") or "data").expanduser()
 
 
 # ------------------------------------------------------------------------------------------ shipped with scikit-image
@@ -67,10 +61,9 @@ def load_faces():
 def load_photos(size=224):
     """Four photographs that scikit-image ships (cat, coffee, rocket, astronaut), centre square, ``size`` pixels, RGB.
 
-    Raises ``ValueError`` when ``size`` is not a positive integer.
+    Raises ``TypeError`` or ``ValueError`` when ``size`` is not a positive integer.
     """
-    if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1:
-        raise ValueError(f"size: got {size!r}; it is the side of the images in pixels, an integer of at least 1")
+    size = checks.as_count("size", size)
     pictures = {"cat": skimage.data.chelsea(), "coffee": skimage.data.coffee()}
     pictures |= {"rocket": skimage.data.rocket(), "astronaut": skimage.data.astronaut()}
     images = [
@@ -104,14 +97,13 @@ def as_dataset(images, labels, class_names, names, source, licence):
 
 
 def check_part(part, parts):
-    if not isinstance(part, str) or part not in (*parts, "all"):
-        raise ValueError(f"part: got {part!r}; allowed are {', '.join(map(repr, (*parts, 'all')))}")
+    checks.one_of("part", part, (*parts, "all"))
     return parts[part] if isinstance(parts, dict) and part != "all" else part
 
 
-def find(places, name, cure):
-    folder = data_folder()
-    for place in places:
-        if (folder / place).exists():
-            return folder / place
+def find(candidates, name, cure):
+    folder = folders.data_folder()
+    for candidate in candidates:
+        if (folder / candidate).exists():
+            return folder / candidate
     raise FileNotFoundError(f"{name} is not in {folder} (the folder that XAI_DATA names): {cure}")

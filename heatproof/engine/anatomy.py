@@ -8,6 +8,7 @@ import tensorflow as tf
 from heatproof import checks
 from heatproof.engine.programs import compiled_once, kept
 from heatproof.engine.rules import RELUS
+from heatproof.problems import ArgumentValueError
 
 OTHER_ACTIVATIONS = {"LeakyRelu", "Elu", "Selu", "Softplus", "Softsign", "Tanh", "Sigmoid", "Erf", "Erfc", "Maximum"}
 
@@ -18,6 +19,7 @@ class Anatomy:
 
     calls: tuple
     classes: int
+    outputs: int  # of the model as they are: one for the two classes of one unit
     kind: str
     relus: int
     others: frozenset
@@ -69,7 +71,18 @@ def _anatomy(recipe):
             relus, inner = relus - 2 * slopes, [*inner, "PReLU"]
         # The model itself is left out: what is kept for a model must not keep it alive.
         calls = tuple(call for call in run.calls if call.layer is not recipe.base)
-        found.append(Anatomy(calls, run.logits.shape[-1], run.kind, relus, frozenset(inner), run.inputs, run.logits))
+        found.append(
+            Anatomy(
+                calls,
+                run.logits.shape[-1],
+                run.values.shape[-1],
+                run.kind,
+                relus,
+                frozenset(inner),
+                run.inputs,
+                run.logits,
+            )
+        )
         return run.logits
 
     compiled_once(recipe, build, (), None, False)
@@ -84,8 +97,8 @@ def find_layer(recipe, layer=None, spatial=False):
     """
     seen = anatomy(recipe)
     calls = seen.calls
-    if recipe.unit:  # what comes after the unit has no part in it
-        last = max(place for place, call in enumerate(calls) if call.layer is recipe.unit[0])
+    if recipe.ending.layer is not None:  # what comes after the unit has no part in it
+        last = max(place for place, call in enumerate(calls) if call.layer is recipe.ending.layer)
         calls = calls[: last + 1]
     places = [call for call in seen.places if any(call is other for other in calls)]
     names = [call.layer.name for call in places]
@@ -101,7 +114,11 @@ def find_layer(recipe, layer=None, spatial=False):
     if not found:
         raise ValueError(f"layer: {label} is not in the model; its spatial layers are {names}.")
     if len(found) > 1:
-        raise ValueError(f"layer: {label} stands for {len(found)} calls; pass one layer object that is called once.")
+        given, allowed = (
+            f"{label}, which stands for {len(found)} calls",
+            f"a layer that is called once, such as {names}",
+        )
+        raise ArgumentValueError("layer", given, allowed)
     if spatial and not found[0].spatial:
         raise ValueError(f"layer: {label} has no positions left (shape {found[0].shape}); choose one of {names}.")
     if spatial and (found[0].inner or len(found[0].shape) != len(seen.inputs.shape)):

@@ -24,9 +24,8 @@ def program(recipe, name, build, *specs, layer=None, substitute=False):
 
 def kept(recipe, name, make):
     """What `make()` gave for this model and name; a model whose layers or activations were changed starts anew."""
-    ending = recipe.unit and (id(recipe.unit[0]), recipe.unit[1])
     with TRACING:
-        key = (name, recipe.shape, ending, recipe.relu_rule, recipe.settings or settings_of(recipe.base))
+        key = (name, recipe.shape, recipe.ending, recipe.rule, recipe.settings or settings_of(recipe.base))
         known = _PROGRAMS.setdefault(recipe.base, {})
         if key not in known:
             known[key] = make()
@@ -36,11 +35,10 @@ def kept(recipe, name, make):
 def compiled_once(recipe, build, specs, layer, substitute):
     # The graph must not keep the model alive, or _PROGRAMS would never let go: it sees only weak references.
     base, seen = weakref.ref(recipe.base), layer and weakref.ref(layer)
-    unit_layer = recipe.unit and weakref.ref(recipe.unit[0])
-    channel, relu_rule, shape = recipe.unit and recipe.unit[1], recipe.relu_rule, recipe.shape
+    shape, ending, rule = recipe.shape, recipe.ending, recipe.rule
 
     def function(inputs, *tensors):
-        again = Recipe(base(), shape, unit_layer and (unit_layer(), channel), relu_rule)
+        again = Recipe(base(), shape, ending, rule)
         if substitute:
             rows = tf.concat([tf.shape(tensors[0])[:1], tf.shape(inputs)[1:]], axis=0)
             inputs = tf.ensure_shape(tf.broadcast_to(inputs, rows), inputs.shape)

@@ -9,6 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from heatproof.engine.endings import LOGITS
+from heatproof.engine.rules import Rule
+
 # What `compile`, `fit`, `predict` and `evaluate` leave in a model; nothing of it changes what the model computes.
 _BOOKKEEPING = {"compiled", "loss", "train_function", "test_function", "predict_function"}
 _BOOKKEEPING |= {"stop_training", "stop_predicting", "stop_evaluating"}
@@ -19,12 +22,12 @@ TRACING = threading.RLock()
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is looked at: which inner unit ends it (or its logits), and which rule its ReLUs go back by."""
+    """How a model is looked at: what it ends in, and which rule its ReLUs go back by."""
 
     base: keras.Model
     shape: tuple  # of one batch of inputs, None where any size will do
-    unit: tuple | None = None  # (layer, channel); (layer, None): all channels, before ReLU; (layer, "energy")
-    relu_rule: str | None = None  # "XaiGuided" or "XaiDeconvnet"
+    ending: object = LOGITS  # what is explained: see `heatproof.engine.endings`
+    rule: Rule | None = None  # how its ReLUs go back; None is the chain rule
     settings: tuple | None = field(default=None, compare=False)  # of the layers, where they were noted
 
     def noted(self):

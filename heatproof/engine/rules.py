@@ -1,19 +1,53 @@
-"""Backward rules of ReLUs other than the chain rule."""
+"""Backward rules of ReLUs other than the chain rule, each an object with one method.
+
+`rule.back(operation, gradient)` gives what goes back through an operation of a graph. TensorFlow looks a rule up by its
+name, which is registered once per process; after a reload of this room the new rules count.
+"""
+
+import contextlib
+from dataclasses import dataclass
 
 import tensorflow as tf
 
 RELUS = {"Relu", "Relu6"}
+_RULES = {}
 
 
-@tf.RegisterGradient("XaiGuided")
-def _guided_rule(operation, gradient):
+@dataclass(frozen=True)
+class Rule:
+    """How a signal goes back through each ReLU."""
+
+    @property
+    def name(self):
+        return f"Heatproof{type(self).__name__}"
+
+    def overrides(self):
+        """{type of operation: name of the rule}, as a graph takes it."""
+        return dict.fromkeys(RELUS, self.name)
+
+
+class Guided(Rule):
     """Springenberg et al. 2015: pass where the unit is active (a ReLU6 below 6 too) and the signal is positive."""
-    passed, outputs = tf.nn.relu(gradient), operation.outputs[0]
-    active = (outputs > 0) & (outputs < 6) if operation.type == "Relu6" else outputs > 0
-    return tf.where(active, passed, tf.zeros_like(passed))
+
+    def back(self, operation, gradient):
+        passed, outputs = tf.nn.relu(gradient), operation.outputs[0]
+        active = (outputs > 0) & (outputs < 6) if operation.type == "Relu6" else outputs > 0
+        return tf.where(active, passed, tf.zeros_like(passed))
 
 
-@tf.RegisterGradient("XaiDeconvnet")
-def _deconvnet_rule(operation, gradient):
+class Deconvnet(Rule):
     """Zeiler and Fergus 2014: pass where the gradient is positive, whatever the input was."""
-    return tf.nn.relu(gradient)
+
+    def back(self, operation, gradient):
+        return tf.nn.relu(gradient)
+
+
+def registered(rule):
+    """Make a rule known to TensorFlow by its name; return it."""
+    _RULES[rule.name] = rule
+    with contextlib.suppress(KeyError):  # the name is known already, and looks its rule up in _RULES
+        tf.RegisterGradient(rule.name)(lambda operation, gradient: _RULES[rule.name].back(operation, gradient))
+    return rule
+
+
+RULES = {"guided": registered(Guided()), "deconvnet": registered(Deconvnet())}

@@ -14,12 +14,7 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
-from heatproof.engine.arrays import as_float, space_mean
-from heatproof.engine.rules import RELUS
-
-_SQUASHINGS = {"Softmax": "softmax", "LogSoftmax": "softmax", "Sigmoid": "sigmoid"}
-_REARRANGEMENTS = {"Identity", "Cast", "Reshape", "Squeeze"}
-_SEALED = {"PartitionedCall", "StatefulPartitionedCall"}
+from heatproof.engine.arrays import as_float
 
 
 @dataclass(frozen=True)
@@ -105,61 +100,23 @@ class Run:
     def __init__(self, recipe, inputs, layer=None, substitute=None):
         self.inputs, self.layer, self.calls = inputs, layer, []
         graph = tf.compat.v1.get_default_graph()
-        rules = dict.fromkeys(RELUS, recipe.relu_rule) if recipe.relu_rule else {}
+        rules = recipe.rule.overrides() if recipe.rule else {}
         with _watched(recipe.base, self.calls, layer, substitute), graph.gradient_override_map(rules):
             with _open_functions():
                 outputs = recipe.base(inputs, training=False)
-        self.kind, self.logits = self._ending(recipe, outputs)
+        self.kind, self.logits = recipe.ending.of(self, outputs)
+        self.values = self.logits if self.kind == "unit" else as_float(outputs)
 
-    def _ending(self, recipe, outputs):
-        if recipe.unit:
-            layer, channel = recipe.unit
-            if channel == "energy":
-                A = as_float(self.call_of(layer).output)
-                return "unit", tf.reduce_mean(A**2, axis=tuple(range(1, len(A.shape))))[:, None]
-            if channel is not None:
-                return "unit", space_mean(as_float(self.call_of(layer).output)[..., channel : channel + 1])
-            return "unit", space_mean(self._before_relu(layer))
-        if not tf.is_tensor(outputs) or outputs.shape.rank != 2:
-            raise ValueError(
-                f"model: its output is {getattr(outputs, 'shape', type(outputs).__name__)}; a classifier ends in one "
-                f"output of shape (N, classes). Cure: keras.Model(model.inputs, model.outputs[k]), or pool over space."
-            )
-        tensor = outputs
-        while tensor.op.type in _REARRANGEMENTS:
-            tensor = tensor.op.inputs[0]
-        if tensor.op.type in _SEALED:
-            raise ValueError(
-                "model: it ends in a function loaded from a SavedModel, which hides its softmax. "
-                "Cure: load the Keras model itself (.keras)."
-            )
-        kind = _SQUASHINGS.get(tensor.op.type, "linear")
-        if kind == "softmax" and tensor.shape[-1] != outputs.shape[-1]:
-            raise ValueError(
-                f"model: it ends in a softmax over {tensor.shape[-1]} of its {outputs.shape[-1]} outputs, so it is "
-                f"several classifiers in one. Cure: one of them, keras.Model(model.inputs, the scores of one group)."
-            )
-        scores = outputs if kind == "linear" else tf.reshape(tensor.op.inputs[0], tf.shape(outputs))
-        scores = tf.ensure_shape(scores, outputs.shape)
-        scores = as_float(scores)
-        if outputs.shape[-1] == 1:
-            return "sigmoid" if kind == "sigmoid" else "one unit", tf.concat([-scores, scores], axis=-1)
-        return kind, scores
-
-    def _before_relu(self, layer):
-        """The layer's output before its ReLU, where it ends in one: a unit that is off still has a gradient there."""
-        output = self.call_of(layer).output
-        return as_float(output.op.inputs[0] if output.op.type in RELUS else output)
-
-    @property
-    def probabilities(self):
-        return tf.sigmoid(self.logits) if self.kind in ("sigmoid", "one unit") else tf.nn.softmax(self.logits)
+    def all(self, score):
+        """The scores of all classes or outputs, (N, n), as the `Score` says."""
+        if score.kind == "probability":
+            return tf.sigmoid(self.logits) if score.activation == "sigmoid" else tf.nn.softmax(self.logits)
+        return self.logits if score.kind == "logit" else self.values
 
     def score(self, targets, score):
-        """S_c for each example: the logit or the probability of its target class."""
-        scores = self.logits if score == "logit" else self.probabilities
+        """S_c for each example: that of its target."""
         rows = tf.range(tf.shape(targets)[0])  # with tf.gather the gradient takes longer to trace
-        return tf.gather_nd(scores, tf.stack([rows, targets], axis=1))
+        return tf.gather_nd(self.all(score), tf.stack([rows, targets], axis=1))
 
     def call_of(self, layer):
         """The layer's only call in this pass."""

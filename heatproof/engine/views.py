@@ -11,8 +11,11 @@ import tensorflow as tf
 from heatproof import checks
 from heatproof.engine.anatomy import anatomy, find_layer
 from heatproof.engine.arrays import input_dtype
+from heatproof.engine.endings import LOGITS, Unit
 from heatproof.engine.programs import program
 from heatproof.engine.recipe import Recipe
+from heatproof.engine.rules import RULES
+from heatproof.problems import ArgumentTypeError, ArgumentValueError
 
 
 class _Body(keras.layers.Layer):
@@ -40,29 +43,36 @@ def recipe_of(model):
     """Return the recipe of a model or view; refuses what cannot be explained, with the cure."""
     if isinstance(model, View):
         return model.recipe
-    if not isinstance(model, keras.Model):
-        raise TypeError(f"model: got {type(model).__name__}; pass a Keras 3 model (keras.Model, keras.Sequential).")
-    if not model.built:
-        raise ValueError("model: it was never called, so it has no weights. Cure: call it once, model(inputs[:1]).")
-    if len(getattr(model, "outputs", None) or [0]) > 1:
-        raise ValueError(
-            f"model: it has {len(model.outputs)} outputs; one is needed. "
-            f"Cure: keras.Model(model.inputs, model.outputs[0])."
-        )
-    inputs = getattr(model, "inputs", None) or []
-    if len(inputs) > 1:
-        raise ValueError(f"model: it has {len(inputs)} inputs; a method explains models with one.")
-    if inputs and not inputs[0].dtype.startswith("float"):
-        raise ValueError(
-            f"model: it takes {inputs[0].dtype} inputs, in which nothing can be differentiated. "
-            f"Cure: rebuild it behind keras.Input(shape, dtype='float32')."
-        )
+    _check_model(model)
     shape = _input_shape(model)
     if len(shape) not in (3, 4):
-        raise ValueError(
-            f"model: it takes inputs of shape {shape}; methods explain signals (N, T, C) and images (N, H, W, C)."
-        )
+        allowed = "signals (N, T, C) or images (N, H, W, C)"
+        raise ArgumentValueError("model", f"a model that takes inputs of shape {shape}", allowed)
     return Recipe(model, shape)
+
+
+def _check_model(model):
+    """Refuse what is no built model of one float input and one output."""
+    if not isinstance(model, keras.Model):
+        allowed = "a Keras 3 model (keras.Model, keras.Sequential)"
+        raise ArgumentTypeError("model", f"a {type(model).__name__}", allowed)
+    if not model.built:
+        given = "a model that was never called, so it has no weights"
+        raise ArgumentValueError("model", given, cure="call it once, model(inputs[:1])")
+    outputs, inputs = getattr(model, "outputs", None) or [0], getattr(model, "inputs", None) or []
+    if len(outputs) > 1:
+        cure = "keras.Model(model.inputs, model.outputs[0])"
+        raise ArgumentValueError("model", f"a model with {len(outputs)} outputs", "one output", cure)
+    if len(inputs) > 1:
+        raise ArgumentValueError("model", f"a model with {len(inputs)} inputs", "one input")
+    if inputs and "float" not in inputs[0].dtype:
+        shape = tuple(inputs[0].shape[1:])
+        cure = (
+            f"old = model; model = keras.models.clone_model(old, input_tensors=keras.Input({shape}, dtype='float32')); "
+            "model.set_weights(old.get_weights())"
+        )
+        given = f"a model that takes {inputs[0].dtype} inputs, of which nothing is a derivative"
+        raise ArgumentValueError("model", given, "float inputs", cure)
 
 
 def _input_shape(model):
@@ -72,10 +82,8 @@ def _input_shape(model):
         return (None, *tensors[0].shape[1:])
     shape = (model.get_build_config() or {}).get("input_shape")
     if not shape or not isinstance(shape[-1], int):
-        raise ValueError(
-            "model: it does not tell its input shape. "
-            "Cure: inputs = keras.Input(shape); model = keras.Model(inputs, model(inputs))."
-        )
+        cure = "x = keras.Input(shape); model = keras.Model(x, model(x))"
+        raise ArgumentValueError("model", "a model that does not tell its input shape", cure=cure)
     return (None, *shape[1:])
 
 
@@ -86,8 +94,9 @@ def logits(model):
     The model itself is not changed. Raises `TypeError`, `ValueError` for what is not a built model with one output.
     """
     recipe = recipe_of(model)
-    if recipe.unit:
-        raise ValueError("model: it is a view of one inner unit, which has no logits. Cure: pass the model itself.")
+    if recipe.ending.layer is not None:
+        given = "a view of one inner unit, which has no logits"
+        raise ArgumentValueError("model", given, cure="pass the model itself")
     return View(recipe)
 
 
@@ -97,10 +106,10 @@ def unit(model, layer, channel):
     S(x) = mean over space of A_channel(x), the output of `layer` (name or layer object); output shape (N, 1).
     Raises `ValueError` for an unknown layer or a channel it does not have.
     """
-    recipe = replace(recipe_of(model), unit=None)
+    recipe = replace(recipe_of(model), ending=LOGITS)
     call = find_layer(recipe, layer)
     channel = checks.as_count("channel", channel, 0, call.shape[-1] - 1)
-    return View(replace(recipe, unit=(call.layer, channel)))
+    return View(replace(recipe, ending=Unit.at(call.layer, channel)))
 
 
 def with_relu_rule(model, rule):
@@ -108,8 +117,7 @@ def with_relu_rule(model, rule):
 
     Shares weights; only gradients differ. Raises `ValueError` if the model has no ReLU that can be overridden.
     """
-    names = {"guided": "XaiGuided", "deconvnet": "XaiDeconvnet"}
-    recipe = replace(recipe_of(model), relu_rule=names[checks.one_of("rule", rule, tuple(names))])
+    recipe = replace(recipe_of(model), rule=RULES[checks.one_of("rule", rule, tuple(RULES))])
     found = anatomy(recipe)
     if found.relus == 0:
         raise ValueError(

@@ -1,4 +1,8 @@
-"""Pictures made to excite a unit or a class."""
+"""Inputs made to excite a unit or a class.
+
+Shared arguments (model, inputs, layer, seed) are explained in `xai_utils`. Every made input starts from a stated place
+and takes steps of a stated length, so that the rise of the activation can be judged.
+"""
 
 from dataclasses import replace
 
@@ -7,9 +11,11 @@ from scipy.ndimage import gaussian_filter
 
 from heatproof import checks
 from heatproof.engine.anatomy import anatomy, find_layer
+from heatproof.engine.endings import LOGITS, Channels, Energy
 from heatproof.engine.query import Query
 from heatproof.engine.views import View, recipe_of
 from heatproof.enlarging import resize
+from heatproof.problems import ArgumentValueError
 
 LARGEST = 1e9  # of a step, a noise or a decay: what grows beyond it has no square in float32
 
@@ -28,10 +34,10 @@ def activation_maximization(
     (C, T, channels), curve (C, iterations + 1) of a). Raises `ValueError` for an unknown layer or channel, and for a
     step that is not above 0. Source: Erhan et al. 2009, sec. 4.
     """
-    recipe = replace(recipe_of(model), unit=None)
+    recipe = replace(recipe_of(model), ending=LOGITS)
     call = find_layer(recipe, layer)
     channels = _channels(channels, call.shape[-1])
-    view = View(replace(recipe, unit=(call.layer, None)))
+    view = View(replace(recipe, ending=Channels.at(call.layer)))
     start = np.repeat(_start(recipe, seed, noise), len(channels), axis=0)
     climb = _Climb(iterations, step, blur, jitter, recipe.base if checks.as_flag("clip", clip) else None, seed)
     return climb(view, start, channels)
@@ -41,7 +47,8 @@ def _channels(channels, count):
     """The checked channels of a layer that has `count`: int32 (C,)."""
     wanted = range(count) if channels is None else np.atleast_1d(checks.as_array("channels", channels)).tolist()
     if not wanted:
-        raise ValueError(f"channels: got none; pass one or more integers from 0 to {count - 1}, or None for all.")
+        allowed = f"one or more integers from 0 to {count - 1}, or None for all"
+        raise ArgumentValueError("channels", "none", allowed)
     return np.array([checks.as_count("channels", each, 0, count - 1) for each in wanted], np.int32)
 
 
@@ -71,8 +78,8 @@ def deep_dream(model, inputs, layer=None, *, iterations=20, step=0.5, octaves=3)
     `ValueError` for octaves outside 1 to 16. Source: Mordvintsev, Olah, Tyka 2015.
     """
     octaves, step = checks.as_count("octaves", octaves, 1, 16), checks.as_number("step", step, 0, LARGEST, True)
-    recipe = replace(recipe_of(model), unit=None)
-    view = View(replace(recipe, unit=(find_layer(recipe, layer).layer, "energy")))
+    recipe = replace(recipe_of(model), ending=LOGITS)
+    view = View(replace(recipe, ending=Energy.at(find_layer(recipe, layer).layer)))
     images, curves = Query(view, inputs).inputs, []
     for octave in reversed(range(octaves)):
         climb = _Climb(iterations, step * np.sqrt(images[0].size) / 100, 0.0, 0, recipe.base, octave=octave)
@@ -128,9 +135,8 @@ class _Climb:
 def _start(recipe, seed, noise):
     shape = recipe.shape[1:]
     if None in shape:
-        raise ValueError(
-            f"model: it takes inputs of any size, {recipe.shape}. Cure: build it with a fixed input shape."
-        )
+        given = f"one that takes inputs of any size, {recipe.shape}"
+        raise ArgumentValueError("model", given, cure="build it with a fixed input shape")
     noise, seed = checks.as_number("noise", noise, 0, LARGEST), checks.as_count("seed", seed, 0)
     return (_middle(recipe) + noise * np.random.default_rng(seed).standard_normal((1, *shape))).astype(np.float32)
 

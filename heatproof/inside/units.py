@@ -1,14 +1,15 @@
-"""What the network itself holds: its kernels, its activations, and inputs made to excite a unit or a class.
+"""What the network itself holds: its kernels and its activations.
 
-Shared arguments (model, inputs, layer, seed) are explained in `xai_utils`. Every made input starts from a stated place
-and takes steps of a stated length, so that the rise of the activation can be judged.
+Shared arguments (model, inputs, layer) are explained in `xai_utils`.
 """
 
 import numpy as np
 
 from heatproof.engine.anatomy import find_layer
+from heatproof.engine.places import Place
 from heatproof.engine.query import Query
 from heatproof.engine.views import recipe_of
+from heatproof.problems import ArgumentValueError
 
 
 def kernels(model, layer):
@@ -19,7 +20,9 @@ def kernels(model, layer):
     found = find_layer(recipe_of(model), layer).layer
     weights = getattr(found, "kernel", None)
     if weights is None or len(weights.shape) < 3:
-        raise ValueError(f"layer: {found.name!r} is no convolution and has no kernels to show.")
+        raise ArgumentValueError(
+            "layer", f"{found.name!r}, which is no convolution and has no kernels", "a convolution"
+        )
     return np.array(weights.numpy(), np.float32)
 
 
@@ -29,4 +32,4 @@ def activations(model, inputs, layer=None, *, batch_size=32):
     Raises `ValueError` for an unknown layer.
     """
     query = Query(model, inputs, batch_size=batch_size)
-    return query.activation(find_layer(query.recipe, layer).layer).astype(np.float32)
+    return Place(query, find_layer(query.recipe, layer).layer).activation().astype(np.float32)

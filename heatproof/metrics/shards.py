@@ -10,7 +10,8 @@ import joblib
 import numpy as np
 
 from heatproof import checks
-from heatproof.engine.query import PASSES
+from heatproof.engine.counting import counting
+from heatproof.problems import ArgumentTypeError
 from heatproof.progress import QUIET
 
 # ------------------------------------------------------------------------------------------------------------ travel
@@ -31,10 +32,9 @@ class Carrier:
             pickle.loads(data)
             self.data = data
         except Exception as error:
-            raise TypeError(
-                f"model: it cannot be sent to other processes ({error}). Cure: pass a functional or Sequential model, "
-                f"{STAY}."
-            ) from error
+            given = f"{type(self.model).__name__}, which cannot be sent to other processes ({error})"
+            cure = f"pass a functional or Sequential model, {STAY}"
+            raise ArgumentTypeError("model", given, cure=cure) from error
 
     def __reduce__(self):
         if self.data is None:
@@ -55,12 +55,10 @@ def check_travel(argument, rows):
         try:
             joblib.Parallel()([joblib.delayed(_arrived)(row)])
         except Exception as error:
-            why = str(error.__cause__ or error).strip(' \n"').splitlines()[-1:]
-            raise TypeError(
-                f"{argument}: the function of {row.name!r} cannot be sent to other processes ({''.join(why)}). "
-                "Cure: let it hold nothing that belongs to this process (an open file, a lock) and define it in a "
-                f"module that the others can import, {STAY}."
-            ) from error
+            reason = "".join(str(error.__cause__ or error).strip(' \n"').splitlines()[-1:])
+            given = f"{row.name!r}, whose function cannot be sent to other processes ({reason})"
+            cure = "let it hold nothing that belongs to this process (an open file, a lock) and define it in a module "
+            raise ArgumentTypeError(argument, given, cure=f"{cure}that the others can import, {STAY}") from error
 
 
 def _arrived(row):
@@ -83,9 +81,10 @@ def answer(carrier, number, shard):
 
 def _rows(case):
     """(method, metric, item, value, reason) for every metric and item."""
-    before, start = dict(PASSES), time.perf_counter()
-    maps, reasons = _attempt(lambda places: case.at(places).explain(), len(case.items))
-    cost = {"seconds": time.perf_counter() - start} | {name: PASSES[name] - before[name] for name in PASSES}
+    start = time.perf_counter()
+    with counting() as passes:
+        maps, reasons = _attempt(lambda places: case.at(places).explain(), len(case.items))
+    cost = passes | {"seconds": time.perf_counter() - start}
     for place, found in enumerate(maps):
         if found is not None and not found.any():
             maps[place], reasons[place] = None, "the map is zero everywhere"

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
+from scipy.stats import bootstrap, rankdata
 
 from heatproof import checks
+from heatproof.problems import ArgumentTypeError, ArgumentValueError
 
 KEYS = ["method", "metric", "item"]
 
@@ -39,19 +40,25 @@ def summarise(frame: pd.DataFrame, resamples: int = 2000, seed: int = 0, against
 
 def _check_table(frame):
     if not isinstance(frame, pd.DataFrame):
-        raise TypeError(f"frame: got {type(frame).__name__}; pass a table of xu.evaluate, a pandas DataFrame.")
+        raise ArgumentTypeError("frame", type(frame).__name__, "a table of xu.evaluate, a pandas DataFrame")
     if missing := [name for name in [*KEYS, "value"] if name not in frame]:
-        raise ValueError(f"frame: lacks the columns {missing}; pass a table of xu.evaluate.")
+        raise ArgumentValueError("frame", f"a table that lacks the columns {missing}", "a table of xu.evaluate")
     if frame.duplicated(KEYS).any():
-        raise ValueError("frame: has two rows for one method, metric and item; summarise one run at a time.")
+        given = "two rows for one method, metric and item"
+        raise ArgumentValueError("frame", given, cure="summarise one run at a time")
 
 
 def _bootstrap(values, resamples, seed):
     """Mean and the 2.5th and 97.5th percentile of the means of resampled values; equal lengths share the draws."""
-    if not len(values):
-        return np.nan, np.nan, np.nan
-    draws = np.random.default_rng(seed).integers(0, len(values), (resamples, len(values)))
-    return values.mean(), *np.percentile(values[draws].mean(axis=1), [2.5, 97.5])
+    if len(values) < 2:  # no value, or one, which every draw repeats
+        return (values[0] if len(values) else np.nan,) * 3
+    return values.mean(), *_resampled(values, np.mean, resamples, seed).confidence_interval
+
+
+def _resampled(values, statistic, resamples, seed):
+    """`scipy.stats.bootstrap` of one sample; statistic(draws, axis=-1) takes all draws at once."""
+    options = {"n_resamples": resamples, "method": "percentile", "vectorized": True}
+    return bootstrap((values,), statistic, **options, rng=np.random.default_rng(seed))
 
 
 def rank_agreement(frame: pd.DataFrame, one: str, other: str, resamples: int = 2000, seed: int = 0) -> dict:
@@ -67,15 +74,25 @@ def rank_agreement(frame: pd.DataFrame, one: str, other: str, resamples: int = 2
     tables = [_by_item(frame, name, metric) for name, metric in (("one", one), ("other", other))]
     methods = [name for name in tables[0].columns if name in tables[1] and all(t[name].notna().any() for t in tables)]
     if len(methods) < 3:
-        raise ValueError(f"frame: only {methods} have both {one} and {other}; ranks need three methods or more.")
+        given = f"only {methods} with both {one} and {other}"
+        raise ArgumentValueError("frame", given, "three methods or more, to have ranks")
     items = tables[0].index.union(tables[1].index)
-    draws = np.random.default_rng(seed).integers(0, len(items), (resamples, len(items)))
-    counts = np.stack([np.ones(len(items)), *(np.bincount(draw, minlength=len(items)) for draw in draws)])
-    ranks = [rankdata(_means(table[methods].reindex(items).to_numpy(), counts), axis=1) for table in tables]
-    one, other = (rank - rank.mean(axis=1, keepdims=True) for rank in ranks)
-    found = (one * other).sum(axis=1) / np.sqrt((one**2).sum(axis=1) * (other**2).sum(axis=1))
-    low, high = np.nanpercentile(found[1:], [2.5, 97.5])
-    return {"correlation": float(found[0]), "low": float(low), "high": float(high), "methods": len(methods)}
+    values = [table[methods].reindex(items).to_numpy() for table in tables]
+
+    def correlations(draws, axis=-1):
+        """Spearman's correlation for each draw (..., items) of places in the list of items."""
+        flat = draws.reshape(-1, len(items))
+        counts = np.stack([np.bincount(draw, minlength=len(items)) for draw in flat])
+        ranks = [rankdata(_means(part, counts), axis=1) for part in values]
+        one, other = (rank - rank.mean(axis=1, keepdims=True) for rank in ranks)
+        found = (one * other).sum(axis=1) / np.sqrt((one**2).sum(axis=1) * (other**2).sum(axis=1))
+        return found.reshape(draws.shape[:-1])
+
+    places = np.arange(len(items))
+    found = correlations(places)
+    again = found if len(items) < 2 else _resampled(places, correlations, resamples, seed).bootstrap_distribution
+    low, high = np.nanpercentile(again, [2.5, 97.5])
+    return {"correlation": float(found), "low": float(low), "high": float(high), "methods": len(methods)}
 
 
 def _by_item(frame, name, metric):

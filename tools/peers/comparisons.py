@@ -76,7 +76,7 @@ COMPARISONS = (
         absent=IMAGES_REPLACED,
     ),
     Comparison(
-        "lime", "lime", "lime", lambda ours: ours.lime(float(ours.case.fill)),
+        "lime", "lime", "lime", lambda ours: ours.lime(ours.case.fill),
         step="one fill; same segments and samples", absent="explains images only",
     ),
     Comparison(
@@ -122,7 +122,7 @@ COMPARISONS = (
     ),
     Comparison(
         "guided_grad_cam", "captum", "guided_grad_cam",
-        lambda ours: ours("guided_grad_cam", layer=str(ours.case.layer)),
+        lambda ours: ours("guided_grad_cam", layer=ours.case.layer),
         reason="enlarges Grad-CAM by repetition unless told otherwise; ours linearly",
         adapted_key="guided_grad_cam_linear",
     ),
@@ -132,7 +132,7 @@ COMPARISONS = (
     Comparison("occlusion", "captum", "occlusion", lambda ours: ours.occlusion(1), step="windows side by side"),
     Comparison("occlusion", "captum", "occlusion_overlapping", lambda ours: ours.occlusion(2), step="windows overlap"),
     Comparison(
-        "lime", "captum", "lime", lambda ours: ours.lime(float(ours.case.fill)), step="same segments, samples, kernel"
+        "lime", "captum", "lime", lambda ours: ours.lime(ours.case.fill), step="same segments, samples, kernel"
     ),
     Comparison(
         "saliency", "xplique", "saliency_abs", lambda ours: ours("saliency"), reason="takes |gradient|; ours is signed",
@@ -179,7 +179,7 @@ COMPARISONS = (
         adapted=rise_as_a_mean,
     ),
     Comparison(
-        "lime", "xplique", "lime", lambda ours: ours.lime(float(ours.case.fill)), step="same segments, samples, kernel"
+        "lime", "xplique", "lime", lambda ours: ours.lime(ours.case.fill), step="same segments, samples, kernel"
     ),
     Comparison("saliency", "saliency", "saliency", lambda ours: ours("saliency")),
     Comparison("smooth_grad", "saliency", "smooth_grad", lambda ours: ours.smooth("smooth_grad"), step="same noise"),

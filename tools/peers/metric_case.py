@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from tools.peers.case import load_network
+
 STEPS, ODD_STEPS = 8, 30  # of deletion and insertion: 8 divides the positions of every network here, 30 none
 SAMPLES = 10  # of max-sensitivity, and a tenth of those of infidelity
 RADIUS, NOISE, FRACTION = 0.02, 0.1, 0.15  # max-sensitivity, infidelity, the share that the drop keeps
@@ -39,10 +41,8 @@ class Given:
 
 def cascade(case):
     """The networks with more and more layers shuffled, in order, before the softmax."""
-    import keras
-
     paths = sorted(case.folder.glob("cascade_*.keras"), key=lambda path: int(path.stem.split("_")[1]))
-    return [keras.saving.load_model(path, compile=False) for path in paths]
+    return [load_network(path) for path in paths]
 
 
 def each(function, maps):

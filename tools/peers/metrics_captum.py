@@ -1,19 +1,17 @@
-"""Captum's scores, of the PyTorch twin: python -m tools.peers.metrics_captum FOLDER..."""
-
-import os
-import sys
-from importlib.metadata import version
+"""Captum's scores, of the PyTorch twin."""
 
 import numpy as np
 import torch
 from captum import attr, metrics
 
-from tools.peers.case import answer
 from tools.peers.metric_case import SAMPLES, Given, each
 from tools.peers.twin import to_torch, twin
 
+PACKAGE, BACKEND = "captum", "torch"
 
-def values(case):
+
+def answers(case):
+    torch.set_num_threads(1)
     given = Given.load(case.folder)
     network, inputs, targets = twin(case.network()), to_torch(case.inputs), torch.from_numpy(case.targets)
     return _completeness(given, network, inputs, targets) | {
@@ -64,9 +62,3 @@ def _infidelity(given, network, inputs, targets):
     found = each(score, given.attribution)
     power = np.asarray(score(np.zeros_like(given.attribution[0]), normalize=False))  # of a map that foretells nothing
     return {"infidelity": found, "infidelity_share": found / power[:, None]}
-
-
-if __name__ == "__main__":
-    os.environ["KERAS_BACKEND"] = "torch"  # the weights are all that is wanted of Keras
-    torch.set_num_threads(1)
-    answer("metrics_captum", version("captum"), values, sys.argv[1:])

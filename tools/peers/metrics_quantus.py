@@ -1,8 +1,5 @@
-"""Quantus' scores, of the PyTorch twin where a network is asked: python -m tools.peers.metrics_quantus FOLDER..."""
+"""Quantus' scores, of the PyTorch twin where a network is asked."""
 
-import os
-import sys
-from importlib.metadata import version
 from unittest import mock
 
 import numpy as np
@@ -12,15 +9,16 @@ import torch
 from captum import attr
 from quantus.helpers.model.pytorch_model import PyTorchModel
 
-from tools.peers.case import answer
 from tools.peers.metric_case import SAMPLES, Given, cascade, each
 from tools.peers.twin import twin
 
+PACKAGE, BACKEND = "quantus", "torch"
 OPTIONS = {"abs": False, "normalise": False, "disable_warnings": True}
 METHODS = {"saliency": lambda network: attr.Saliency(network), "gradient_x_input": attr.InputXGradient}
 
 
-def values(case):
+def answers(case):
+    torch.set_num_threads(1)
     given = Given.load(case.folder)
     network = twin(case.network())
     return (
@@ -179,9 +177,3 @@ def _randomisation(case, network):
         "similarity_flat": each(lambda m: score(m, as_it_stands, True), METHODS),
         "similarity": each(lambda m: score(m, in_our_units, False), METHODS),
     }
-
-
-if __name__ == "__main__":
-    os.environ["KERAS_BACKEND"] = "torch"  # the weights are all that is wanted of Keras
-    torch.set_num_threads(1)
-    answer("metrics_quantus", version("quantus"), values, sys.argv[1:])

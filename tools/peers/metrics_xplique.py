@@ -1,8 +1,6 @@
-"""Xplique's scores of the Keras network itself: python -m tools.peers.metrics_xplique FOLDER..."""
+"""Xplique's scores of the Keras network itself."""
 
-import sys
 from functools import partial
-from importlib.metadata import version
 from unittest import mock
 
 import numpy as np
@@ -10,27 +8,39 @@ import tensorflow as tf
 from xplique import metrics
 from xplique.attributions import GradientInput
 
-from tools.peers.case import answer
+from tools.peers.case import BATCH
 from tools.peers.metric_case import ODD_STEPS, SAMPLES, STEPS, Given, cascade, each
 
+PACKAGE, BACKEND = "xplique", "tensorflow"
 
-def values(case):
+
+def curve(case, kind, maps, **options):
+    """The area under the deletion or insertion curve of these maps."""
+    metric = kind(case.network("model"), case.inputs, case.one_hot, **options)
+    return lambda: np.asarray(metric(maps))
+
+
+CURVES = {
+    "deletion": lambda case, steps: curve(case, metrics.Deletion, case.relevance, batch_size=BATCH, steps=steps),
+    "insertion": lambda case, steps: curve(case, metrics.Insertion, case.relevance, batch_size=BATCH, steps=steps),
+}
+
+
+def answers(case):
     given, one_hot = Given.load(case.folder), case.one_hot
     return (
-        _curves(case, given, one_hot)
+        _curves(case, given)
         | _drops(case, given, one_hot)
         | _stability(case, given, one_hot)
         | _randomisation(case, one_hot)
     )
 
 
-def _curves(case, given, one_hot):
-    network = case.network("model")
-
+def _curves(case, given):
     def area(kind, start, maps, steps):
         options = {"baseline_mode": lambda _: start.copy(), "steps": steps, "batch_size": None}
         with mock.patch("xplique.metrics.fidelity.np.mean", _mean):
-            return kind(network, case.inputs, one_hot, **options).evaluate(maps)
+            return curve(case, kind, maps, **options)()
 
     found = {}
     for name, kind, start in (
@@ -98,7 +108,3 @@ def _randomisation(case, one_hot):
         metric = metrics.ModelRandomizationMetric(explainer.model, case.inputs, one_hot, strategy)
         found.append(metric._batch_evaluate(tf.constant(case.inputs), tf.constant(one_hot), explainer))  # per input
     return {"rank_correlation": np.mean(found, axis=0)[:, None]}
-
-
-if __name__ == "__main__":
-    answer("metrics_xplique", version("xplique"), values, sys.argv[1:])

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import xai_utils as xu
 from heatproof.engine.query import Query
-from tools.peers.case import ALPHA, KERNEL_WIDTH, NOISE
+from tools.peers.case import ALPHA, KERNEL_WIDTH, NOISE, times_covered
 
 
 class Ours:
@@ -32,7 +32,7 @@ class Ours:
 
     def cam(self, method, **options):
         """On the layer's own grid unless told otherwise."""
-        return self(method, layer=str(self.case.layer), **({"upsample": False} | options))
+        return self(method, layer=self.case.layer, **({"upsample": False} | options))
 
     def smooth(self, method):
         return self(method, samples=self.case.noise.shape[1], noise=NOISE)
@@ -40,7 +40,7 @@ class Ours:
     def occlusion(self, parts, patch=None):
         patch = self.case.patch if patch is None else patch
         options = {"patch": tuple(patch.tolist()), "stride": tuple(np.maximum(patch // parts, 1).tolist())}
-        return self("occlusion", fill=float(self.case.fill), **options)
+        return self("occlusion", fill=self.case.fill, **options)
 
     def lime(self, fill):
         case = self.case
@@ -68,10 +68,6 @@ def shown(maps):
     axes = tuple(range(1, maps.ndim))
     low, high = maps.min(axis=axes, keepdims=True), maps.max(axis=axes, keepdims=True)
     return (maps - low) / (high - low)
-
-
-def by_largest(maps):
-    return maps / maps.max(axis=tuple(range(1, maps.ndim)), keepdims=True)
 
 
 def bicubic(maps, ours):
@@ -103,18 +99,7 @@ def grad_cam_plus_plus_of_the_program(ours):
         return np.maximum(np.einsum("n...k,nk->n...", A, weights), 0)
 
     factor = np.exp(xu.scores(ours.model, case.inputs, case.targets, score="logit"))
-    return query.maps(query.layer(str(case.layer)), combine) * factor.reshape(-1, *[1] * (case.inputs.ndim - 2))
-
-
-def times_covered(space, patch, stride):
-    """How many windows contain each position."""
-    times = np.ones(())
-    for side, size, step in zip(space, patch, stride, strict=True):
-        along = np.zeros(side)
-        for start in range(0, side - size + 1, step):
-            along[start : start + size] += 1
-        times = np.multiply.outer(times, along)
-    return times
+    return query.place(case.layer).maps(combine) * factor.reshape(-1, *[1] * (case.inputs.ndim - 2))
 
 
 def overlapping_sum(ours, parts, patch=None):

@@ -1,8 +1,5 @@
-"""Captum's maps, computed on the PyTorch twin: python -m tools.peers.with_captum FOLDER..."""
+"""Captum on a PyTorch twin of the network (twin.py)."""
 
-import os
-import sys
-from importlib.metadata import version
 from unittest import mock
 
 import numpy as np
@@ -10,113 +7,214 @@ import torch
 from captum import attr
 from captum._utils.models.linear_model import SkLearnRidge
 
-from tools.peers.case import ALPHA, NOISE, STEPS, answer
+from tools.peers.case import ALPHA, BATCH, NOISE, STEPS
 from tools.peers.twin import Mean, to_numpy, to_torch, twin
 
-
-def maps(case):
-    network = twin(case.network())
-    inputs, targets = to_torch(case.inputs), torch.from_numpy(case.targets)
-    layer = getattr(network, f"{case.layer}_relu")
-    found = {"logits": network(inputs).detach().numpy()}
-    return (
-        found
-        | _gradients(case, network, inputs, targets)
-        | _layers(case, network, inputs, targets, layer)
-        | _perturbations(case, network, inputs, targets)
-    )
+PACKAGE, BACKEND = "captum", "torch"
 
 
-def _gradients(case, network, inputs, targets):
-    saliency, integrated = attr.Saliency(network), attr.IntegratedGradients(network)
-    found = {
-        "saliency": saliency.attribute(inputs, targets, abs=False),
-        "saliency_abs": saliency.attribute(inputs, targets),
-        "gradient_x_input": attr.InputXGradient(network).attribute(inputs, targets),
-        "guided_backprop": attr.GuidedBackprop(network).attribute(inputs, targets),
-        "deconvnet": attr.Deconvolution(network).attribute(inputs, targets),
+def parts(case):
+    """The twin, the inputs (N, C, ...) and their classes as tensors."""
+    network = case.once("twin", lambda: twin(case.network()))
+    return network, to_torch(case.inputs), torch.from_numpy(case.targets.astype("int64"))
+
+
+def layer_of(case, network):
+    return getattr(network, f"{case.layer}_relu")
+
+
+def placed(maps, case, upsample):
+    """(N, 1, ...) on the layer's grid -> (N, ...), there or on the grid of the inputs."""
+    if upsample:
+        mode = "bilinear" if case.is_image else "linear"
+        maps = attr.LayerAttribution.interpolate(maps, case.inputs.shape[1:-1], mode)
+    return maps.detach().numpy()[:, 0]
+
+
+# --- one method each --------------------------------------------------------------------------------------------
+
+
+def forward(case):
+    network, x, _ = parts(case)
+
+    def run():
+        with torch.no_grad():
+            return network(x).numpy()
+
+    return run
+
+
+def gradient(case):
+    network, x, targets = parts(case)
+
+    def run():
+        point = x.clone().requires_grad_()
+        return to_numpy(torch.autograd.grad(network(point).gather(1, targets[:, None]).sum(), point)[0])
+
+    return run
+
+
+def of_inputs(case, kind, *arguments, **options):
+    """A method whose map has the shape of the inputs."""
+    network, x, targets = parts(case)
+    tool = kind(network, *arguments)
+    return lambda: to_numpy(tool.attribute(x, target=targets, **options))
+
+
+def saliency(case, **options):
+    return of_inputs(case, attr.Saliency, **options)
+
+
+def integrated_gradients(case, steps, rule="riemann_middle", **options):
+    return of_inputs(case, attr.IntegratedGradients, n_steps=steps, method=rule, **options)
+
+
+def path(case):
+    network = parts(case)[0]
+    tool = attr.IntegratedGradients(network)
+    options = {"method": "riemann_middle", "internal_batch_size": BATCH}
+
+    def run(item, steps):
+        x, target = to_torch(case.inputs[item][None]), int(case.targets[item])
+        return to_numpy(tool.attribute(x, target=target, n_steps=int(steps), **options))[0]
+
+    return run
+
+
+def smooth_grad(case, samples, kind="smoothgrad", **options):
+    network, x, targets = parts(case)
+    tool = attr.NoiseTunnel(attr.Saliency(network))
+    options |= {"nt_type": kind, "nt_samples": samples, "stdevs": NOISE, "abs": False}
+    return lambda: to_numpy(tool.attribute(x, target=targets, **options))
+
+
+def grad_cam(case, relu=True, upsample=True):
+    network, x, targets = parts(case)
+    tool = attr.LayerGradCam(network, layer_of(case, network))
+    return lambda: placed(tool.attribute(x, targets, relu_attributions=relu), case, upsample)
+
+
+def ablation_cam(case, upsample=True):
+    """Its layer ablation, one map of the layer at a time, in batches of 32, input by input; then the weighted sum."""
+    network, x, targets = parts(case)
+    layer = layer_of(case, network)
+    ablation, activation = attr.LayerFeatureAblation(network, layer), attr.LayerActivation(network, layer)
+    channels = case.network().get_layer(case.layer).output.shape[-1]
+    options = {
+        "layer_mask": torch.arange(channels).reshape(1, -1, *[1] * (x.ndim - 2)),
+        "perturbations_per_eval": BATCH,
     }
-    for rule in ("riemann_middle", "gausslegendre", "riemann_trapezoid"):
-        found[rule] = integrated.attribute(inputs, target=targets, n_steps=STEPS, method=rule)
-    samples = case.noise.shape[1]
-    noise = to_torch(case.noise.reshape(-1, *case.noise.shape[2:]))
-    with mock.patch("torch.normal", lambda *_: noise):  # Captum draws all of it in one call, items outside
-        for kind in ("smoothgrad", "vargrad"):
-            tunnel = attr.NoiseTunnel(saliency)
-            found[kind] = tunnel.attribute(
-                inputs, nt_type=kind, nt_samples=samples, stdevs=NOISE, target=targets, abs=False
-            )
-    return {key: to_numpy(value) for key, value in found.items()}
+
+    def one(x, target):
+        lost = ablation.attribute(x, target=target, **options)
+        return (lost * activation.attribute(x)).sum(dim=1, keepdim=True).clamp(min=0)
+
+    def run():
+        with torch.no_grad():
+            maps = torch.cat([one(x[[item]], int(target)) for item, target in enumerate(targets)])
+            return placed(maps, case, upsample)
+
+    return run
 
 
-def _layers(case, network, inputs, targets, layer):
-    grad_cam = attr.LayerGradCam(network, layer)
-    native = grad_cam.attribute(inputs, targets, relu_attributions=True)
-    products = to_numpy(attr.LayerGradientXActivation(network, layer).attribute(inputs, targets))
-    activation = to_numpy(attr.LayerActivation(network, layer).attribute(inputs))
-    channels = torch.arange(activation.shape[-1]).reshape(1, -1, *[1] * (inputs.ndim - 2))
-    losses = attr.LayerFeatureAblation(network, layer).attribute(inputs, target=targets, layer_mask=channels)
-    mode = "bilinear" if case.is_image else "linear"
-    guided = attr.GuidedGradCam(network, layer)
-    raw = grad_cam.attribute(inputs, targets)[:, 0].detach().numpy()
-    has_gap = any(isinstance(module, Mean) for module in network)
-    return ({"cam": raw * raw[0].size} if has_gap else {}) | {
-        "grad_cam": native[:, 0].detach().numpy(),
-        "grad_cam_raw": raw,
-        "grad_cam_enlarged": attr.LayerAttribution.interpolate(native, tuple(inputs.shape[2:]), mode)[:, 0].detach(),
-        "guided_grad_cam": to_numpy(guided.attribute(inputs, targets)),
-        "guided_grad_cam_linear": to_numpy(guided.attribute(inputs, targets, interpolate_mode=mode)),
-        "hires_cam": products.sum(axis=-1),
-        "layer_cam": np.maximum(products, 0).sum(axis=-1),
-        "ablation_cam": np.maximum((to_numpy(losses) * activation).sum(axis=-1), 0),
-    }
+def occlusion(case, stride):
+    network, x, targets = parts(case)
+    tool, channels = attr.Occlusion(network), x.shape[1]
+    patch, stride = case.patch.tolist(), stride.tolist()
+    options = {"baselines": case.fill, "perturbations_per_eval": max(1, BATCH // len(x))}
+
+    def run():
+        with torch.no_grad():
+            windows = {"sliding_window_shapes": (channels, *patch), "strides": (channels, *stride)}
+            return to_numpy(tool.attribute(x, target=targets, **windows, **options))[..., 0]
+
+    return run
 
 
-def _perturbations(case, network, inputs, targets):
-    occlusion = attr.Occlusion(network)
-    options = {"baselines": float(case.fill), "target": targets, "perturbations_per_eval": 32}
-
-    def windows(stride):
-        patch, stride = map(tuple, (case.patch.tolist(), (case.patch // stride).tolist()))
-        channels = inputs.shape[1]
-        found = occlusion.attribute(inputs, (channels, *patch), strides=(channels, *stride), **options)
-        return to_numpy(found)[..., 0]
-
-    return {"occlusion": windows(1), "occlusion_overlapping": windows(2), "lime": _lime(case, network, inputs)}
-
-
-def _lime(case, network, inputs):
+def lime(case):
     """Their loop and their ridge regression; samples, what they hide and their weights are handed in."""
-    segments = torch.from_numpy(case.segments)
+    network, x, targets = parts(case)
 
     def draws(_, **__):
         for row in torch.from_numpy(case.visible).float():
             yield row[None]
 
-    def shown(row, original, **_):
-        return torch.where(row[0][segments] == 1, original, float(case.fill))
-
-    weights = iter(())
-    coefficients = []
-    for item, target in enumerate(case.targets):
-        weights = iter(case.proximity)
-        lime = attr.LimeBase(
+    def one(item):
+        segments, weights = torch.from_numpy(case.segments[item]), iter(case.proximity)
+        tool = attr.LimeBase(
             lambda x: torch.softmax(network(x), dim=1),
             SkLearnRidge(alpha=ALPHA),
-            lambda *_, weights=weights, **__: float(next(weights)),
+            lambda *_, **__: float(next(weights)),
             draws,
             perturb_interpretable_space=True,
-            from_interp_rep_transform=shown,
+            from_interp_rep_transform=lambda row, x, **_: torch.where(row[0][segments] == 1, x, case.fill),
             to_interp_rep_transform=None,
         )
-        found = lime.attribute(
-            inputs[item : item + 1], target=int(target), n_samples=len(case.visible), perturbations_per_eval=50
-        )
-        coefficients.append(found.numpy()[0][case.segments])
-    return np.stack(coefficients)
+        options = {"n_samples": len(case.visible), "perturbations_per_eval": 50}
+        return tool.attribute(x[item : item + 1], target=int(targets[item]), **options).numpy()[0][case.segments[item]]
+
+    return lambda: np.stack([one(item) for item in range(len(x))])
 
 
-if __name__ == "__main__":
-    os.environ["KERAS_BACKEND"] = "torch"  # the weights are all that is wanted of Keras
+# --- what is timed ----------------------------------------------------------------------------------------------
+
+METHODS = {
+    "forward": lambda case, _: forward(case),
+    "gradient": lambda case, _: gradient(case),
+    "saliency": lambda case, _: saliency(case, abs=False),
+    "smooth_grad": lambda case, samples: smooth_grad(
+        case, samples, nt_samples_batch_size=max(1, BATCH // len(case.inputs))
+    ),
+    "integrated_gradients": lambda case, steps: integrated_gradients(
+        case, steps, internal_batch_size=max(BATCH, len(case.inputs))
+    ),
+    "grad_cam": lambda case, _: grad_cam(case),
+    "ablation_cam": lambda case, _: ablation_cam(case),
+    "occlusion": lambda case, _: occlusion(case, case.stride),
+}
+
+
+# --- what is compared -------------------------------------------------------------------------------------------
+
+
+def answers(case):
     torch.set_num_threads(1)
-    answer("captum", version("captum"), maps, sys.argv[1:])
+    runs = {
+        "logits": forward(case),
+        "saliency": saliency(case, abs=False),
+        "saliency_abs": saliency(case),
+        "gradient_x_input": of_inputs(case, attr.InputXGradient),
+        "guided_backprop": of_inputs(case, attr.GuidedBackprop),
+        "deconvnet": of_inputs(case, attr.Deconvolution),
+        "occlusion": occlusion(case, case.patch),
+        "occlusion_overlapping": occlusion(case, case.stride),
+        "lime": lime(case),
+    }
+    for rule in ("riemann_middle", "gausslegendre", "riemann_trapezoid"):
+        runs[rule] = integrated_gradients(case, STEPS, rule)
+    return {key: run() for key, run in runs.items()} | _smoothed(case) | _layers(case)
+
+
+def _smoothed(case):
+    noise = to_torch(case.noise.reshape(-1, *case.noise.shape[2:]))
+    with mock.patch("torch.normal", lambda *_: noise):  # Captum draws all of it in one call, items outside
+        return {kind: smooth_grad(case, case.noise.shape[1], kind)() for kind in ("smoothgrad", "vargrad")}
+
+
+def _layers(case):
+    network, x, targets = parts(case)
+    layer = layer_of(case, network)
+    products = to_numpy(attr.LayerGradientXActivation(network, layer).attribute(x, targets))
+    raw = grad_cam(case, relu=False, upsample=False)()
+    mode = "bilinear" if case.is_image else "linear"
+    has_gap = any(isinstance(module, Mean) for module in network)
+    return ({"cam": raw * raw[0].size} if has_gap else {}) | {
+        "grad_cam": grad_cam(case, upsample=False)(),
+        "grad_cam_raw": raw,
+        "grad_cam_enlarged": grad_cam(case)(),
+        "guided_grad_cam": of_inputs(case, attr.GuidedGradCam, layer)(),
+        "guided_grad_cam_linear": of_inputs(case, attr.GuidedGradCam, layer, interpolate_mode=mode)(),
+        "hires_cam": products.sum(axis=-1),
+        "layer_cam": np.maximum(products, 0).sum(axis=-1),
+        "ablation_cam": ablation_cam(case, upsample=False)(),
+    }

@@ -1,10 +1,5 @@
-"""The maps of Google PAIR's saliency: python -m tools.peers.with_saliency FOLDER...
+"""Google PAIR's saliency, input by input; it leaves gradients to its caller, here a compiled tape."""
 
-The library leaves gradients to its caller; here TensorFlow's tape takes them of the Keras network.
-"""
-
-import sys
-from importlib.metadata import version
 from unittest import mock
 
 import keras
@@ -12,59 +7,109 @@ import numpy as np
 import saliency.core as pair
 import tensorflow as tf
 
-from tools.peers.case import NOISE, STEPS, answer
+from tools.peers.case import BATCH, NOISE, STEPS
+
+PACKAGE, BACKEND = "saliency", "tensorflow"
+LAYER, OUTPUT = "CONVOLUTION_LAYER_VALUES", "OUTPUT_LAYER_VALUES"
+INPUT_GRADIENTS, LAYER_GRADIENTS = "INPUT_OUTPUT_GRADIENTS", "CONVOLUTION_OUTPUT_GRADIENTS"
 
 
-def caller(case):
-    """The function that the library calls back."""
+def caller(case, wanted):
+    """The function that the library calls back: maps of the layer, and the score or its gradients."""
     network = case.network()
-    both = keras.Model(network.inputs, [network.get_layer(str(case.layer)).output, network.output])
+    both = keras.Model(network.inputs[0], [network.get_layer(case.layer).output, network.output])
 
     @tf.function(reduce_retracing=True)
     def run(x, target):
-        with tf.GradientTape(persistent=True) as tape:
+        with tf.GradientTape() as tape:
             tape.watch(x)
             layer, logits = both(x)
             score = tf.gather(logits, target, axis=1)
-        return layer, score, tape.gradient(score, x), tape.gradient(score, layer)
+        if wanted == OUTPUT:
+            return layer, score
+        return layer, tape.gradient(score, layer if wanted == LAYER_GRADIENTS else x)
 
     def call(x, call_model_args, expected_keys):
-        values = run(tf.constant(x, tf.float32), call_model_args)
-        names = ("CONVOLUTION_LAYER_VALUES", "OUTPUT_LAYER_VALUES")
-        names += ("INPUT_OUTPUT_GRADIENTS", "CONVOLUTION_OUTPUT_GRADIENTS")
-        return {name: value.numpy() for name, value in zip(names, values, strict=True) if name in expected_keys}
+        values = zip((LAYER, wanted), run(tf.constant(x, tf.float32), tf.constant(call_model_args)), strict=True)
+        return {key: value.numpy() for key, value in values if key in expected_keys}
 
     return call
 
 
-def maps(case):
-    call = caller(case)
+# --- one method each --------------------------------------------------------------------------------------------
 
-    def each(method, **options):
-        pairs = zip(case.inputs, case.targets, strict=True)
-        return np.stack([method(x, call, call_model_args=int(target), **options) for x, target in pairs])
 
-    def smoothed(magnitude):
-        noise = iter(case.noise.reshape(-1, *case.noise.shape[2:]))
-        options = {"stdev_spread": NOISE, "nsamples": case.noise.shape[1], "magnitude": magnitude}
-        with mock.patch("numpy.random.normal", lambda *_: next(noise)):
-            return each(pair.GradientSaliency().GetSmoothedMask, **options)
+def method(case, function, wanted=INPUT_GRADIENTS, **options):
+    call = caller(case, wanted)
+    items = list(zip(case.inputs, case.targets.tolist(), strict=True))
+    return lambda: np.stack([function(x, call, call_model_args=target, **options) for x, target in items])
 
+
+def saliency(case):
+    return method(case, pair.GradientSaliency().GetMask)
+
+
+def smooth_grad(case, samples, magnitude=False):
+    options = {"stdev_spread": NOISE, "nsamples": samples, "magnitude": magnitude}
+    return method(case, pair.GradientSaliency().GetSmoothedMask, **options)
+
+
+def integrated_gradients(case, steps):
+    return method(case, pair.IntegratedGradients().GetMask, x_steps=steps, batch_size=BATCH)
+
+
+def path(case):
+    call = caller(case, INPUT_GRADIENTS)
+
+    def run(item, steps):
+        tool, options = pair.IntegratedGradients(), {"x_steps": int(steps), "batch_size": BATCH}
+        return tool.GetMask(case.inputs[item], call, call_model_args=int(case.targets[item]), **options)
+
+    return run
+
+
+def grad_cam(case, **options):
+    """Theirs averages over two axes: images only."""
+    return method(case, pair.GradCam().GetMask, LAYER_GRADIENTS, three_dims=False, **options) if case.is_image else None
+
+
+def occlusion(case):
+    """Their window is a square, half as wide as the input, and moves by one: images only."""
+    options = {"size": case.inputs.shape[1] // 2, "value": case.fill}
+    return method(case, pair.Occlusion().GetMask, OUTPUT, **options) if case.is_image else None
+
+
+# --- what is timed ----------------------------------------------------------------------------------------------
+
+METHODS = {
+    "saliency": lambda case, _: saliency(case),
+    "smooth_grad": smooth_grad,
+    "integrated_gradients": integrated_gradients,
+    "grad_cam": lambda case, _: grad_cam(case),
+}
+
+
+# --- what is compared -------------------------------------------------------------------------------------------
+
+
+def answers(case):
     found = {
-        "saliency": each(pair.GradientSaliency().GetMask),
-        "smooth_grad": smoothed(False),
-        "smooth_grad_squared": smoothed(True),
-        "integrated_gradients": each(pair.IntegratedGradients().GetMask, x_steps=STEPS, batch_size=STEPS + 1),
+        "saliency": saliency(case)(),
+        "smooth_grad": _smoothed(case, False),
+        "smooth_grad_squared": _smoothed(case, True),
+        "integrated_gradients": integrated_gradients(case, STEPS)(),
     }
-    if not case.is_image:  # their Grad-CAM averages over two axes, their window is a square
+    if not case.is_image:
         return found
-    grad_cam, side = pair.GradCam().GetMask, case.inputs.shape[1] // 2
     return found | {
-        "grad_cam": each(grad_cam, three_dims=False, should_resize=False),
-        "grad_cam_enlarged": each(grad_cam, three_dims=False),
-        "occlusion": each(pair.Occlusion().GetMask, size=side, value=float(case.fill))[..., 0],
+        "grad_cam": grad_cam(case, should_resize=False)(),
+        "grad_cam_enlarged": grad_cam(case)(),
+        "occlusion": occlusion(case)()[..., 0],
     }
 
 
-if __name__ == "__main__":
-    answer("saliency", version("saliency"), maps, sys.argv[1:])
+def _smoothed(case, magnitude):
+    noise = iter(case.noise.reshape(-1, *case.noise.shape[2:]))
+    run = smooth_grad(case, case.noise.shape[1], magnitude)
+    with mock.patch("numpy.random.normal", lambda *_: next(noise)):
+        return run()

@@ -12,7 +12,9 @@ from test_perturbation import average_over_patches
 import models
 import xai_utils as xu
 from heatproof import hiding
-from heatproof.engine import anatomy, programs, query, receptive, windows
+from heatproof.engine import anatomy, programs, receptive
+from heatproof.engine import windows as room
+from heatproof.engine.counting import counting
 from heatproof.engine.query import Query
 
 RELU = {"activation": "relu"}
@@ -21,7 +23,7 @@ RELU = {"activation": "relu"}
 @pytest.fixture
 def always(monkeypatch):
     """Windows even where they are as large as the image, two to four in a chunk."""
-    monkeypatch.setattr(windows, "WORTH", 4.0)
+    monkeypatch.setattr(room, "WORTH", 4.0)
 
 
 def network(shape, *parts, head=("gap",), classes=3):
@@ -57,7 +59,7 @@ def check(model, patch):
     space, targets = inputs.shape[1:-1], [2, 0]
     fills = np.random.default_rng(5).normal(size=inputs.shape).astype("float32")
     windows = everywhere(space, patch)
-    found = windows.covered_scores(Query(model, inputs, targets, batch_size=128), windows, fills, "test")
+    found = room.covered_scores(Query(model, inputs, targets, batch_size=128), windows, fills, "test")
     assert found is not None, "the trunk must be found"
     windows = [*windows, tuple(slice(0, 0) for _ in space)]
     got = np.full((len(inputs), len(windows)), np.nan)
@@ -157,7 +159,7 @@ def test_windows_of_an_inner_unit(always):
     view = xu.unit(model, model.layers[2].name, 3)
     inputs = models.examples(model, 1)
     windows = everywhere((12, 12), (5, 4))
-    found = windows.covered_scores(Query(view, inputs, 0), windows, 0 * inputs, "test")
+    found = room.covered_scores(Query(view, inputs, 0), windows, 0 * inputs, "test")
     wanted = whole_passes(keras.Model(model.inputs, L.GlobalAveragePooling2D()(model.layers[2].output)),
                           inputs, windows, 0 * inputs, [3])  # fmt: skip
     np.testing.assert_allclose([value for *_, value in found][:-1], wanted[0], rtol=1e-5, atol=1e-6)
@@ -207,14 +209,14 @@ def test_the_trunk_ends_before_what_is_not_known_to_be_local(always, part):
     check(model, (3, 2))
     alone = network((9, 7, 3), part(), conv(**SAME))
     inputs = models.examples(alone, 1)
-    assert windows.covered_scores(Query(alone, inputs), everywhere((9, 7), (3, 3)), inputs, "test") is None
+    assert room.covered_scores(Query(alone, inputs), everywhere((9, 7), (3, 3)), inputs, "test") is None
 
 
 def test_a_layer_that_is_called_twice_is_not_taken_apart(always):
     twice = conv(2, **SAME)
     model = network((9, 7, 2), twice, twice)
     inputs = models.examples(model, 1)
-    assert windows.covered_scores(Query(model, inputs), everywhere((9, 7), (3, 3)), inputs, "test") is None
+    assert room.covered_scores(Query(model, inputs), everywhere((9, 7), (3, 3)), inputs, "test") is None
 
 
 def test_a_layer_that_does_more_than_its_class_says_is_noticed(always):
@@ -223,7 +225,7 @@ def test_a_layer_that_does_more_than_its_class_says_is_noticed(always):
     model, plain = network((9, 7, 2), odd, conv(**SAME)), odd.call
     object.__setattr__(odd, "call", lambda x: plain(x) - 5 * keras.ops.mean(x))
     inputs = models.examples(model, 1)
-    assert windows.covered_scores(Query(model, inputs, 0), everywhere((9, 7), (3, 3)), inputs, "test") is None
+    assert room.covered_scores(Query(model, inputs, 0), everywhere((9, 7), (3, 3)), inputs, "test") is None
 
 
 def test_half_precision_takes_whole_passes(always):
@@ -233,7 +235,7 @@ def test_half_precision_takes_whole_passes(always):
     finally:
         keras.config.set_dtype_policy("float32")
     inputs = models.examples(model, 1).astype("float32")
-    assert windows.covered_scores(Query(model, inputs, 0), everywhere((9, 7), (3, 3)), inputs, "test") is None
+    assert room.covered_scores(Query(model, inputs, 0), everywhere((9, 7), (3, 3)), inputs, "test") is None
 
 
 # --- what changes -----------------------------------------------------------------------------------------------
@@ -269,7 +271,7 @@ def test_positions_of_one_step_by_hand():
     padded position 2 on, which is sample 1. At the far end (8-9) the outputs 3-4 change: one window begins at 2.
     """
     model = network((10, 1), signal(**SAME), L.MaxPooling1D(2))
-    passes = windows._Passes(Query(model, models.examples(model)), [(slice(4, 6),), (slice(8, 10),)])
+    passes = room._Passes(Query(model, models.examples(model)), [(slice(4, 6),), (slice(8, 10),)])
     assert len(passes.steps) == 1
     np.testing.assert_array_equal(passes.starts[-1], [[1], [2]])
     np.testing.assert_array_equal(passes.sizes, [[2], [3]])
@@ -322,12 +324,12 @@ def test_occlusion_computes_a_fraction_of_the_positions(deep, monkeypatch):
     model, inputs = models.randomised(keras.models.clone_model(deep[0])), deep[1]
     chunks = []  # of each chunk, how many values each step reads
 
-    def first(*arguments, original=windows.covered):
+    def first(*arguments, original=room.covered):
         parts = original(*arguments)
         chunks.append([np.size(parts)])
         return parts
 
-    def later(plain, starts, size, windows=None, origins=None, original=windows.read):
+    def later(plain, starts, size, windows=None, origins=None, original=room.read):
         parts = original(plain, starts, size, windows, origins)
         if windows is None:
             return parts
@@ -335,12 +337,12 @@ def test_occlusion_computes_a_fraction_of_the_positions(deep, monkeypatch):
         with tf.control_dependencies([count]):
             return tf.identity(parts)
 
-    monkeypatch.setattr(windows, "covered", first)
-    monkeypatch.setattr(windows, "read", later)
+    monkeypatch.setattr(room, "covered", first)
+    monkeypatch.setattr(room, "read", later)
     no_whole_passes(monkeypatch)
-    before = query.PASSES["forwards"]
-    xu.occlusion(model, inputs, 1, patch=9, stride=6, batch_size=4)
-    assert query.PASSES["forwards"] - before == len(inputs) + 1  # and one to see that windows are exact
+    with counting() as passes:
+        xu.occlusion(model, inputs, 1, patch=9, stride=6, batch_size=4)
+    assert passes["forwards"] == len(inputs) + 1  # and one to see that windows are exact
     assert {len(values) for values in chunks} == {3}
     whole = 64 * 60 * 3 + 32 * 30 * 4 + 16 * 15 * 6
     assert len(inputs) * 11 * 10 * whole / 10 < sum(map(sum, chunks)) < len(inputs) * 11 * 10 * whole / 8
@@ -359,10 +361,10 @@ def test_occlusion_by_windows_is_the_same_alone_and_in_a_batch_and_traces_once(d
 
 def test_occlusion_with_windows_as_large_as_the_image_takes_whole_passes(deep, monkeypatch):
     model, inputs = deep
-    monkeypatch.setattr(windows._Passes, "pairs", None)
+    monkeypatch.setattr(room._Passes, "pairs", None)
     got = xu.occlusion(model, inputs[:1], 1, patch=(50, 50), stride=14)
     monkeypatch.undo()
-    monkeypatch.setattr(windows, "WORTH", 4.0)
+    monkeypatch.setattr(room, "WORTH", 4.0)
     no_whole_passes(monkeypatch)
     np.testing.assert_allclose(xu.occlusion(model, inputs[:1], 1, patch=(50, 50), stride=14), got, rtol=0, atol=1e-5)
 

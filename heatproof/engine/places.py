@@ -1,0 +1,74 @@
+"""A layer of a query's network as a place for maps: what comes out there, and what the score makes of it."""
+
+import numpy as np
+import tensorflow as tf
+
+from heatproof.engine.arrays import as_float
+from heatproof.engine.counting import BOTH
+from heatproof.engine.programs import program
+
+CLASSES = tf.TensorSpec((None,), tf.int32)
+
+
+class Place:
+    """The output of one layer, or its input for side="input"."""
+
+    def __init__(self, query, layer, side="output"):
+        self.query, self.layer, self.side = query, layer, side
+
+    def maps(self, combine):
+        """combine(A, dS_c/dA, targets) for each chunk of inputs, joined: one map per input on the layer's grid."""
+        run = self._program()
+
+        def chunk(inputs, targets):
+            activation, gradient = run(inputs, targets)
+            return combine(np.asarray(activation), np.asarray(gradient), targets)
+
+        return self.query.batched(chunk, self.query.inputs, self.query.targets, passes=BOTH)
+
+    def gradient(self, item):
+        """A and dS_c/dA of one input, both (..., K)."""
+        query = self.query
+        found = query.batched(self._program(), query.inputs[[item]], query.targets[[item]], passes=BOTH)
+        return found[0][0], found[1][0]
+
+    def _program(self):
+        score, side = self.query.score, self.side
+
+        def build(run, classes):
+            tensor = getattr(run.call_of(run.layer), side)
+            return as_float(tensor), run.differentiate(run.score(classes, score), tensor)
+
+        return program(self.query.recipe, ("maps", score, side), build, CLASSES, layer=self.layer)
+
+    def activation(self, items=None):
+        """A, the output of the layer, for all inputs or for those at `items`."""
+        query = self.query
+        run = program(query.recipe, "activation", lambda run: as_float(run.call_of(run.layer).output), layer=self.layer)
+        return query.batched(run, query.inputs if items is None else query.inputs[items])
+
+    def activations(self):
+        """Yield (item, A) for every input, those of one chunk in memory at a time."""
+        items = np.arange(len(self.query.inputs))
+        for start in range(0, len(items), self.query.batch_size):
+            part = items[start : start + self.query.batch_size]
+            yield from zip(part, self.activation(part), strict=True)
+
+    def head_scores(self, activations, item):
+        """S_c of one input with each of `activations` (n, ..., K) in place of the output of the layer.
+
+        Only what follows the layer is computed: TensorFlow drops from the graph what the score does not need.
+        """
+        query, score = self.query, self.query.score
+        spec = tf.TensorSpec((None, *activations.shape[1:]), activations.dtype)
+
+        def build(run, _, classes):
+            return run.score(classes, score)
+
+        name = ("head", score, str(spec.shape))
+        run = program(query.recipe, name, build, spec, CLASSES, layer=self.layer, substitute=True)
+
+        def chunk(part):
+            return run(query.inputs[[item]], part, np.full(len(part), query.targets[item], np.int32))
+
+        return query.batched(chunk, activations, passes=())
