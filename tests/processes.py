@@ -68,3 +68,12 @@ def brought_by(name):
     theirs = set(sys.modules)
     importlib.import_module(name)
     return set(sys.modules) - theirs
+
+
+def evaluated(root, folder, network, inputs, **question):
+    """The table of `xu.evaluate` by the copy of the package in `root`, and how many answers its folder holds then."""
+    sys.path.insert(0, str(root))
+    xu = importlib.import_module("xai_utils")
+    assert xu.__file__.startswith(str(root))
+    table = xu.evaluate(xu.load_model(network), inputs, 1, folder=folder, **question)
+    return table, len(os.listdir(folder))

@@ -38,7 +38,8 @@ def closure_of(module: str, root: Path = ROOT) -> dict[str, Path]:
         path = None if name in found else _file_of(name, root, own)
         if path is not None:
             found[name] = path
-            waiting += _imported(name, path, path.stat().st_mtime_ns)
+            package = name.rpartition(".")[0]  # an import runs the packages above a module
+            waiting += [*_imported(name, path, path.stat().st_mtime_ns), *([package] if package else [])]
     return found
 
 
@@ -176,25 +177,33 @@ class Digest:
         return self
 
     def _add(self, value):
-        if isinstance(value, (np.ndarray, np.generic)) or hasattr(value, "numpy"):
-            array = np.asarray(value)
-            self.word(f"{array.dtype} {array.shape}")
-            self.whole.update(np.ascontiguousarray(array).tobytes() if array.dtype != object else repr(value).encode())
+        if isinstance(value, types.ModuleType):
+            self.module(value.__name__)
         elif isinstance(value, (list, tuple)):
             self.add(*value)
         elif isinstance(value, dict):
             self.add(*sorted(value.items(), key=lambda item: str(item[0])))
-        elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-            self.add({field.name: getattr(value, field.name) for field in dataclasses.fields(value)})
-        elif hasattr(value, "get_weights"):  # a network or a layer
-            self.add(value.name, *value.get_weights())
-        elif isinstance(value, types.ModuleType):
-            self.module(value.__name__)
-        elif callable(value) and id(value) not in self._seen:
-            self._seen[id(value)] = value  # kept alive: an id may be given again
-            self._function(value)
+        elif not isinstance(value, type) and self._instance(value):
+            pass
         elif not callable(value):
             self.word(f"{type(value).__name__} {_plain(value)}")
+        elif id(value) not in self._seen:
+            self._seen[id(value)] = value  # kept alive: an id may be given again
+            self._function(value)
+
+    def _instance(self, value):
+        """Take in an array, a tensor, a row or settings, a network or a layer; whether it was one of these."""
+        if isinstance(value, (np.ndarray, np.generic)) or hasattr(value, "numpy"):
+            array = np.asarray(value)
+            self.word(f"{array.dtype} {array.shape}")
+            self.whole.update(np.ascontiguousarray(array).tobytes() if array.dtype != object else repr(value).encode())
+        elif dataclasses.is_dataclass(value):
+            self.add(type(value), {field.name: getattr(value, field.name) for field in dataclasses.fields(value)})
+        elif hasattr(value, "get_weights"):
+            self.add(value.name, *value.get_weights())
+        else:
+            return False
+        return True
 
     def _function(self, function):
         """The code, what it closes over, and the modules that it can reach."""

@@ -25,7 +25,8 @@ class Store:
         seen |= {"base": recipe.base.get_weights(), "settings": None}
         arrays = [whole.inputs, whole.targets, whole.full, whole.masks, getattr(recipe.base, "input_range", None)]
         self.question = Digest().add(replace(whole.settings, options={}), seen, *arrays)
-        self.question.module("heatproof.metrics.shards")
+        for room in ("shards", "cases"):
+            self.question.module(f"heatproof.metrics.{room}")
 
     def _path(self, shard):
         if shard.name not in self._methods:
