@@ -27,7 +27,7 @@ HELP = {
     "latex": "install the Debian packages of apt.txt that the report needs (asks for sudo)",
     "data": "fetch the tissue tiles (258 MB, Zenodo record 53169) into the folder of data sets",
     "models": "train the networks again (models/train.py)",
-    "evaluation": "score the methods on whole test sets into results/ (what is up to date is kept)",
+    "evaluation": "score the methods on whole test sets into results/ (what is up to date is kept; --sample: check)",
     "mutants": "break each method in turn and see which test catches it; stamp what is clean",
     "parity": "compare methods and metrics with other libraries (a second environment, .venv-peers)",
     "bench": "time the methods beside other libraries into benchmarks/ (under 30 minutes on 2 quiet cores)",
@@ -98,8 +98,13 @@ def readme() -> int:
 def evaluation() -> int:
     from tools import evaluation as tables
 
-    tables.run()
-    return 0
+    return tables.run()
+
+
+def sample() -> int:
+    from tools import sample as rows
+
+    return rows.run(restamp=False)
 
 
 def parity() -> int:
@@ -171,7 +176,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools", description="The targets of the Makefile.")
     parser.add_argument("target", nargs="?", default="help", choices=list(HELP))
     parser.add_argument("--gpu", action="store_true", help="TensorFlow with CUDA")
+    parser.add_argument("--sample", action="store_true", help="evaluation: make a few rows again and compare them")
     options = parser.parse_args()
+    if options.sample and options.target != "evaluation":
+        parser.error("--sample: it belongs to the target evaluation")
     if options.target in OUTSIDE:
         return OUTSIDE[options.target]()
     gpu = os.environ.get("GPU", "")
@@ -181,7 +189,7 @@ def main() -> int:
     if Path(sys.prefix).resolve() != environment.VENV.resolve():
         return subprocess.call([str(interpreter), "-m", "tools", *sys.argv[1:]], cwd=ROOT)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    return INSIDE[options.target]()
+    return sample() if options.sample else INSIDE[options.target]()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Score the methods on whole test sets and keep the tables in results/, each with a note of what made it.
 
 For a table NAME the folder results/ holds NAME.csv (tidy: method, metric, item, value, reason; 4 digits) and
-NAME.json (settings, hashes, date, versions), written last: without it, or with other settings, the table is made anew.
+NAME.json (settings, hashes, date, versions, and the stamp of the code: see tools/sample.py), written last: without it,
+or with other settings, the table is made anew.
 """
 
 import contextlib
@@ -12,12 +13,13 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
 from heatproof.writing import write
 from tools.environment import ROOT
+from tools.sets import hmt, mnist1d, schematic_faces, tissue_phantom
 
 RESULTS = ROOT / "results"
 METHODS = ("grad_cam", "integrated_gradients", "saliency", "gradient_x_input", "smooth_grad", "guided_backprop")
@@ -68,37 +70,6 @@ IMAGES = large(
 FACES = large({"fill": "mean"}, {"samples": 300, "fill": "mean"}, "mean", 20)
 FACES |= {"methods": ("cam", *MANY)}
 SIGNALS = large({"fill": "mean"}, {"samples": 300, "fill": "mean"}, "zero", 20)
-
-
-def hmt():
-    """The 496 test tiles; nobody has outlined their evidence."""
-    import xai_utils as xu
-
-    return xu.load_hmt("test").images, None
-
-
-def tissue_phantom(count=100):
-    """The first items of the phantom's test part, with their evidence."""
-    import xai_utils as xu
-
-    phantom = xu.tissue_phantom(count, seed=3)
-    return phantom.images, phantom.masks
-
-
-def schematic_faces():
-    """The first 500 items of the drawn faces' test part, with their evidence."""
-    import xai_utils as xu
-
-    phantom = xu.schematic_faces(500, seed=3)
-    return phantom.images, phantom.masks
-
-
-def mnist1d():
-    """The 1000 test signals, with their evidence."""
-    import mnist1d_utils as m1
-
-    data = m1.make_dataset()
-    return m1.split(data, "test")[0], m1.evidence_masks(data)[1]
 
 
 @dataclass(frozen=True)
@@ -183,22 +154,40 @@ def is_current(name: str, folder: Path = RESULTS) -> bool:
     return found.get("settings") == settings(name) and found.get("table_sha256") == digest(table)
 
 
-def make(name: str):
-    """One table as a frame, in the form in which it is stored."""
+def make(name: str, items=None, left_out=()):
+    """One table as a frame, in the form in which it is stored; of some `items` and not of all methods, if so asked."""
+    table = TABLES[name]
+    methods = tuple(method for method in table.settings["methods"] if method not in left_out)
+    options = {method: given for method, given in table.settings["options"].items() if method in methods}
+    table = replace(table, settings=table.settings | {"methods": methods, "options": options})
+    model, (inputs, masks) = _network(table.network), table.data()
+    made = {Table: _small, LargeTable: _large, MemoryTable: _memory}[type(table)]
+    return made(name, table, model, inputs, masks, items)
+
+
+@functools.cache
+def _network(name):
+    """The network, once: all tables of it use the graphs that the first has traced."""
     import xai_utils as xu
 
-    table = TABLES[name]
-    model = xu.load_model(ROOT / "models" / f"{table.network}.keras")
-    inputs, masks = table.data()
-    made = {Table: _small, LargeTable: _large, MemoryTable: _memory}[type(table)]
-    return made(name, table, model, inputs, masks)
+    return xu.load_model(ROOT / "models" / f"{name}.keras")
 
 
-def _small(name, table, model, inputs, masks):
+def _scored(model, inputs, masks, places, folder=None, **question):
+    """`xu.evaluate` of the inputs at `places`, None for all; random numbers are those that a place has among all."""
+    from heatproof.metrics.evaluation import asked, evaluate, table
+
+    if places is None:
+        return evaluate(model, inputs, masks=masks, folder=folder, **question)
+    common = {"targets": None, "metrics": None, "options": None, "activation": None, "steps": 20, "samples": 10}
+    part = None if masks is None else masks[places]
+    whole, rows = asked(model, inputs[places], masks=part, **common | question)
+    return table(replace(whole, items=places), rows)
+
+
+def _small(name, table, model, inputs, masks, items):
     """All methods and baselines; Integrated Gradients from elsewhere; other fills. One row per metric and item."""
     import pandas as pd
-
-    import xai_utils as xu
 
     chosen = table.settings
     fills = {0.0: 0.0, "white": 1.0, "grey": float(inputs.mean())}
@@ -207,7 +196,8 @@ def _small(name, table, model, inputs, masks):
         """Every `step`-th item; `item` counts all items of the data."""
         given = masks[::step] if masks is not None and metrics is None else None
         common = {"fraction": chosen["fraction"], "seed": chosen["seed"], "fill": fills[fill], "options": options}
-        part = xu.evaluate(model, inputs[::step], None, methods, metrics, given, **common)
+        places = None if items is None else items // step
+        part = _scored(model, inputs[::step], given, places, methods=methods, metrics=metrics, **common)
         return part.assign(item=part["item"] * step)
 
     few = table.others_on_every
@@ -222,15 +212,14 @@ def _small(name, table, model, inputs, masks):
     return pd.concat(parts)
 
 
-def _large(name, table, model, inputs, masks):
+def _large(name, table, model, inputs, masks, items):
     """One row per method and item, one column per metric, and the first reason why a value is missing."""
-    import xai_utils as xu
-
     chosen = table.settings | {"fill": float(inputs.mean()), "folder": ROOT / "build" / "evaluation" / name}
     part = slice(None, table.items, table.every)
     masks = None if masks is None or not set(table.metrics) & set(TRUTH) else masks[part]
-    with _parallel():
-        frame = xu.evaluate(model, inputs[part], None, metrics=table.metrics, masks=masks, **chosen)
+    places = None if items is None else items // table.every
+    with contextlib.nullcontext() if places is not None else _parallel():
+        frame = _scored(model, inputs[part], masks, places, metrics=table.metrics, **chosen)
     frame["item"] *= table.every  # `item` counts all items of the data
     keys = ["method", "item"]
     values = frame.pivot(index=keys, columns="metric", values="value")[list(table.metrics)]
@@ -238,8 +227,8 @@ def _large(name, table, model, inputs, masks):
     return values.assign(reason=reasons).fillna({"reason": ""}).loc[frame["method"].unique()].reset_index()
 
 
-def _memory(name, table, model, inputs, masks):
-    """One row per method."""
+def _memory(name, table, model, inputs, masks, items):
+    """One row per method; a measurement of all items at once, so that `items` do not count."""
     import xai_utils as xu
 
     chosen = table.settings
@@ -274,18 +263,22 @@ def store(name: str, table, folder: Path = RESULTS) -> None:
     write(folder / f"{name}.json", json.dumps(note, indent=1) + "\n")
 
 
-def run() -> None:
-    """Make every table that is not up to date; a data set that is not here leaves its table alone."""
+def run() -> int:
+    """Make every table of other settings; check a sample of those of other code; leave those without their data."""
+    from tools import sample
+
     sys.path.insert(0, str(ROOT))
     for name in TABLES:
         if is_current(name):
-            print(f"results/{name}.csv: up to date", flush=True)
             continue
         print(f"results/{name}.csv: computing", flush=True)
+        sample.code(name)  # the stamp of the code as it is now, not in some hours
         try:
             table = make(name)
         except FileNotFoundError as absent:
             print(f"results/{name}.csv: left as it is, because {absent}", flush=True)
             continue
         store(name, table)
+        sample.stamp(name)
         print(f"results/{name}.csv: {len(table)} rows", flush=True)
+    return sample.run(restamp=True)

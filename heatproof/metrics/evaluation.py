@@ -69,19 +69,36 @@ def evaluate(
     Raises `TypeError`, `ValueError` for arguments that fit no item.
     """
     folder = None if folder is None else checks.as_path("folder", folder, "folder")
+    numbers = {"fraction": fraction, "fill": fill, "steps": steps, "samples": samples, "seed": seed}
+    return table(*asked(model, inputs, targets, methods, metrics, masks, options, activation, **numbers), folder)
+
+
+def asked(model, inputs, targets, methods, metrics, masks, options, activation, **numbers):
+    """The whole question of `evaluate` as one case, and the rows of its methods; what fits no item is refused here."""
     query = Query(model, inputs, targets, score=PROBABILITY, activation=activation)
     masks = None if masks is None else _as_masks(masks, query.inputs.shape)
     rows = chosen("methods", listed("methods", methods, Method), METHODS, Method, reserved=BASELINES)
     metrics, costs = _metrics(metrics, masks)
-    numbers = {"fraction": fraction, "fill": fill, "steps": steps, "samples": samples, "seed": seed}
     _check_numbers(**numbers)
-    shared = {"seed": seed} | ({} if activation is None else {"activation": activation})
+    shared = {"seed": numbers["seed"]} | ({} if activation is None else {"activation": activation})
     options = options_of(options, rows, **shared)
     settings = Settings(metrics=metrics, costs=costs, options=options, activation=activation, **numbers)
-    carrier = _carrier(model, rows, metrics)
+    _check_travel(model, rows, metrics)
     items, full = np.arange(len(query.inputs)), query.scores()
-    whole = Case(model, settings, items, query.inputs, query.targets, full, masks)
-    return _table(carrier, whole.shards(rows, BATCH_SIZE), Store(folder, whole))
+    return Case(model, settings, items, query.inputs, query.targets, full, masks), rows
+
+
+def table(whole, rows, folder=None):
+    """The rows of all shards in order: those that the folder has, and those that joblib's workers give."""
+    shards, store, carrier = whole.shards(rows, BATCH_SIZE), Store(folder, whole), Carrier(whole.model)
+    found = {number: rows for number, shard in enumerate(shards) if (rows := store.read(shard)) is not None}
+    waiting = [number for number in range(len(shards)) if number not in found]
+    run = joblib.Parallel(return_as="generator_unordered", batch_size=1)
+    tasks = (joblib.delayed(answer)(carrier, number, shards[number]) for number in waiting)
+    for number, rows in progress(run(tasks), len(waiting), "evaluation"):
+        store.write(shards[number], rows)
+        found[number] = rows
+    return pd.DataFrame([row for number in range(len(shards)) for row in found[number]], columns=COLUMNS)
 
 
 def _metrics(given, masks):
@@ -108,26 +125,12 @@ def _check_numbers(fraction, fill, **counts):
         checks.as_count(name, count, 0 if name == "seed" else 1)
 
 
-def _carrier(model, methods, metrics):
-    """What takes the model to other processes; refuses a model and rows that do not arrive there."""
-    carrier = Carrier(model)
+def _check_travel(model, methods, metrics):
+    """Refuses a model and rows that do not arrive in other processes, where there will be some."""
     if joblib.effective_n_jobs(None) > 1:
-        carrier.pack()
+        Carrier(model).pack()
         check_travel("methods", [row for row in methods if METHODS.get(row.name) is not row])
         check_travel("metrics", [row for row in metrics if METRICS.get(row.name) is not row])
-    return carrier
-
-
-def _table(carrier, shards, store):
-    """The rows of all shards in order: those that the store has, and those that joblib's workers give."""
-    found = {number: rows for number, shard in enumerate(shards) if (rows := store.read(shard)) is not None}
-    waiting = [number for number in range(len(shards)) if number not in found]
-    run = joblib.Parallel(return_as="generator_unordered", batch_size=1)
-    tasks = (joblib.delayed(answer)(carrier, number, shards[number]) for number in waiting)
-    for number, rows in progress(run(tasks), len(waiting), "evaluation"):
-        store.write(shards[number], rows)
-        found[number] = rows
-    return pd.DataFrame([row for number in range(len(shards)) for row in found[number]], columns=COLUMNS)
 
 
 def _as_masks(masks, shape):

@@ -1,0 +1,169 @@
+"""The stamps of the committed tables, and the sample that says whether other code still gives their values."""
+
+import functools
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import xai_utils as xu
+from heatproof.methods import gradients
+from heatproof.metrics import cases, digest
+from tools import evaluation as tables
+from tools import sample
+
+SETTINGS = tables.SIGNALS | {"methods": ("saliency", "smooth_grad"), "options": {"smooth_grad": {"samples": 2}}}
+METRICS = ("average_drop", "evidence_mass", "infidelity", "forwards")
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """A large table of every third of 27 signals; its name."""
+    signals, masks = tables.mnist1d()
+    table = tables.LargeTable("mnist1d", lambda: (signals, masks), "", SETTINGS, METRICS, 27, every=3)
+    monkeypatch.setattr(tables, "TABLES", {"tiny": table})
+    monkeypatch.setenv("XAI_JOBS", "1")
+    sample.code.cache_clear()
+    yield "tiny"
+    sample.code.cache_clear()
+
+
+@pytest.fixture
+def kept(tiny, tmp_path, monkeypatch):
+    """The folder in which the table is stored and stamped."""
+    monkeypatch.setattr(tables, "ROOT", tmp_path)
+    (tmp_path / "models").symlink_to(Path(xu.__file__).with_name("models"))
+    tables.store(tiny, tables.make(tiny), tmp_path)
+    sample.stamp(tiny, tmp_path)
+    return tmp_path
+
+
+def rewrite(folder, **changes):
+    path = folder / "tiny.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_rows_of_some_items_are_those_of_the_whole_table(kept, tiny):
+    """Random numbers belong to an item's place among all, whichever are made again; so do baselines and the fill."""
+    whole, part = tables.make(tiny), tables.make(tiny, np.array([3, 24]))
+    rows = whole[whole["item"].isin([3, 24])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(part.drop(columns="forwards"), rows.drop(columns="forwards"), rtol=1e-4, atol=1e-5)
+    assert set(part["method"]) == {"saliency", "smooth_grad", *cases.BASELINES}
+    few = tables.make(tiny, np.array([3]), ("smooth_grad",))
+    assert set(few["method"]) == {"saliency", *cases.BASELINES}
+
+
+def test_a_stamped_table_is_left_alone_and_one_of_other_code_is_checked(kept, tiny, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        patch.setattr(tables, "make", lambda *_: pytest.fail("its stamp is that of the code"))
+        assert sample.run(restamp=False, folder=kept) == 0
+    assert "tiny.csv: up to date" in capsys.readouterr().out
+    rewrite(kept, code="of another code")
+    before = {path.name: path.read_bytes() for path in kept.glob("tiny.*")}
+    assert sample.run(restamp=False, folder=kept) == 0
+    assert (
+        "values made again, 30 as stored" in capsys.readouterr().out
+    )  # 5 methods, 3 metrics that are no costs, 2 items
+    assert {path.name: path.read_bytes() for path in kept.glob("tiny.*")} == before
+    assert sample.run(restamp=True, folder=kept) == 0
+    assert sample.is_stamped(tiny, kept) and (kept / "tiny.csv").read_bytes() == before["tiny.csv"]
+
+
+def test_another_formula_is_found_and_gets_no_stamp(kept, tiny, monkeypatch, capsys):
+    rewrite(kept, code="of another code")
+    row = xu.METHODS["saliency"]
+    other = xu.Method(function=gradients.gradient_x_input, name="saliency", output="inputs", relevance="magnitude")
+    monkeypatch.setitem(xu.METHODS, "saliency", other)
+    assert sample.run(restamp=True, folder=kept) == 1
+    told = capsys.readouterr().out
+    assert "tiny.csv: other values than stored" in told and "saliency" in told and "smooth_grad" not in told
+    assert not sample.is_stamped(tiny, kept)
+    monkeypatch.setitem(xu.METHODS, "saliency", row)
+    assert sample.run(restamp=True, folder=kept) == 0
+
+
+def test_other_settings_fail_the_sample_and_absent_data_do_not(kept, tiny, monkeypatch, capsys):
+    rewrite(kept, settings={})
+    assert sample.run(restamp=False, folder=kept) == 1
+    assert "made by other settings" in capsys.readouterr().out
+    rewrite(kept, settings=tables.settings(tiny), code="of another code")
+
+    def absent(*_):
+        raise FileNotFoundError("hmt is not in data")
+
+    monkeypatch.setattr(tables, "make", absent)
+    assert sample.run(restamp=True, folder=kept) == 0
+    assert "tiny.csv: left as it is, because hmt is not in data" in capsys.readouterr().out
+
+
+# ---- what counts as another value, by hand
+
+
+def rows(metric, stored, found):
+    frames = [
+        pd.DataFrame({"method": "m", "metric": metric, "item": range(len(v)), "value": v}) for v in (stored, found)
+    ]
+    return sample.compared(*frames)
+
+
+@pytest.mark.parametrize(
+    "metric, stored, found, far",
+    [
+        ("evidence_mass", 0.1234, 0.12349, False),  # within one of the fourth digit
+        ("evidence_mass", 0.1234, 0.1236, True),
+        ("infidelity", 0.03241, 0.0325, True),
+        ("average_drop_soft", 98.76, 98.769, False),
+        ("average_drop_soft", 98.76, 98.78, True),  # in percent, but nothing is ranked
+        ("average_drop_grey", 98.76, 98.80, False),  # a thousandth of 100
+        ("average_drop", 98.76, 98.90, True),
+        ("insertion", 0.5526, 0.5523, False),
+        ("insertion", 0.5526, 0.5506, True),
+        ("completeness_gap", np.nan, np.nan, False),
+        ("completeness_gap", np.nan, 0.1, True),
+        ("pointing_game", 1.0, 0.0, True),
+        ("average_increase", 0.0, 0.0, False),
+    ],
+)
+def test_what_is_another_value(metric, stored, found, far):
+    assert rows(metric, [stored], [found])["far"].tolist() == [far]
+
+
+def test_ranks_may_jump_on_one_of_two_items_and_other_metrics_on_none():
+    assert sample.changed(rows("deletion", [0.2, 0.3], [0.25, 0.3])).empty
+    assert len(sample.changed(rows("deletion", [0.2, 0.3], [0.25, 0.35]))) == 2
+    assert sample.changed(rows("evidence_mass", [0.2, 0.3], [0.25, 0.3]))["item"].tolist() == [0]
+
+
+# ---- the stamp
+
+
+def test_the_stamp_of_a_table_is_of_what_its_methods_run_through(tmp_path, monkeypatch):
+    shutil.copytree(Path(xu.__file__).with_name("heatproof"), tmp_path / "heatproof")
+    monkeypatch.setattr(digest, "closure_of", functools.partial(digest.closure_of, root=tmp_path))
+
+    def codes():
+        sample.code.cache_clear()
+        return [sample.code(name) for name in ("tissue_phantom", "tissue_phantom_all", "mnist1d_all")]
+
+    def change(name):
+        path = tmp_path / "heatproof" / name
+        path.write_text(path.read_text(encoding="utf-8") + "\nCHANGED = 1\n", encoding="utf-8")
+        return [old != new for old, new in zip(before, codes(), strict=True)]
+
+    before = codes()
+    assert change("display/plots.py") == [False, False, False]
+    assert change("methods/lime.py") == [False, True, True]  # no LIME in the small table
+    before = codes()
+    assert change("data/phantom_tissue.py") == [True, True, False]
+    before = codes()
+    assert change("engine/tracing.py") == [True, True, True]
+    sample.code.cache_clear()
+
+
+def test_every_committed_table_bears_a_stamp_unless_it_is_a_measurement():
+    for name, table in tables.TABLES.items():
+        note = json.loads((tables.RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+        assert ("code" in note) != isinstance(table, tables.MemoryTable), f"results/{name}.json: make evaluation"

@@ -1,0 +1,141 @@
+"""Whether the committed tables are still what the code gives: a stamp of the code, and a sample of rows made again.
+
+Where the stamp in results/NAME.json is that of the code, nothing is computed. Where it is not, a few rows are: all
+metrics of all methods (the costliest left out) on a few items, drawn with a seed. `make evaluation` then stamps a table
+that agrees; `python -m tools evaluation --sample` says whether all agree and writes nothing.
+"""
+
+import json
+import sys
+from functools import cache
+from pathlib import Path
+
+from heatproof.writing import write
+from tools import evaluation as tables
+from tools.environment import ROOT
+from tools.evaluation import COST, RESULTS, MemoryTable
+
+SEED, ITEMS = 0, 2
+COSTLY = dict.fromkeys(("tissue_phantom_stability", "hmt_stability"), ("score_cam", "rise", "sise", "lime"))
+DATA = {"mnist1d": "mnist1d", "schematic_faces": "phantoms", "tissue_phantom": "phantoms", "hmt": "hmt"}
+
+# Where two values of a map lie a rounding apart, another order of adding swaps their ranks, and what counts ranks jumps
+# (maps that differ by 1e-7 gave rank correlations 5e-4 apart). Such a metric agrees to a thousandth of its range, and
+# has changed if that fails on most of the items; any other agrees to the stored digits on every item.
+RANKING = ("average_drop", "average_increase", "deletion", "insertion", "pointing_game", "rank_accuracy")
+RANKING += ("average_precision", "randomised_rank_correlation")
+PERCENT = ("average_drop", "average_increase")
+
+
+# ----------------------------------------------------------------------------------------------------------- stamps
+
+
+@cache
+def code(name: str) -> str:
+    """The digest of all sources that a table is made by, and of the versions of the libraries that compute."""
+    from heatproof.methods.catalogue import METHODS
+    from heatproof.metrics.digest import closure_of, sources
+
+    table, rooms = tables.TABLES[name], ("shards", "cases", "catalogue")
+    names = [METHODS[method].function.__module__ for method in table.settings["methods"]]
+    names += [f"heatproof.data.{DATA[table.network]}", "heatproof.networks.cards"]
+    names += [f"heatproof.metrics.{room}" for room in rooms]
+    return sources({module: path for each in names for module, path in closure_of(each).items()})
+
+
+def is_stamped(name: str, folder: Path) -> bool:
+    """Whether the table's note bears the stamp of the code; what is measured, not computed, needs none."""
+    note = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    return isinstance(tables.TABLES[name], MemoryTable) or note.get("code") == code(name)
+
+
+def stamp(name: str, folder: Path = RESULTS) -> None:
+    """Write the stamp of the code into the table's note."""
+    path = folder / f"{name}.json"
+    note = json.loads(path.read_text(encoding="utf-8"))
+    write(path, json.dumps(note | {"code": code(name)}, indent=1) + "\n")
+
+
+# ----------------------------------------------------------------------------------------------------------- samples
+
+
+def tidy(table):
+    """One row per method, metric and item; without what making a map cost, which belongs to a shard of 32 items."""
+    table = table.drop(columns=[name for name in ("reason", *COST) if name in table])
+    return table if "metric" in table else table.melt(["method", "item"], var_name="metric")
+
+
+def drawn(name: str, stored):
+    """The items of a sample, among those that have all their rows."""
+    import numpy as np
+
+    items = stored["item"].unique()
+    items = np.sort(items[items % getattr(tables.TABLES[name], "others_on_every", 1) == 0])
+    return np.sort(np.random.default_rng(SEED).choice(items, min(ITEMS, len(items)), replace=False))
+
+
+def compared(stored, found):
+    """The rows of both, with `far`: whether the value found is another one than that stored with four digits."""
+    import numpy as np
+
+    both = tidy(stored).merge(tidy(found), on=["method", "metric", "item"], suffixes=("", "_found"), how="right")
+    size = both["value"].abs()
+    unit = 10.0 ** (np.floor(np.log10(size.where(size > 0, 1.0))) - 3)
+    scale = np.where(both["metric"].str.startswith(PERCENT), 100.0, 1.0) * 1e-3
+    allowed = np.where(_ranks(both["metric"]), np.maximum(unit, scale), unit) * (1 + 1e-9)
+    gone = both["value"].isna() != both["value_found"].isna()
+    return both.assign(far=gone | ((both["value"] - both["value_found"]).abs() > allowed))
+
+
+def _ranks(metrics):
+    return metrics.str.startswith(RANKING) & ~metrics.str.endswith("_soft")
+
+
+def changed(rows):
+    """The far rows of every method and metric that gives other values than the table."""
+    share = rows.groupby(["method", "metric"])["far"].transform("mean")
+    return rows[rows["far"] & (~_ranks(rows["metric"]) | (share > 0.5))]
+
+
+def check(name: str, folder: Path) -> str:
+    """What is to be said of a table whose stamp is not that of the code: "" if a sample of its rows agrees."""
+    import pandas as pd
+
+    stored = pd.read_csv(folder / f"{name}.csv")
+    items = drawn(name, stored)
+    rows = compared(stored, tables.make(name, items, COSTLY.get(name, ())))
+    print(f"results/{name}.csv: {len(rows)} values made again, {int((~rows['far']).sum())} as stored", flush=True)
+    far = changed(rows)
+    return "" if far.empty else f"results/{name}.csv: other values than stored:\n{far.to_string(index=False)}"
+
+
+def run(restamp: bool, folder: Path = RESULTS) -> int:
+    """Check every table that was made by other code; 1 if one has other values now."""
+    sys.path.insert(0, str(ROOT))
+    failed = []
+    for name in tables.TABLES:
+        if not tables.is_current(name, folder):
+            print(f"results/{name}.csv: made by other settings or another network", flush=True)
+            failed.append(name)
+        elif is_stamped(name, folder):
+            print(f"results/{name}.csv: up to date", flush=True)
+        else:
+            failed += _checked(name, restamp, folder)
+    if failed:
+        print(f"To make {failed} again (hours): delete the notes, results/NAME.json, then make evaluation")
+    return 1 if failed else 0
+
+
+def _checked(name, restamp, folder):
+    """[name] if the table has other values now; a data set that is not here leaves it alone."""
+    try:
+        told = check(name, folder)
+    except FileNotFoundError as absent:
+        print(f"results/{name}.csv: left as it is, because {absent}", flush=True)
+        return []
+    if told:
+        print(told, flush=True)
+        return [name]
+    if restamp:
+        stamp(name, folder)
+    return []
