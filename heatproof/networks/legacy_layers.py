@@ -83,7 +83,7 @@ def make(part, nested):
     except Exception as error:
         raise UnreadableError(
             f"has a layer {config.get('name')!r} of the class {name} that could not be made ({error}): name a class "
-            f"that takes {config}, load_model(path, custom_objects={{{name!r}: ...}})"
+            f"that takes {sorted(config)}, load_model(path, custom_objects={{{name!r}: ...}})"
         ) from error
     layer.trainable = config.get("trainable", True)
     return layer

@@ -64,6 +64,10 @@ def fill(model, inside, path):
 def _named(model, inside, file, limit):
     """Fill the layers from HDF5; the number of weights that were filled."""
     groups, filled = _member(file, "model_weights"), set()
+    if _text(file.attrs.get("backend", "")) == "theano":
+        raise UnreadableError(
+            "was written on Theano, which turns kernels round: save it again from Keras 2.2 on TensorFlow"
+        )
     for stored in inside[id(model)].parts:
         name = stored.part["config"]["name"] if isinstance(stored.part["config"], dict) else stored.part.get("name")
         group = _member(groups, name)
@@ -89,7 +93,11 @@ def _names(group):
         )
     )
     names = [name for key in keys for name in group.attrs[key]]
-    return [name.decode() if isinstance(name, bytes) else str(name) for name in names]
+    return [_text(name) for name in names]
+
+
+def _text(value):
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _in_order(layer, inside):
