@@ -27,7 +27,7 @@ def configuration(path):
             return metadata.get("keras_version", "3"), json.loads(archive.read("config.json"))
     with h5py.File(path) as file:
         if "model_config" not in file.attrs:
-            raise UnreadableError("holds weights alone: build the model in code, then call model.load_weights(path)")
+            raise UnreadableError("holds weights alone", "build the model in code, then call model.load_weights(path)")
         version = file.attrs.get("keras_version", "1")
         return version.decode() if isinstance(version, bytes) else version, json.loads(file.attrs["model_config"])
 
@@ -40,14 +40,14 @@ def load(path, custom_objects):
     """
     version, part = configuration(path)
     if version.startswith("1"):
-        raise UnreadableError(f"was written by Keras {version}: load it in Keras 2.2 and save it again")
+        raise UnreadableError(f"was written by Keras {version}", "load it in Keras 2.2 and save it again")
     reader = _Reader()
     with keras.saving.custom_object_scope(custom_objects):
         model = reader.layer(part)
     if not getattr(model, "inputs", None):
         raise UnreadableError(
-            "does not hold the shape of its inputs: build the model in code, call it once, then call "
-            "model.load_weights(path)"
+            "does not hold the shape of its inputs",
+            "build the model in code, call it once, then call model.load_weights(path)",
         )
     legacy_weights.fill(model, reader.inside, path)
     return model
@@ -115,7 +115,7 @@ class _Reader:
 def _input(config):
     """The symbolic tensor of an input layer."""
     if config.get("ragged"):
-        raise UnreadableError(f"has the ragged input {config['name']!r}, which Keras 3 does not have: pad its rows")
+        raise UnreadableError(f"has the ragged input {config['name']!r}, which Keras 3 does not have", "pad its rows")
     shape = config["batch_input_shape"]
     return keras.Input(batch_shape=shape, dtype=policy(config.get("dtype")), name=layer_name(config["name"]))
 
@@ -158,12 +158,12 @@ def _applied(step, inputs, options):
     cure = f"name a function of keras.ops that does it, load_model(path, custom_objects={{{symbol!r}: ...}})"
     function = named(symbol) or legacy_operations.PLAIN_OPERATIONS.get(step["config"]["function"])
     if function is None:
-        raise UnreadableError(f"calls {symbol} in the layer {step['name']!r}, no plain function that is read: {cure}")
+        raise UnreadableError(f"calls {symbol} in the layer {step['name']!r}, no plain function that is read", cure)
     try:
         return legacy_operations.apply(function, layer_name(step["name"]), inputs, options)
     except Exception as error:
         told = f"calls {symbol} in the layer {step['name']!r} with {options}, which could not be done"
-        raise UnreadableError(f"{told} ({error}): {cure}") from error
+        raise UnreadableError(f"{told} ({error})", cure) from error
 
 
 def _is_reference(value):

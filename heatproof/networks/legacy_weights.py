@@ -16,7 +16,11 @@ _RENAMED = {("depthwise_kernel", "kernel")}
 
 
 class UnreadableError(ValueError):
-    """A file that is whole and cannot be read; the text says why, and the cure."""
+    """A file that is whole and cannot be read: ``given`` says what it has or lacks, ``cure`` what helps."""
+
+    def __init__(self, given, cure="fetch it again, or save it again in Keras 2"):
+        super().__init__(given)
+        self.given, self.cure = given, cure
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ def _named(model, inside, file, limit):
     groups, filled = _member(file, "model_weights"), set()
     if _text(file.attrs.get("backend", "")) == "theano":
         raise UnreadableError(
-            "was written on Theano, which turns kernels round: save it again from Keras 2.2 on TensorFlow"
+            "was written on Theano, which turns kernels round", "save it again from Keras 2.2 on TensorFlow"
         )
     for stored in inside[id(model)].parts:
         name = stored.part["config"]["name"] if isinstance(stored.part["config"], dict) else stored.part.get("name")
@@ -184,5 +188,5 @@ def _member(group, path):
 def _array(dataset, limit):
     """An array whose numbers lie in the file itself, all of them."""
     if dataset.external or dataset.is_virtual or dataset.nbytes > limit:
-        raise UnreadableError(f"does not itself hold the array {dataset.name!r}: it was not read")
+        raise UnreadableError(f"does not itself hold the array {dataset.name!r}")
     return dataset[()]
