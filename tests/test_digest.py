@@ -6,13 +6,14 @@ import sys
 import types
 from pathlib import Path
 
+import keras
 import numpy as np
 import processes
 import pytest
 
 import models
 import xai_utils as xu
-from heatproof.metrics import digest, evaluation, faithfulness
+from heatproof.metrics import digest, evaluation, faithfulness, shards
 
 NETWORK = models.linear(ending="softmax")
 INPUTS = models.examples(NETWORK, 3)
@@ -90,7 +91,22 @@ def test_the_version_of_a_library_counts(tree, library, monkeypatch):
     assert digest.sources(digest.closure_of("lab.a", tree)) != before
 
 
+def test_the_version_of_a_library_counts_for_what_imports_it(monkeypatch):
+    before = [digest.sources(digest.closure_of(f"heatproof.methods.{name}")) for name in ("lime", "gradients")]
+    monkeypatch.setattr(sys.modules["skimage"], "__version__", "0.0")
+    after = [digest.sources(digest.closure_of(f"heatproof.methods.{name}")) for name in ("lime", "gradients")]
+    assert [old != new for old, new in zip(before, after, strict=True)] == [True, False]
+
+
 # ---- values
+
+
+def twins():
+    """Two networks of one name and shape."""
+    network = models.linear(seed=0)
+    other = keras.models.clone_model(network)
+    other.set_weights(models.linear(seed=1).get_weights())
+    return network, other
 
 
 def closing_over(value):
@@ -99,6 +115,13 @@ def closing_over(value):
 
 def default(value):
     def function(case, value=value):
+        return value
+
+    return function
+
+
+def keyword(value):
+    def function(case, *, value=value):
         return value
 
     return function
@@ -115,11 +138,14 @@ SEPARABLE = {
     "arrays": (np.zeros(4), np.zeros((2, 2)), np.zeros(4, "float32")),
     "closures": (closing_over(1), closing_over(2), closing_over(LONG), closing_over(OTHER)),
     "defaults": (default(1), default(2)),
+    "options with defaults": (keyword(1), keyword(2)),
+    "names of arguments": (lambda a, b: a, lambda c, b: c),
+    "attributes": (lambda case: case.full, lambda case: case.hard),
     "partials": (functools.partial(closing_over, 1), functools.partial(closing_over, 2)),
     "lambdas": (lambda case: case.full + 1, lambda case: case.full + 2, lambda case: case.hard + 1),
     "library functions": (np.sin, np.cos, len),
     "rows": (xu.METHODS["saliency"], xu.METHODS["var_grad"], xu.METRICS["deletion"], xu.METRICS["insertion"]),
-    "networks": (models.linear(seed=0), models.linear(seed=1)),
+    "networks": twins(),
 }
 
 
@@ -201,6 +227,10 @@ def test_code_that_is_changed_in_the_process_is_another_question(tmp_path, monke
         patch.setitem(xu.METRICS, "deletion", row)
         changed = xu.evaluate(NETWORK, INPUTS, 1, folder=tmp_path, **QUESTION)
     assert values(changed, "gradient_x_input") == [-777.0] * 3
+    with monkeypatch.context() as patch:
+        patch.setattr(shards, "_attempt", lambda function, count: ([None] * count, ["not today"] * count))
+        changed = xu.evaluate(NETWORK, INPUTS, 1, folder=tmp_path, **QUESTION)
+    assert set(changed["reason"]) == {"not today"}
     monkeypatch.setattr(evaluation, "answer", lambda *_: pytest.fail("nothing is left to compute"))
     again = xu.evaluate(NETWORK, INPUTS, 1, folder=tmp_path, **QUESTION)
     assert values(again, "gradient_x_input") == values(first, "gradient_x_input")

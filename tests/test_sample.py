@@ -13,7 +13,7 @@ import xai_utils as xu
 from heatproof.methods import gradients
 from heatproof.metrics import cases, digest
 from tools import evaluation as tables
-from tools import sample
+from tools import sample, stamps
 
 SETTINGS = tables.SIGNALS | {"methods": ("saliency", "smooth_grad"), "options": {"smooth_grad": {"samples": 2}}}
 METRICS = ("average_drop", "evidence_mass", "infidelity", "forwards")
@@ -26,9 +26,7 @@ def tiny(monkeypatch):
     table = tables.LargeTable("mnist1d", lambda: (signals, masks), "", SETTINGS, METRICS, 27, every=3)
     monkeypatch.setattr(tables, "TABLES", {"tiny": table})
     monkeypatch.setenv("XAI_JOBS", "1")
-    sample.code.cache_clear()
-    yield "tiny"
-    sample.code.cache_clear()
+    return "tiny"
 
 
 @pytest.fixture
@@ -37,7 +35,6 @@ def kept(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "ROOT", tmp_path)
     (tmp_path / "models").symlink_to(Path(xu.__file__).with_name("models"))
     tables.store(tiny, tables.make(tiny), tmp_path)
-    sample.stamp(tiny, tmp_path)
     return tmp_path
 
 
@@ -69,7 +66,7 @@ def test_a_stamped_table_is_left_alone_and_one_of_other_code_is_checked(kept, ti
     )  # 5 methods, 3 metrics that are no costs, 2 items
     assert {path.name: path.read_bytes() for path in kept.glob("tiny.*")} == before
     assert sample.run(restamp=True, folder=kept) == 0
-    assert sample.is_stamped(tiny, kept) and (kept / "tiny.csv").read_bytes() == before["tiny.csv"]
+    assert tables.is_stamped(tiny, kept) and (kept / "tiny.csv").read_bytes() == before["tiny.csv"]
 
 
 def test_another_formula_is_found_and_gets_no_stamp(kept, tiny, monkeypatch, capsys):
@@ -80,7 +77,7 @@ def test_another_formula_is_found_and_gets_no_stamp(kept, tiny, monkeypatch, cap
     assert sample.run(restamp=True, folder=kept) == 1
     told = capsys.readouterr().out
     assert "tiny.csv: other values than stored" in told and "saliency" in told and "smooth_grad" not in told
-    assert not sample.is_stamped(tiny, kept)
+    assert not tables.is_stamped(tiny, kept)
     monkeypatch.setitem(xu.METHODS, "saliency", row)
     assert sample.run(restamp=True, folder=kept) == 0
 
@@ -145,8 +142,8 @@ def test_the_stamp_of_a_table_is_of_what_its_methods_run_through(tmp_path, monke
     monkeypatch.setattr(digest, "closure_of", functools.partial(digest.closure_of, root=tmp_path))
 
     def codes():
-        sample.code.cache_clear()
-        return [sample.code(name) for name in ("tissue_phantom", "tissue_phantom_all", "mnist1d_all")]
+        stamps.code.cache_clear()
+        return [tables.code(name) for name in ("tissue_phantom", "tissue_phantom_all", "mnist1d_all")]
 
     def change(name):
         path = tmp_path / "heatproof" / name
@@ -160,10 +157,10 @@ def test_the_stamp_of_a_table_is_of_what_its_methods_run_through(tmp_path, monke
     assert change("data/phantom_tissue.py") == [True, True, False]
     before = codes()
     assert change("engine/tracing.py") == [True, True, True]
-    sample.code.cache_clear()
+    stamps.code.cache_clear()
 
 
 def test_every_committed_table_bears_a_stamp_unless_it_is_a_measurement():
     for name, table in tables.TABLES.items():
         note = json.loads((tables.RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-        assert ("code" in note) != isinstance(table, tables.MemoryTable), f"results/{name}.json: make evaluation"
+        assert len(note.get("code", "")) == (0 if isinstance(table, tables.MemoryTable) else 64), name

@@ -97,8 +97,10 @@ def readme() -> int:
 
 def evaluation() -> int:
     from tools import evaluation as tables
+    from tools import sample
 
-    return tables.run()
+    tables.run()
+    return sample.run(restamp=True)
 
 
 def sample() -> int:

@@ -1,7 +1,7 @@
 """Score the methods on whole test sets and keep the tables in results/, each with a note of what made it.
 
 For a table NAME the folder results/ holds NAME.csv (tidy: method, metric, item, value, reason; 4 digits) and
-NAME.json (settings, hashes, date, versions, and the stamp of the code: see tools/sample.py), written last: without it,
+NAME.json (settings, hashes, date, versions, and the stamp of the code), written last: without it,
 or with other settings, the table is made anew.
 """
 
@@ -18,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from heatproof.writing import write
+from tools import stamps
 from tools.environment import ROOT
 from tools.sets import hmt, mnist1d, schematic_faces, tissue_phantom
 
@@ -154,6 +155,25 @@ def is_current(name: str, folder: Path = RESULTS) -> bool:
     return found.get("settings") == settings(name) and found.get("table_sha256") == digest(table)
 
 
+def code(name: str) -> dict:
+    """{"code": stamp of the code} of a table; {} where the values are measured, not computed."""
+    table = TABLES[name]
+    return {} if isinstance(table, MemoryTable) else {"code": stamps.code(table.network, table.settings["methods"])}
+
+
+def is_stamped(name: str, folder: Path) -> bool:
+    """Whether the table's note bears the stamp of the code as it is."""
+    note = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    return note | code(name) == note
+
+
+def stamp(name: str, folder: Path) -> None:
+    """Write the stamp of the code as it is into the table's note."""
+    path = folder / f"{name}.json"
+    note = json.loads(path.read_text(encoding="utf-8"))
+    write(path, json.dumps(note | code(name), indent=1) + "\n")
+
+
 def make(name: str, items=None, left_out=()):
     """One table as a frame, in the form in which it is stored; of some `items` and not of all methods, if so asked."""
     table = TABLES[name]
@@ -259,26 +279,22 @@ def store(name: str, table, folder: Path = RESULTS) -> None:
         "rows": len(table),
         "without_value": int((table["reason"] != "").sum()),
         "table_sha256": digest(folder / f"{name}.csv"),
-    }
+    } | code(name)
     write(folder / f"{name}.json", json.dumps(note, indent=1) + "\n")
 
 
-def run() -> int:
-    """Make every table of other settings; check a sample of those of other code; leave those without their data."""
-    from tools import sample
-
+def run() -> None:
+    """Make every table that was made by other settings; a data set that is not here leaves its table alone."""
     sys.path.insert(0, str(ROOT))
     for name in TABLES:
         if is_current(name):
             continue
         print(f"results/{name}.csv: computing", flush=True)
-        sample.code(name)  # the stamp of the code as it is now, not in some hours
+        code(name)  # kept: the code as it is now, not in some hours
         try:
             table = make(name)
         except FileNotFoundError as absent:
             print(f"results/{name}.csv: left as it is, because {absent}", flush=True)
             continue
         store(name, table)
-        sample.stamp(name)
         print(f"results/{name}.csv: {len(table)} rows", flush=True)
-    return sample.run(restamp=True)

@@ -1,23 +1,19 @@
-"""Whether the committed tables are still what the code gives: a stamp of the code, and a sample of rows made again.
+"""Whether the committed tables are still what the code gives: a sample of their rows, made again.
 
 Where the stamp in results/NAME.json is that of the code, nothing is computed. Where it is not, a few rows are: all
 metrics of all methods (the costliest left out) on a few items, drawn with a seed. `make evaluation` then stamps a table
 that agrees; `python -m tools evaluation --sample` says whether all agree and writes nothing.
 """
 
-import json
 import sys
-from functools import cache
 from pathlib import Path
 
-from heatproof.writing import write
 from tools import evaluation as tables
 from tools.environment import ROOT
-from tools.evaluation import COST, RESULTS, MemoryTable
+from tools.evaluation import COST, RESULTS
 
 SEED, ITEMS = 0, 2
 COSTLY = dict.fromkeys(("tissue_phantom_stability", "hmt_stability"), ("score_cam", "rise", "sise", "lime"))
-DATA = {"mnist1d": "mnist1d", "schematic_faces": "phantoms", "tissue_phantom": "phantoms", "hmt": "hmt"}
 
 # Where two values of a map lie a rounding apart, another order of adding swaps their ranks, and what counts ranks jumps
 # (maps that differ by 1e-7 gave rank correlations 5e-4 apart). Such a metric agrees to a thousandth of its range, and
@@ -25,38 +21,6 @@ DATA = {"mnist1d": "mnist1d", "schematic_faces": "phantoms", "tissue_phantom": "
 RANKING = ("average_drop", "average_increase", "deletion", "insertion", "pointing_game", "rank_accuracy")
 RANKING += ("average_precision", "randomised_rank_correlation")
 PERCENT = ("average_drop", "average_increase")
-
-
-# ----------------------------------------------------------------------------------------------------------- stamps
-
-
-@cache
-def code(name: str) -> str:
-    """The digest of all sources that a table is made by, and of the versions of the libraries that compute."""
-    from heatproof.methods.catalogue import METHODS
-    from heatproof.metrics.digest import closure_of, sources
-
-    table, rooms = tables.TABLES[name], ("shards", "cases", "catalogue")
-    names = [METHODS[method].function.__module__ for method in table.settings["methods"]]
-    names += [f"heatproof.data.{DATA[table.network]}", "heatproof.networks.cards"]
-    names += [f"heatproof.metrics.{room}" for room in rooms]
-    return sources({module: path for each in names for module, path in closure_of(each).items()})
-
-
-def is_stamped(name: str, folder: Path) -> bool:
-    """Whether the table's note bears the stamp of the code; what is measured, not computed, needs none."""
-    note = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-    return isinstance(tables.TABLES[name], MemoryTable) or note.get("code") == code(name)
-
-
-def stamp(name: str, folder: Path = RESULTS) -> None:
-    """Write the stamp of the code into the table's note."""
-    path = folder / f"{name}.json"
-    note = json.loads(path.read_text(encoding="utf-8"))
-    write(path, json.dumps(note | {"code": code(name)}, indent=1) + "\n")
-
-
-# ----------------------------------------------------------------------------------------------------------- samples
 
 
 def tidy(table):
@@ -117,7 +81,7 @@ def run(restamp: bool, folder: Path = RESULTS) -> int:
         if not tables.is_current(name, folder):
             print(f"results/{name}.csv: made by other settings or another network", flush=True)
             failed.append(name)
-        elif is_stamped(name, folder):
+        elif tables.is_stamped(name, folder):
             print(f"results/{name}.csv: up to date", flush=True)
         else:
             failed += _checked(name, restamp, folder)
@@ -137,5 +101,5 @@ def _checked(name, restamp, folder):
         print(told, flush=True)
         return [name]
     if restamp:
-        stamp(name, folder)
+        tables.stamp(name, folder)
     return []
