@@ -9,8 +9,12 @@ model       any Keras 3 classifier with one input and one output (N, classes): f
             `logits`, `unit`.
 inputs      float array (N, H, W, C) or (N, T, C), in the model's own units. Integers are refused.
 targets     the class to explain: one index per example, one for all, or None for the predicted class.
-score       what S_c is: "logit" (before the softmax) or "probability". A one-unit sigmoid model has the logits
-            -z and z for its classes 0 and 1.
+score       what S_c is: "logit" (before the softmax), "probability", or "value": the number that an output gives,
+            for a network that predicts an age or a temperature. A one-unit sigmoid model has the logits -z and z for
+            its classes 0 and 1; the value of one unit has the target 0 alone. Unless given, a model that ends
+            linearly and was compiled with a loss of numbers (mean squared error, ...) is explained by its value.
+activation  "softmax" or "sigmoid": how logits become probabilities where the model ends in logits; None asks the loss
+            that the model was compiled with (from_logits=True). Where neither tells, a warning names the readings.
 layer       a layer's name or the layer itself; None is the last one that still has positions.
 upsample    False returns a map on the layer's own grid, True at input resolution (linear interpolation).
 seed        feeds a generator of the call's own; the same noise serves every input, so an input alone and in a

@@ -18,7 +18,8 @@ from threading import Lock
 from benchmarks import figures, machine, page, plan
 from benchmarks.bench import Bench
 from benchmarks.driver import Contender
-from tools.environment import ROOT, write
+from heatproof.writing import write
+from tools.environment import ROOT
 from tools.peers import environment as peers
 
 BUILD = ROOT / "build" / "benchmarks"

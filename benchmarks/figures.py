@@ -1,13 +1,12 @@
 """The figure of results.md: seconds per input over inputs, steps, masks and the side of the image."""
 
-import os
-
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
 from benchmarks.plan import NETWORKS, TITLES
+from heatproof.writing import replacing
 
 # Okabe and Ito's colours, which the colour-blind can tell apart; markers and dashes say the same again.
 STYLES = {
@@ -54,6 +53,5 @@ def scaling(results, path):
         axes.grid(alpha=0.3)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
-    partial = path.with_name(f".{path.name}")
-    figure.savefig(partial, dpi=110, format="png", metadata={"Software": None})
-    os.replace(partial, path)
+    with replacing(path) as (partial,):
+        figure.savefig(partial, dpi=110, format="png", metadata={"Software": None})

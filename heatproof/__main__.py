@@ -18,9 +18,16 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from heatproof import checks
+from heatproof.problems import ArgumentFileError, ArgumentProblem, ArgumentValueError, XAIWarning, sentence
+from heatproof.writing import write
 
-# The library names its arguments; here they have the names of the command line.
-OPTIONS = {"path": "--model", "model": "--model", "inputs": "--image", "targets": "--target", "layer": "--layer"}
+# What the library calls its arguments, and what it advises: here they have the words of the command line.
+OPTIONS = {name: f"--{name}" for name in ("model", "image", "out", "method", "target", "layer")}
+OPTIONS |= {"path": "--model", "inputs": "--image", "targets": "--target", "limits": "--range"}
+CURES = {
+    checks.RESCALE: "give the right --range",
+    "use grad_cam, which needs no special head": "--method grad-cam, which needs no special head",
+}
 CALLED = "heatproof" if Path(sys.argv[0]).stem == "heatproof" else "python -m heatproof"
 
 
@@ -47,14 +54,15 @@ def explain(model, image, method="grad-cam", target=None, layer=None, limits=Non
     picture = read_picture(image)
     start_tensorflow()  # takes seconds: after the cheap checks
     from heatproof.engine import query, views
+    from heatproof.engine.readings import PROBABILITY
     from heatproof.methods import catalogue
     from heatproof.networks import cards
 
     known = [name.replace("_", "-") for name in catalogue.METHODS]
-    row = catalogue.METHODS[checks.one_of("--method", method.replace("_", "-"), known).replace("-", "_")]
+    row = catalogue.METHODS[checks.one_of("method", method.replace("_", "-"), known).replace("-", "_")]
     options = {} if layer is None else {"layer": layer}
     if options.keys() - inspect.signature(row.function).parameters:
-        raise ValueError(f"--layer: {method} uses no layer; leave the option out.")
+        raise ArgumentValueError("layer", f"{layer!r} for {method}, which uses no layer", cure="leave the option out")
     network = cards.load_model(model)
     limits = as_limits(limits or network.input_range)
     network.input_range = network.input_range or limits
@@ -63,7 +71,7 @@ def explain(model, image, method="grad-cam", target=None, layer=None, limits=Non
     inputs = limits[0] + (limits[1] - limits[0]) * (pixels[None] / np.float32(255))
     target = as_target(target, names)
     attribution = row.function(network, inputs, target, **options)
-    probabilities = query.Query(network, inputs).all_scores("probability")[0]
+    probabilities = query.Query(network, inputs, score=PROBABILITY).all_scores()[0]
     target = int(probabilities.argmax()) if target is None else target
     names = names or tuple(f"class {number}" for number in range(len(probabilities)))
     return Explanation(inputs, attribution, probabilities, target, names, limits, row.title, row.signed, note)
@@ -86,23 +94,26 @@ def start_tensorflow():
 def read_picture(path):
     """Open a picture of 8 bits a channel and turn it upright; refuse what would lose its values on the way."""
     if not Path(path).is_file():
-        raise FileNotFoundError(f"--image: no file at {path}")
+        raise ArgumentFileError("image", f"{path}, where no file is", "a picture")
     try:
         with Image.open(path) as file:
             picture = ImageOps.exif_transpose(file)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"--image: {path} is not a readable picture ({error})") from error
+        raise ArgumentValueError("image", f"{path}, which is not a readable picture ({error})", "a picture") from error
     if picture.mode.startswith(("I", "F")):
-        raise ValueError(f"--image: {path} has more than 8 bits a channel; save it with 8, as PNG or JPEG")
+        given = f"{path}, which has more than 8 bits a channel"
+        raise ArgumentValueError("image", given, cure="save it with 8, as PNG or JPEG")
     if picture.has_transparency_data and picture.convert("RGBA").getchannel("A").getextrema()[0] < 255:
-        raise ValueError(f"--image: {path} is transparent in places; save it on a plain background")
+        given = f"{path}, which is transparent in places"
+        raise ArgumentValueError("image", given, cure="save it on a plain background")
     return picture
 
 
 def fitted(picture, shape):
     """Return the picture's centre as uint8 (H, W, C) of the model's input `shape`, and what was done to it."""
     if len(shape) != 4 or shape[-1] not in (1, 3):
-        raise ValueError(f"--model: it takes inputs of shape {shape}, not grey or RGB pictures (N, H, W, 1 or 3).")
+        given = f"one that takes inputs of shape {shape}"
+        raise ArgumentValueError("model", given, "one for grey or RGB pictures, (N, H, W, 1 or 3)")
     size = shape[2] or picture.width, shape[1] or picture.height
     mode = "L" if shape[-1] == 1 else "RGB"
     note = f"{picture.mode}, {picture.width} x {picture.height} pixels"
@@ -117,9 +128,11 @@ def fitted(picture, shape):
 def as_limits(limits):
     """Return the values of black and white, refused unless there are two, finite and in order."""
     if limits is None:
-        raise ValueError("--range: the model has no card that says its units; give black and white: --range 0 1")
+        given = "none, and the model has no card that says its units"
+        raise ArgumentValueError("limits", given, cure="give its values of black and white, such as --range 0 1")
     if not (np.isfinite(limits).all() and limits[0] < limits[1]):
-        raise ValueError(f"--range: got {limits[0]:g} {limits[1]:g}; give two finite numbers, the smaller one first")
+        given = f"{limits[0]:g} {limits[1]:g}"
+        raise ArgumentValueError("limits", given, "two finite numbers, the smaller one first")
     return tuple(map(float, limits))
 
 
@@ -131,17 +144,18 @@ def as_target(target, names):
         return int(target)
     except ValueError:
         words = f", or one of: {', '.join(names)}" if names else ""
-        raise ValueError(f"--target: got {target!r}; allowed: a class index{words}") from None
+        raise ArgumentValueError("target", f"{target!r}", f"a class index{words}") from None
 
 
 def check_out(out, image):
     """Refuse a place for the figure that cannot be written, before anything is computed."""
     if Path(out).suffix.lower() != ".png":
-        raise ValueError(f"--out: got {out}; the figure is a PNG file: give a name that ends in .png")
+        raise ArgumentValueError("out", out, "a name that ends in .png, because the figure is a PNG file")
     if not Path(out).absolute().parent.is_dir():
-        raise FileNotFoundError(f"--out: there is no folder {Path(out).parent}; make it first")
+        raise ArgumentFileError("out", f"{out}, but there is no folder {Path(out).parent}", cure="make it first")
     if Path(out).is_dir() or Path(out).resolve() == Path(image).resolve():
-        raise ValueError(f"--out: {out} is {'a folder' if Path(out).is_dir() else 'the picture itself'}; name another")
+        given = f"{out}, which is {'a folder' if Path(out).is_dir() else 'the picture itself'}"
+        raise ArgumentValueError("out", given, cure="name another file")
 
 
 def write_figure(found, out):
@@ -155,12 +169,7 @@ def write_figure(found, out):
     content, text = io.BytesIO(), f"{found.title} of a picture, explained as {found.names[found.target]}"
     figure.savefig(content, format="png", dpi=150, metadata={"Description": text, "Software": None})
     plots.plt.close(figure)
-    partial = Path(out).with_name(f".{Path(out).name}.{os.getpid()}")
-    try:
-        partial.write_bytes(content.getvalue())
-        os.replace(partial, out)
-    finally:
-        partial.unlink(missing_ok=True)
+    write(out, content.getvalue(), argument=OPTIONS["out"])
 
 
 class Parser(argparse.ArgumentParser):
@@ -213,17 +222,22 @@ def run(options):
     print(f"figure:    {options.out}")
 
 
-def one_line(error):
-    """The message of an error on one line, with the command line's names for the arguments."""
-    argument, colon, rest = " ".join(str(error).split()).partition(": ")
-    return f"{OPTIONS.get(argument, argument)}{colon}{rest}".replace("set model.input_range", "give the right --range")
+def one_line(problem):
+    """What is told of a problem, on one line, with the command line's words for the argument and the cure."""
+    if isinstance(problem, ArgumentProblem):
+        argument, cure = OPTIONS.get(problem.argument, problem.argument), CURES.get(problem.cure, problem.cure)
+        text = sentence(argument, problem.given, problem.allowed, cure)
+    else:  # a sentence that begins with the argument's name
+        argument, colon, rest = str(problem).partition(": ")
+        text = f"{OPTIONS.get(argument, argument)}{colon}{rest}"
+    return " ".join(text.split())
 
 
 def main(argv=None):
     """Run the command line; return 0, or after one line on stderr 2 for bad input and 130 for Ctrl-C."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        warnings.simplefilter("default", checks.XAIWarning)
+        warnings.simplefilter("default", XAIWarning)
         warnings.showwarning = lambda message, *_, **__: print(f"warning: {one_line(message)}", file=sys.stderr)
         try:
             run(parser().parse_args(argv))

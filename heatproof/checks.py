@@ -1,7 +1,7 @@
 """Argument checks: every message names the argument, what was given, what is allowed and the cure.
 
-Nothing here computes with a model. A check raises `TypeError` for a wrong kind of thing and `ValueError`
-for a wrong value; `XAIWarning` is for what is legal but probably not what was meant.
+Nothing here computes with a model. A check raises `ArgumentTypeError` for a wrong kind of thing and
+`ArgumentValueError` for a wrong value; `XAIWarning` is for what is legal but probably not what was meant.
 """
 
 import math
@@ -11,17 +11,26 @@ from pathlib import Path
 
 import numpy as np
 
+from heatproof.problems import ArgumentTypeError, ArgumentValueError, ArgumentWarning, XAIWarning
 
-class XAIWarning(UserWarning):
-    """An explanation that was computed as asked but is probably not what was meant."""
+RESCALE = "scale as in training, or set model.input_range"
 
 
 def warn(message):
-    """Issue an `XAIWarning` that points at the line outside this package that asked."""
+    """Issue an `XAIWarning` of a text, or the `ArgumentWarning` given, at the line outside this package that asked."""
     level, frame = 1, sys._getframe(1)
     while frame.f_back and Path(frame.f_code.co_filename).is_relative_to(Path(__file__).parent):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, XAIWarning, stacklevel=level + 1)
+
+
+def shown(value, letters=80):
+    """What a message shows of a value: its first letters, on one line."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= letters else text[: letters - 3] + "..."
+
+
+# ------------------------------------------------------------------------------------------- what a method is asked
 
 
 def as_inputs(inputs, shape, input_range=None):
@@ -32,27 +41,21 @@ def as_inputs(inputs, shape, input_range=None):
     shape, an empty batch, NaN or infinity.
     """
     array = as_array("inputs", inputs)
-    if array.dtype.kind in "uib":
-        raise TypeError(
-            f"inputs: got {array.dtype} values; a method needs floats in the model's own units. "
-            f"Cure: inputs.astype('float32'), scaled as in training (often / 255)."
-        )
     if array.dtype.kind != "f":
-        raise TypeError(f"inputs: got dtype {array.dtype}; pass one float array of shape (N, ..., channels).")
+        cure = "inputs.astype('float32'), scaled as in training (often / 255)" if array.dtype.kind in "uib" else ""
+        allowed = "one array of floats (N, ..., channels) in the model's own units"
+        raise ArgumentTypeError("inputs", f"{array.dtype} values", allowed, cure)
     _check_shape(array, shape)
     lowest, highest = array.min(), array.max()  # NaN, where any value is
     if not max(-lowest, highest) <= np.finfo(np.float32).max:
-        raise ValueError(
-            "inputs: holds NaN, infinity or numbers beyond float32; every value must be finite. Cure: look at the data."
-        )
+        given = "NaN, infinity or numbers beyond float32"
+        raise ArgumentValueError("inputs", given, "finite values alone", "look at the data")
     if input_range is not None:
         low, high = input_range
         slack = 1e-3 * (high - low)
         if lowest < low - slack or highest > high + slack:
-            warn(
-                f"inputs: values from {lowest:.3g} to {highest:.3g}, but this model was trained on "
-                f"[{low:g}, {high:g}]. Cure: scale as in training, or set model.input_range."
-            )
+            allowed = f"[{low:g}, {high:g}], on which this model was trained"
+            warn(ArgumentWarning("inputs", f"values from {lowest:.3g} to {highest:.3g}", allowed, RESCALE))
     return array if array.dtype == np.float64 else array.astype(np.float32, copy=False)
 
 
@@ -64,17 +67,17 @@ def _check_shape(array, shape):
         return len(given) == len(shape) and all(size in (None, found) for size, found in sizes)
 
     if array.ndim == len(shape) and len(array) == 0:
-        raise ValueError(f"inputs: got an empty batch of shape {array.shape}; pass at least one example, {wanted}.")
+        raise ArgumentValueError("inputs", f"an empty batch of shape {array.shape}", f"one example or more, {wanted}")
     if len(array.shape) == len(shape) and fits(array.shape):
         return
-    cure = f"the model takes {wanted}"
+    cure = ""
     if array.ndim == len(shape) - 1 and fits((1, *array.shape)):
-        cure = f"the batch axis is missing: pass inputs[None], shape {(1, *array.shape)}"
+        cure = f"inputs[None], with the batch axis that is missing: {(1, *array.shape)}"
     elif array.ndim == len(shape) - 1 and fits((*array.shape, 1)):
-        cure = f"the channel axis is missing: pass inputs[..., None], shape {(*array.shape, 1)}"
+        cure = f"inputs[..., None], with the channel axis that is missing: {(*array.shape, 1)}"
     elif array.ndim == len(shape) and fits((array.shape[0], *array.shape[2:], array.shape[1])):
-        cure = f"channels come last here: pass numpy.moveaxis(inputs, 1, -1); the model takes {wanted}"
-    raise ValueError(f"inputs: got shape {array.shape}; {cure}.")
+        cure = "numpy.moveaxis(inputs, 1, -1), with the channels last"
+    raise ArgumentValueError("inputs", f"shape {array.shape}", wanted, cure)
 
 
 def as_targets(targets, count, classes):
@@ -84,69 +87,97 @@ def as_targets(targets, count, classes):
     array = as_array("targets", targets)
     allowed = f"a class index from 0 to {classes - 1}, one per example ({count}) or one for all, or None"
     if array.dtype.kind not in "iu":
-        raise TypeError(
-            f"targets: got {array.dtype} values; allowed is {allowed}. Cure: integers, not scores or one-hot."
-        )
+        raise ArgumentTypeError("targets", f"{array.dtype} values", allowed, "integers, not scores or one-hot")
     if array.ndim == 0:
         array = np.full(count, array)
     if array.shape != (count,):
-        raise ValueError(f"targets: got shape {array.shape} for {count} inputs; allowed is {allowed}.")
+        raise ArgumentValueError("targets", f"shape {array.shape} for {count} inputs", allowed)
     if array.size and (array.min() < 0 or array.max() >= classes):
-        raise ValueError(f"targets: got indices from {array.min()} to {array.max()}; allowed is {allowed}.")
+        raise ArgumentValueError("targets", f"indices from {array.min()} to {array.max()}", allowed)
     return array.astype(np.int32)
+
+
+def as_method(method):
+    """Raise `TypeError` unless `method` can be called."""
+    if not callable(method):
+        raise ArgumentTypeError("method", shown(method), "a function of the catalogue, such as xu.saliency")
+
+
+def as_relevance(relevance):
+    """Raise `ValueError` unless all of an array is finite and not negative."""
+    if not ((relevance >= 0) & (relevance < np.inf)).all():
+        cure = "reduce the attribution with xu.relevance first"
+        raise ArgumentValueError("relevance", "negative values, NaN or infinity", "finite values of 0 or more", cure)
+
+
+# ----------------------------------------------------------------------------------------------------------- arrays
 
 
 def as_array(name, values):
     """Return `values` as an array; what makes none, and masked values, are refused by the argument's name."""
     if np.ma.is_masked(values):
-        raise ValueError(
-            f"{name}: got a masked array, whose hidden values would be used all the same. "
-            f"Cure: {name}.filled(value), or leave these items out."
-        )
+        given = "a masked array, whose hidden values would be used all the same"
+        raise ArgumentValueError(name, given, cure=f"{name}.filled(value), or leave these items out")
     try:
         return np.asarray(values)
     except (ValueError, TypeError, NotImplementedError) as error:
-        raise ValueError(f"{name}: it makes no array ({error}); pass one regular array of numbers.") from None
+        given = f"what makes no array ({error})"
+        raise ArgumentValueError(name, given, "one regular array of numbers") from None
 
 
 def as_numbers(name, values):
     """Return `values` as a float64 array; text, objects and complex numbers are refused."""
     array = as_array(name, values)
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name}: got {array.dtype} values; pass an array of real numbers.")
+        raise ArgumentTypeError(name, f"{array.dtype} values", "an array of real numbers")
     return array.astype(np.float64)
+
+
+def as_finite(name, values, ranks=None):
+    """Return `values` as a float64 array without NaN and infinity; with `ranks`, {number of axes: shape}, not empty."""
+    array = as_numbers(name, values)
+    if ranks is not None and array.ndim not in ranks:
+        cure = "for one example keep the batch axis, inputs[:1]"
+        raise ArgumentValueError(name, f"shape {array.shape}", " or ".join(ranks.values()), cure)
+    if ranks is not None and array.size == 0:
+        raise ArgumentValueError(name, f"an empty array of shape {array.shape}", "at least one value")
+    if not np.isfinite(array).all():
+        raise ArgumentValueError(name, "NaN or infinity", "finite values alone", "leave those items out")
+    return array
+
+
+# -------------------------------------------------------------------------------------------- numbers, words, texts
 
 
 def as_flag(name, value):
     """Return `value` if it is True or False."""
     if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name}: got {shown(value)}; pass True or False.")
+        raise ArgumentTypeError(name, shown(value), "True or False")
     return bool(value)
 
 
 def as_count(name, value, low=1, high=None):
     """Return `value` as an int of at least `low` and at most `high`."""
+    allowed = f"an integer of at least {low}" + ("" if high is None else f" and at most {high}")
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name}: got {shown(value)}; pass an integer of at least {low}.")
+        raise ArgumentTypeError(name, shown(value), allowed)
     if value < low or (high is not None and value > high):
-        raise ValueError(
-            f"{name}: got {value}; pass an integer of at least {low}"
-            + (f" and at most {high}." if high is not None else ".")
-        )
+        raise ArgumentValueError(name, f"{value}", allowed)
     return int(value)
 
 
 def as_number(name, value, low=-np.inf, high=np.inf, open_ends=False):
-    """Return `value` as a float in [low, high], or strictly between them with `open_ends`."""
+    """Return `value` as a float in [low, high], without both ends (`open_ends` True) or without the "low" or "high"."""
+    words = {False: "from {} to {}", True: "strictly between {} and {}", "low": "above {} and at most {}"}
+    span = words.get(open_ends, "from {} to below {}").format(f"{low:g}", f"{high:g}")
+    allowed = "a finite number" if (low, high) == (-np.inf, np.inf) else f"a finite number {span}"
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{name}: got {shown(value)}; pass a number.")
+        raise ArgumentTypeError(name, shown(value), allowed)
     number = _as_float(value)
-    inside = low < number < high if open_ends else low <= number <= high
-    if not inside or not math.isfinite(number):
-        edge = "strictly between" if open_ends else "from"
-        raise ValueError(
-            f"{name}: got {value}; pass a finite number {edge} {low:g} {'and' if open_ends else 'to'} {high:g}."
-        )
+    above = low < number if open_ends in (True, "low") else low <= number
+    below = number < high if open_ends in (True, "high") else number <= high
+    if not (above and below and math.isfinite(number)):
+        raise ArgumentValueError(name, f"{value}", allowed)
     return number
 
 
@@ -159,33 +190,72 @@ def _as_float(value):
 
 
 def one_of(name, value, allowed):
-    """Return `value` if it is one of the `allowed` words."""
-    if not isinstance(value, str) or value not in allowed:
-        raise ValueError(f"{name}: got {shown(value)}; allowed: {', '.join(map(repr, allowed))}.")
+    """Return `value` if it is one of the `allowed` words or flags."""
+    value = bool(value) if isinstance(value, np.bool_) else value
+    if not isinstance(value, tuple({type(each) for each in allowed})) or value not in allowed:
+        raise ArgumentValueError(name, shown(value), ", ".join(map(repr, allowed)))
     return value
 
 
-def shown(value, letters=80):
-    """What a message shows of a value: its first letters, on one line."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= letters else text[: letters - 3] + "..."
+def as_text(name, value, allowed="text"):
+    """Return `value` if it is text."""
+    if not isinstance(value, str):
+        raise ArgumentTypeError(name, type(value).__name__, allowed)
+    return value
 
 
-def as_method(method):
-    if not callable(method):
-        raise TypeError(f"method: got {shown(method)}; pass a function of the catalogue, such as xu.saliency.")
+def as_path(name, value, kind="file"):
+    """Return `value` as a path; a file must have a name."""
+    try:
+        path = Path(value)
+    except TypeError:
+        raise ArgumentTypeError(name, shown(value), f"the name of a {kind}") from None
+    if kind == "file" and not path.name:
+        raise ArgumentValueError(name, f"the empty name {str(value)!r}", f"the name of a {kind}")
+    return path
 
 
-def as_relevance(relevance):
-    if not ((relevance >= 0) & (relevance < np.inf)).all():
-        raise ValueError(
-            "relevance: has negative or NaN values, or infinity. Cure: reduce the attribution with xu.relevance first."
-        )
+# ---------------------------------------------------------------------------------------------------------- several
 
 
 def per_axis(name, value, default, limits):
+    """Return one integer of at least 1 for each axis, at most its limit; a single one stands for all."""
     alone = as_array(name, value).ndim == 0
     values = default if value is None else [value] * len(limits) if alone else list(value)
     if len(values) != len(limits):
-        raise ValueError(f"{name}: got {value!r}; pass one integer, or one for each of the {len(limits)} axes.")
+        allowed = f"one integer, or one for each of the {len(limits)} axes"
+        raise ArgumentValueError(name, shown(value), allowed)
     return [as_count(name, each, 1, limit) for each, limit in zip(values, limits, strict=True)]
+
+
+def as_pair(name, value, allowed):
+    """Return the two parts of `value`."""
+    if not isinstance(value, (tuple, list, np.ndarray)) or not getattr(value, "ndim", 1) or len(value) != 2:
+        raise ArgumentTypeError(name, shown(value), f"a pair, {allowed}")
+    return value
+
+
+def as_range(name, value):
+    """Return the ends (low, high) of a range as floats, low below high."""
+    ends = as_numbers(name, as_pair(name, value, "(low, high)"))
+    if ends.shape != (2,) or not np.isfinite(ends).all() or not ends[0] < ends[1]:
+        raise ArgumentValueError(name, shown(value), "two finite numbers (low, high), low below high")
+    return float(ends[0]), float(ends[1])
+
+
+def as_dictionary(name, value, allowed):
+    """Return `value` if it is a dictionary with at least one entry."""
+    if not isinstance(value, dict) or not value:
+        raise ArgumentTypeError(name, "an empty dict" if isinstance(value, dict) else type(value).__name__, allowed)
+    return value
+
+
+def one_each(name, texts, count):
+    """Return `texts` as a list of `count` strings; None gives empty ones."""
+    allowed = f"one text for each of the {count} examples, or None"
+    if texts is not None and not np.iterable(texts):
+        raise ArgumentTypeError(name, shown(texts), allowed)
+    texts = [""] * count if texts is None else [str(text) for text in texts]
+    if len(texts) != count:
+        raise ArgumentValueError(name, f"{len(texts)} entries", allowed)
+    return texts

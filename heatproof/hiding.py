@@ -7,6 +7,7 @@ import tensorflow as tf
 from scipy.ndimage import gaussian_filter1d
 
 from heatproof import checks
+from heatproof.problems import ArgumentValueError
 
 
 def baselines(choice, inputs, name="baseline", middle=None):
@@ -17,17 +18,18 @@ def baselines(choice, inputs, name="baseline", middle=None):
     Raises `ValueError` for anything else, naming the argument `name`.
     """
     space = tuple(range(1, inputs.ndim - 1))
+    words = ("zero", *(() if middle is None else ("middle",)), "mean", "blur")
     if isinstance(choice, str):
-        words = {"zero": 0} | ({} if middle is None else {"middle": middle})
-        if checks.one_of(name, choice, (*words, "mean", "blur")) == "blur":
+        if checks.one_of(name, choice, words) == "blur":
             return _blurred(inputs, space)
-        value = inputs.mean(axis=space, keepdims=True) if choice == "mean" else words[choice]
+        value = inputs.mean(axis=space, keepdims=True) if choice == "mean" else {"zero": 0, "middle": middle}[choice]
         return np.broadcast_to(np.asarray(value, inputs.dtype), inputs.shape)
     array = checks.as_array(name, choice)
     if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
-        raise ValueError(f"{name}: got {choice!r}; pass 'zero', 'mean', 'blur', a finite number or an array.")
+        allowed = f"{', '.join(map(repr, words))}, a finite number or an array of them"
+        raise ArgumentValueError(name, checks.shown(choice), allowed)
     if array.ndim and array.shape not in (inputs.shape, inputs.shape[1:]):
-        raise ValueError(f"{name}: got shape {array.shape}; allowed: {inputs.shape[1:]} or {inputs.shape}.")
+        raise ArgumentValueError(name, f"shape {array.shape}", f"{inputs.shape[1:]} or {inputs.shape}")
     return np.broadcast_to(array.astype(inputs.dtype), inputs.shape)
 
 

@@ -1,4 +1,7 @@
-"""Files that are whole or untouched."""
+"""Files that are whole or untouched: the one place that writes them.
+
+Standard library alone: the tools use it before anything is installed.
+"""
 
 import contextlib
 import os
@@ -8,46 +11,39 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def replacing(*paths):
+def replacing(*paths, argument="path", cure="make room, or name another folder"):
     """Temporary paths to write to; at the end of the block they replace ``paths``, all or none.
 
-    After an error or an interruption ``paths`` are as they were and nothing else is left. An ``OSError`` (no room, no
-    right to write) is raised again with the path and the cure.
+    ``paths`` have names of their own in one folder, which is made where it is missing. After an error or an
+    interruption they are as they were and nothing else is left. An ``OSError`` (no room, no right to write) is raised
+    again with the path and the cure, beginning with ``argument``, the name under which the caller took the path.
     """
+    paths = [Path(path) for path in paths]
     try:
         paths[0].parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=paths[0].parent, prefix=".saving-") as folder:
-            partial = [Path(folder) / path.name for path in paths]
-            yield partial
-            _exchange(partial, paths, Path(folder))
+            yield [Path(folder, path.name) for path in paths]
+            _exchange(paths, Path(folder))
     except OSError as error:
-        message = f"path: {paths[0]} could not be written ({error.strerror or error}); what was there is unchanged: "
-        message += "make room, or name another folder"
+        message = f"{argument}: {paths[0]} could not be written ({error.strerror or error}); "
+        message += f"what was there is unchanged. Cure: {cure}."
         raise OSError(*([error.errno] if error.errno else []), message) from error
 
 
-def _exchange(partial, paths, folder):
-    """Replace each of ``paths``; a failure between two of them puts all of them back."""
-    kept = {path: shutil.copy2(path, folder / f"kept-{path.name}") for path in paths if path.exists()}
+def _exchange(paths, folder):
+    """Replace each of ``paths`` by its namesake in ``folder``; a failure between two of them puts all of them back."""
+    several = paths if len(paths) > 1 else []  # one alone is replaced in one step
+    kept = {path: shutil.copy2(path, folder / f"kept-{path.name}") for path in several if path.exists()}
     try:
-        for new, path in zip(partial, paths, strict=True):
-            os.replace(new, path)
-    except BaseException:
         for path in paths:
+            os.replace(folder / path.name, path)
+    except BaseException:
+        for path in several:
             os.replace(kept[path], path) if path in kept else path.unlink(missing_ok=True)
         raise
 
 
-def write_whole(path, fill):
-    """Write a file through a temporary neighbour, so that it is either whole or absent."""
-    path = Path(path)
-    try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
-            partial = Path(folder) / path.name
-            with partial.open("wb") as stream:
-                fill(stream)
-            os.replace(partial, path)
-    except OSError as error:
-        message = f"path: {path} could not be written ({error.strerror or error}); what was there is unchanged: "
-        message += "make room, or name another folder"
-        raise OSError(*([error.errno] if error.errno else []), message) from error
+def write(path, content, **told):
+    """Write bytes, or text as UTF-8 with its line ends as they are, whole or not at all; ``told`` as in `replacing`."""
+    with replacing(path, **told) as (partial,):
+        partial.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)

@@ -2,7 +2,10 @@
 
 import contextlib
 import os
+import re
 import tempfile
+import traceback
+from pathlib import Path
 from unittest import mock
 
 import keras
@@ -11,6 +14,10 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 from keras import layers
+
+from heatproof.problems import ArgumentFileError, ArgumentTypeError, ArgumentValueError, sentence
+
+PLAIN = {"engine"}
 
 
 class Counter(layers.Layer):
@@ -44,9 +51,24 @@ def fingerprint(given):
     return repr(given)
 
 
-def refused(exception, words, function, *arguments, **options):
+def told_in_fields(error, start):
+    """The problem names the argument with which `start` begins, and its message is made of its fields alone.
+
+    In the wing of PLAIN refusals are plain sentences.
+    """
+    raised_by = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
+    if type(error) in (TypeError, ValueError) and raised_by.parent.name in PLAIN:
+        return
+    assert type(error) in (ArgumentTypeError, ArgumentValueError, ArgumentFileError), error
+    assert error.argument.partition("[")[0] == re.match(r"\w+", start).group()
+    assert str(error) == sentence(error.argument, error.given, error.allowed, error.cure)
+    assert error.given and (error.allowed or error.cure), "it says what was given, and what to do about it"
+
+
+def refused(exception, words, function, /, *arguments, **options):
     """`function(*arguments, **options)` raises `exception`, and its message holds all `words`, the first at its start.
 
+    The first word is the argument's name (or its beginning and more), and the problem carries it as a field.
     No network was run before that; the arguments, models among them, are as they were; no file was written.
     """
     runs, before = Counter.runs, fingerprint((arguments, options))
@@ -56,8 +78,8 @@ def refused(exception, words, function, *arguments, **options):
                 function(*arguments, **options)
         assert os.listdir(folder) == []
     message = str(caught.value)
-    assert type(caught.value) in (TypeError, ValueError, FileNotFoundError), message
     assert message.startswith(words[0]), message
+    told_in_fields(caught.value, words[0])
     assert [word for word in words if word not in message] == [], message
     assert Counter.runs == runs, "the network was run before the argument was refused"
     assert fingerprint((arguments, options)) == before

@@ -135,7 +135,7 @@ REFUSED = {
 @pytest.mark.parametrize("build", REFUSED.values(), ids=REFUSED)
 def test_cam_refuses_other_heads(build):
     model = build()
-    with pytest.raises(ValueError, match="CAM needs a head of global average pooling.*grad_cam"):
+    with pytest.raises(ValueError, match="got a head .*for CAM, global average pooling.* Cure: use grad_cam"):
         xu.cam(model, models.examples(model), 0)
 
 
@@ -157,7 +157,7 @@ def test_cam_refuses_what_only_looks_like_gap_and_dense(extra, refused):
     model(inputs)
     models.randomised(model)
     if refused:
-        with pytest.raises(ValueError, match=r"mean CAM \+ bias is not the score.*grad_cam"):
+        with pytest.raises(ValueError, match=r"not GAP \+ Dense: mean CAM \+ bias is not the score.*grad_cam"):
             xu.cam(model, inputs, 0)
     else:
         assert xu.cam(model, inputs, 0).shape == (4, 8, 6)

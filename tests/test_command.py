@@ -110,7 +110,8 @@ def test_the_given_range_is_the_models_units_where_no_card_says_them(folder, pix
 def test_a_range_that_contradicts_the_card_draws_one_warning(folder, capsys):
     assert explain(folder, "--range", "0", "255") == 0
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("warning: --image: values from") and "[0, 1]" in line
+    assert line.startswith("warning: --image: got values from") and "[0, 1]" in line
+    assert line.endswith("Cure: give the right --range.")
 
 
 # ---- the picture
@@ -275,7 +276,9 @@ def test_a_model_that_the_method_cannot_explain(folder, capsys):
     flat.save(folder / "flat.keras")
     assert explain(folder, "--method", "cam", "--range", "0", "1", model=folder / "flat.keras") == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: ") and not (folder / "why.png").exists()
+    assert line.startswith("error: --model: got a head that ends in ['flatten") and line.count("Cure: ") == 1
+    assert line.endswith("Cure: --method grad-cam, which needs no special head.")
+    assert not (folder / "why.png").exists()
 
 
 # ---- in a process of its own

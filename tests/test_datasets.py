@@ -232,7 +232,7 @@ def test_damaged_sources_are_named(folder):
 
 
 def test_unknown_part(folder):
-    with pytest.raises(ValueError, match="part: got 'valid'; allowed are 'train', 'validation', 'test', 'all'"):
+    with pytest.raises(ValueError, match="part: got 'valid'; allowed: 'train', 'validation', 'test', 'all'"):
         fer2013.load_fer2013("valid")
     with pytest.raises(ValueError, match="part: got 'validation'"):
         hmt.load_hmt("validation")

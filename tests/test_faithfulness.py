@@ -187,7 +187,7 @@ MAP = np.ones((2, 2, 2))
     "ask, error, message",
     [
         (lambda m: xu.deletion_curve(m, X, MAP[:1], 0), ValueError, "relevance: got shape"),
-        (lambda m: xu.deletion_curve(m, X, MAP * np.nan, 0), ValueError, "relevance: has NaN"),
+        (lambda m: xu.deletion_curve(m, X, MAP * np.nan, 0), ValueError, "relevance: got NaN"),
         (lambda m: xu.deletion_curve(m, X, MAP, 0, steps=5), ValueError, "steps: got 5"),
         (lambda m: xu.deletion_curve(m, X, MAP, 0, steps=0), ValueError, "steps: got 0"),
         (lambda m: xu.insertion_curve(m, X, MAP, 0, fill="grey"), ValueError, "fill: got 'grey'"),
@@ -195,7 +195,7 @@ MAP = np.ones((2, 2, 2))
         (lambda m: xu.max_sensitivity(xu.saliency, m, X, 0, radius=0), ValueError, "radius: got 0"),
         (lambda m: xu.max_sensitivity(xu.saliency, m, X, 0, samples=0), ValueError, "samples: got 0"),
         (lambda m: xu.infidelity(m, X, MAP[:, :1], 0), ValueError, "attribution: got shape"),
-        (lambda m: xu.infidelity(m, X, MAP * np.inf, 0), ValueError, "attribution: has NaN"),
+        (lambda m: xu.infidelity(m, X, MAP * np.inf, 0), ValueError, "attribution: got NaN"),
         (lambda m: xu.infidelity(m, X, MAP, 0, noise=-1), ValueError, "noise: got -1"),
         (lambda m: xu.infidelity(m, X, MAP, 0, samples=1), ValueError, "samples: got 1"),
     ],

@@ -60,7 +60,7 @@ def test_kernels_are_a_copy():
 
 def test_kernels_refuse_a_layer_without_any():
     for name in ("pool", "scores"):
-        with pytest.raises(ValueError, match=f"layer: '{name}' is no convolution and has no kernels"):
+        with pytest.raises(ValueError, match=f"layer: got '{name}', which is no convolution and has no kernels"):
             xu.kernels(models.cnn(), name)
     with pytest.raises(ValueError, match="layer: 'conv_9' is not in the model.*conv_1"):
         xu.activations(models.cnn(), models.examples(models.IMAGE), "conv_9")
@@ -205,7 +205,7 @@ def test_activation_maximization_with_jitter_follows_the_written_loop(net):
 
 
 BAD = {
-    "channel": (ValueError, "channels: got 3; pass an integer of at least 0 and at most 2", {"channels": [0, 3]}),
+    "channel": (ValueError, "channels: got 3; allowed: an integer of at least 0 and at most 2", {"channels": [0, 3]}),
     "fraction": (TypeError, "channels: got 0.5", {"channels": 0.5}),
     "iterations": (ValueError, "iterations: got 0", {"iterations": 0}),
     "step": (ValueError, "step: got 0", {"step": 0}),
@@ -227,7 +227,7 @@ def test_activation_maximization_refuses_bad_arguments(exception, message, optio
 def test_activation_maximization_refuses_a_model_of_any_size():
     inputs = keras.Input((None, None, 1))
     x = layers.GlobalAveragePooling2D()(layers.Conv2D(2, 3, name="conv")(inputs))
-    with pytest.raises(ValueError, match="model: it takes inputs of any size.*fixed input shape"):
+    with pytest.raises(ValueError, match="model: got one that takes inputs of any size.*fixed input shape"):
         xu.activation_maximization(keras.Model(inputs, layers.Dense(2)(x)), "conv")
 
 
@@ -278,7 +278,7 @@ def test_class_model_is_of_the_class_that_was_asked_for():
 def test_class_model_refuses_bad_arguments():
     model = models.linear()
     for exception, message, options in (
-        (ValueError, "targets: got indices from 3 to 3; allowed is a class index from 0 to 2", {"targets": 3}),
+        (ValueError, "targets: got indices from 3 to 3; allowed: a class index from 0 to 2", {"targets": 3}),
         (TypeError, "targets: got float64", {"targets": [0.5]}),
         (ValueError, "decay: got -1", {"targets": 0, "decay": -1}),
         (ValueError, "step: got 0", {"targets": 0, "step": 0.0}),

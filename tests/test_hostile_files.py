@@ -266,8 +266,8 @@ CARDS = {
     "cut": (b'{"name": "net", "da', "not valid JSON"),
     "a hundred thousand brackets": (b"[" * 100_000, "not valid JSON"),
     "a list": (b"[1, 2]", "missing keys"),
-    "input_range": ("ab", "input_range: got 'ab'; it must be two finite numbers"),
-    "class_names": (3, "class_names: got 3; it must be a list of texts"),
+    "input_range": ("ab", "net.json with card['input_range']: 'ab'; allowed: a pair, (low, high)"),
+    "class_names": (3, "net.json with card['class_names']: 3; allowed: a list of texts"),
 }
 
 
@@ -572,9 +572,9 @@ def read_pickle(folder):
 
 
 def write_text(folder, version):
-    from tools import environment
+    from heatproof.writing import write
 
-    environment.write(folder / "text.csv", f"{version}\n" * 5000)
+    write(folder / "text.csv", f"{version}\n" * 5000)
 
 
 def read_text(folder):
@@ -609,15 +609,16 @@ class Step(NamedTuple):
     write: callable
     read: callable
     call: str
+    argument: str = "path"
 
 
 STEPS = {
     "model": Step(write_model, read_model, "keras.Model.save"),
     "checkpoint": Step(write_checkpoint, read_checkpoint, "numpy.savez"),
-    "figure": Step(write_figure, read_figure, "pathlib.Path.write_bytes"),
-    "value": Step(write_value, read_value, "pathlib.Path.write_bytes"),
-    "table": Step(write_table, read_table, "pathlib.Path.write_bytes"),
-    "text of the tools": Step(write_text, read_text, "pathlib.Path.write_bytes"),
+    "figure": Step(write_figure, read_figure, "pathlib.Path.write_bytes", "name"),
+    "value": Step(write_value, read_value, "pathlib.Path.write_bytes", "name"),
+    "table": Step(write_table, read_table, "pathlib.Path.write_bytes", "name"),
+    "text": Step(write_text, read_text, "pathlib.Path.write_bytes"),
     "data of signals": Step(write_pickle, read_pickle, "pickle.dump"),
     "checkpoint of signals": Step(write_signal_checkpoint, read_signal_checkpoint, "numpy.savez"),
 }
@@ -672,7 +673,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(name, disk):
     with full(), pytest.raises(OSError) as raised:
         step.write(folder, 2)
     assert files(folder) == before and step.read(folder) == 1
-    for word in (str(folder), "could not be written", "unchanged", "make room"):
+    for word in (f"{step.argument}: {folder}", "could not be written", "unchanged. Cure: make room"):
         assert word in str(raised.value)
     step.write(folder, 2)
     assert step.read(folder) == 2

@@ -263,7 +263,7 @@ def test_a_wrong_suffix_is_refused_with_the_right_ones(suffix, trap, tmp_path):
 
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
 def test_a_missing_file_is_told_as_missing(suffix, trap, tmp_path):
-    refused(trap, tmp_path / f"nowhere{suffix}", "no model at", error=FileNotFoundError)
+    refused(trap, tmp_path / f"nowhere{suffix}", "where no model is", error=FileNotFoundError)
 
 
 def test_a_folder_is_no_model(trap, tmp_path):

@@ -61,7 +61,7 @@ def test_soft_mask_by_hand():
     np.testing.assert_allclose(xu.soft_mask(inputs, 0 * relevance), 0 * inputs)
     with pytest.raises(ValueError, match="relevance: got shape"):
         xu.soft_mask(inputs, relevance[:, :2])
-    with pytest.raises(ValueError, match="relevance: has negative or NaN"):
+    with pytest.raises(ValueError, match="relevance: got negative values, NaN"):
         xu.soft_mask(inputs, -relevance)
 
 
@@ -71,7 +71,7 @@ def test_soft_mask_by_hand():
     [
         (RELEVANCE, RELEVANCE[:2], "other: got shape"),
         (RELEVANCE[0, 0], RELEVANCE[0, 0], "other: got shape"),
-        (RELEVANCE, RELEVANCE * np.nan, "other: has NaN"),
+        (RELEVANCE, RELEVANCE * np.nan, "other: got NaN"),
     ],
 )
 def test_similarities_refuse_bad_arguments(score, one, other, message):
@@ -103,8 +103,8 @@ def test_evidence_scores_of_an_empty_map_are_nan_and_of_it_alone(score):
         (RELEVANCE, MASK.astype(float), "mask: got dtype float64"),
         (RELEVANCE, MASK[:2], "mask: got shape"),
         (RELEVANCE, MASK[:, :1], "mask: got shape"),
-        (-RELEVANCE, MASK, "relevance: has negative"),
-        (RELEVANCE * np.nan, MASK, "relevance: has negative or NaN"),
+        (-RELEVANCE, MASK, "relevance: got negative"),
+        (RELEVANCE * np.nan, MASK, "relevance: got negative values, NaN"),
     ],
 )
 def test_evidence_scores_refuse_what_they_cannot_score(score, relevance, mask, message):
@@ -166,7 +166,7 @@ def test_average_drop_and_increase_limits():
 
 @pytest.mark.parametrize("score", [xu.average_drop, xu.average_increase])
 @pytest.mark.parametrize(
-    "full, kept, message", [([0.5, 0.5], [0.5], "kept: got shape"), ([0.0], [0.5], "full: has a probability")]
+    "full, kept, message", [([0.5, 0.5], [0.5], "kept: got shape"), ([0.0], [0.5], "full: got a probability")]
 )
 def test_average_drop_and_increase_refuse_bad_arguments(score, full, kept, message):
     with pytest.raises(ValueError, match=message):

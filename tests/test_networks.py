@@ -49,7 +49,7 @@ def test_wilson_interval_is_the_published_formula():
     low, high = accuracy.wilson_interval(0, 10)  # for p = 0: 0 and z^2 / (n + z^2)
     assert low == pytest.approx(0, abs=1e-12) and high == pytest.approx(z**2 / (10 + z**2), rel=1e-9)
     for correct, total in ((3, 2), (-1, 2), (0, 0)):
-        with pytest.raises(ValueError, match="0 <= correct <= total"):
+        with pytest.raises(ValueError, match="(correct|total): got .* at least"):
             accuracy.wilson_interval(correct, total)
 
 
@@ -121,12 +121,12 @@ def test_a_failed_save_leaves_the_old_files(tmp_path, monkeypatch, step):
     "change, message",
     [
         ({"seed": None, "author": "x"}, r"unknown keys \['author'\]"),
-        ({"class_names": ["one"]}, r"card\['class_names'\]: got 1, the model has 2"),
+        ({"class_names": ["one"]}, r"card\['class_names'\]: got 1; allowed: 2, as in the model"),
         ({"input_shape": [2, 2, 1]}, r"card\['input_shape'\]"),
-        ({"parameters": 7}, r"card\['parameters'\]: got 7, the model has 6"),
+        ({"parameters": 7}, r"card\['parameters'\]: got 7; allowed: 6, as in the model"),
         ({"input_range": (1, 0)}, r"card\['input_range'\]"),
-        ({"accuracy": {"test": {"accuracy": 0.5}}}, r"card\['accuracy'\]\['test'\]: keys"),
-        ({"accuracy": {"test": CARD["accuracy"]["test"] | {"accuracy": 0.8}}}, "not correct / total"),
+        ({"accuracy": {"test": {"accuracy": 0.5}}}, r"card\['accuracy'\]\['test'\]: got the keys"),
+        ({"accuracy": {"test": CARD["accuracy"]["test"] | {"accuracy": 0.8}}}, "accuracy = correct / total"),
     ],
 )
 def test_a_wrong_card_is_refused(tmp_path, change, message):
@@ -194,7 +194,7 @@ def test_a_lambda_layer_is_refused_and_its_code_not_run(tmp_path, suffix):
     model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(code(inputs))))
     model.save(tmp_path / f"unsafe{suffix}")
     ran.unlink(missing_ok=True)
-    with pytest.raises(ValueError, match="holds a Lambda layer.*Replace the Lambda layer"):
+    with pytest.raises(ValueError, match="holds a Lambda layer.*Cure: replace the Lambda layer"):
         cards.load_model(tmp_path / f"unsafe{suffix}")
     assert not ran.exists()
 
@@ -204,28 +204,28 @@ def test_a_truncated_file_is_named(tmp_path, suffix):
     path = tmp_path / f"cut{suffix}"
     toy_model().save(path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(ValueError, match=f"cut{suffix} .*cut short"):
+    with pytest.raises(ValueError, match=f"cut{suffix}, .*cut short"):
         cards.load_model(path)
 
 
 def test_other_wrong_files(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no model at .*none.keras; 'make models'"):
+    with pytest.raises(FileNotFoundError, match="none.keras, where no model is. Cure: 'make models'"):
         cards.load_model(tmp_path / "none.keras")
-    with pytest.raises(ValueError, match="ends in '.pb'; allowed are .keras, .h5"):
+    with pytest.raises(ValueError, match="ends in '.pb'; allowed: .keras, .h5"):
         cards.load_model(tmp_path / "model.pb")
-    with pytest.raises(ValueError, match="new models are saved as .keras"):
+    with pytest.raises(ValueError, match="ends in '.h5'; allowed: .keras for a new model"):
         cards.save_model(toy_model(), tmp_path / "toy.h5", CARD)
     toy_model().save_weights(tmp_path / "toy.weights.h5")
     with pytest.raises(ValueError, match="holds weights alone"):
         cards.load_model(tmp_path / "toy.weights.h5")
-    with pytest.raises(FileNotFoundError, match="no card at"):
+    with pytest.raises(FileNotFoundError, match="where no card is"):
         cards.read_card(tmp_path / "none.keras")
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(ValueError, match="not valid JSON"):
         cards.read_card(tmp_path / "bad.json")
     toy_model().save(tmp_path / "toy.keras")
     for wrong in ((1, 0), (0, float("nan")), 3):
-        with pytest.raises(ValueError, match="input_range: got"):
+        with pytest.raises((TypeError, ValueError), match="input_range: got .*(low, high)"):
             cards.load_model(tmp_path / "toy.keras", input_range=wrong)
 
 

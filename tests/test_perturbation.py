@@ -557,7 +557,7 @@ def test_lime_ridge_by_hand():
     pi = np.exp(-((1 - np.sqrt(0.5)) ** 2) / (2 * width**2))
     u = pi / (1 + pi)
     options = {"samples": 2, "seed": seed, "kernel_width": width, "alpha": alpha, "fill": "zero", "score": "logit"}
-    with pytest.warns(xu.XAIWarning, match="segments: an input has only 2"):
+    with pytest.warns(xu.XAIWarning, match="segments: got only 2 for an input"):
         got = xu.lime(model, np.ones((1, 2, 1), "float32"), 0, segments=np.array([0, 1]), **options)
     np.testing.assert_allclose(got, [[0, u * 2 / (u + alpha)]], rtol=1e-5, atol=1e-7)
 
@@ -572,11 +572,11 @@ def test_lime_refuses_one_segment_and_warns_of_few():
     model, x = models.linear(), models.examples(models.IMAGE, 2)
     with pytest.raises(ValueError, match="segments: .*only one segment.*more segments"):
         xu.lime(model, x, 0, segments=np.zeros((8, 6), int))
-    with pytest.warns(xu.XAIWarning, match="segments: an input has only 4.*coarse"):
-        xu.lime(model, x, 0, segments=np.arange(48).reshape(8, 6) // 12, samples=10)
+    with pytest.warns(xu.XAIWarning, match="segments: got only 4 for an input.*coarse"):
+        xu.lime(model, x, 0, segments=np.arange(48).reshape(8, 6) // 12, samples=10, score="value")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        xu.lime(model, x, 0, segments=np.arange(48).reshape(8, 6) // 8, samples=10)
+        xu.lime(model, x, 0, segments=np.arange(48).reshape(8, 6) // 8, samples=10, score="value")
 
 
 def test_lime_uses_superpixels_unless_told():

@@ -328,7 +328,7 @@ def test_architecture_refuses_what_is_no_chain_of_fixed_shapes():
     with pytest.raises(ValueError, match="'joined' does not take the output of 'branch' alone"):
         charts.plot_architecture(keras.Model(start, keras.layers.Flatten()(joined)))
     free = chain(keras.layers.GlobalAveragePooling2D(), size=(None, None, 1))
-    with pytest.raises(ValueError, match=r"'.*' has the output shape \(None, None, 1\)"):
+    with pytest.raises(ValueError, match=r"the output shape \(None, None, 1\) of layer '.*'"):
         charts.plot_architecture(free)
     with pytest.raises(ValueError, match="functional or Sequential model with a fixed input shape"):
         charts.plot_architecture(keras.Sequential([keras.layers.Dense(2)]))
@@ -344,28 +344,31 @@ def with_nan(values):
 
 
 BAD = {
-    "NaN in a map": (lambda x, m: plots.plot_attributions(x, {"a": with_nan(m)}), "map 'a' contains NaN"),
-    "map of another size": (lambda x, m: plots.plot_attributions(x, {"a": m[:, :5]}), r"map 'a' has shape"),
+    "NaN in a map": (lambda x, m: plots.plot_attributions(x, {"a": with_nan(m)}), r"^maps\['a'\]: got NaN"),
+    "map of another size": (lambda x, m: plots.plot_attributions(x, {"a": m[:, :5]}), r"^maps\['a'\]: got shape"),
     "one map too few": (lambda x, m: plots.plot_attributions(x, {"a": m[:1]}), r"allowed: \(2, 6, 8\)"),
     "no batch axis": (lambda x, m: plots.plot_images(x[0, ..., 0]), r"inputs\[:1\]"),
-    "empty batch": (lambda x, m: plots.plot_images(x[:0]), "images is empty"),
-    "channels of images": (lambda x, m: plots.plot_images(x.repeat(2, -1)), "images has 2 channels"),
-    "range of images": (lambda x, m: plots.plot_images(255 * x), "outside input_range"),
-    "shape of masks": (lambda x, m: plots.plot_images(x, masks=m[:, :3]), "masks has shape"),
+    "empty batch": (lambda x, m: plots.plot_images(x[:0]), "images: got an empty array"),
+    "channels of images": (lambda x, m: plots.plot_images(x.repeat(2, -1)), "images: got 2 channels"),
+    "range of images": (lambda x, m: plots.plot_images(255 * x), "images: got values from .* allowed: input_range"),
+    "shape of masks": (lambda x, m: plots.plot_images(x, masks=m[:, :3]), "masks: got shape"),
     "fractional masks": (lambda x, m: plots.plot_images(x, masks=x[..., 0]), "masks > 0.5"),
-    "labels": (lambda x, m: plots.plot_images(x, ["a"]), "labels has 1 entries"),
+    "labels": (lambda x, m: plots.plot_images(x, ["a"]), "labels: got 1 entries"),
     "channel mode": (lambda x, m: plots.plot_attributions(x, {"a": m}, channels="mean"), "'magnitude'"),
-    "scale mode": (lambda x, m: plots.plot_attributions(x, {"a": m}, scale="all"), "scale is 'all'"),
-    "percentile": (lambda x, m: plots.plot_attributions(x, {"a": m}, percentile=0), "percentile is 0"),
+    "scale mode": (lambda x, m: plots.plot_attributions(x, {"a": m}, scale="all"), "scale: got 'all'"),
+    "percentile": (lambda x, m: plots.plot_attributions(x, {"a": m}, percentile=0), "percentile: got 0"),
     "unsigned negatives": (lambda x, m: plots.plot_attributions(x, {"a": m}, signed=False), "negative"),
-    "signal's map": (lambda x, m: plots.plot_signals(np.zeros((2, 40)), {"a": m}), "map 'a' has shape"),
-    "signal's batch axis": (lambda x, m: plots.plot_signals(np.zeros(40), {"a": m}), "signals has shape"),
+    "signal's map": (lambda x, m: plots.plot_signals(np.zeros((2, 40)), {"a": m}), r"^maps\['a'\]: got shape"),
+    "signal's batch axis": (lambda x, m: plots.plot_signals(np.zeros(40), {"a": m}), "signals: got shape"),
     "confusion": (lambda x, m: charts.plot_confusion(np.eye(2), "abc"), "3 class names"),
     "confusion of shares": (lambda x, m: charts.plot_confusion(np.eye(2) / 2, "ab"), "counts"),
-    "interval": (lambda x, m: charts.plot_intervals("a", [1], [[2, 3]], "x"), "outside its interval"),
+    "interval": (lambda x, m: charts.plot_intervals("a", [1], [[2, 3]], "x"), "an estimate outside its interval"),
     "curve lengths": (lambda x, m: charts.plot_curves({"a": ([1], [1, 2])}, "", ""), "1 x and 2 y"),
-    "zero on a log axis": (lambda x, m: charts.plot_curves({"a": ([0], [1])}, "", "", log="x"), "without log"),
-    "log": (lambda x, m: charts.plot_curves({}, "", "", log="z"), "log is 'z'"),
+    "zero on a log axis": (
+        lambda x, m: charts.plot_curves({"a": ([0], [1])}, "", "", log="x"),
+        "above 0 on a logarithmic axis",
+    ),
+    "log": (lambda x, m: charts.plot_curves({}, "", "", log="z"), "log: got 'z'"),
 }
 
 

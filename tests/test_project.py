@@ -23,7 +23,7 @@ NOTEBOOK_NAMES = [path.stem for path in NOTEBOOKS]
 # Wing of the package -> the wings below it, and the libraries its rooms may import; the standard library is free.
 # The rooms of GROUND lie below every wing. Within a wing no circle is allowed.
 PACKAGE = ROOT / "heatproof"
-GROUND = {"checks", "writing", "progress", "hiding", "enlarging", "folders"}
+GROUND = {"checks", "problems", "writing", "progress", "hiding", "enlarging", "folders"}
 WINGS = {
     "ground": (set(), {"numpy", "platformdirs", "scipy", "tensorflow", "tqdm"}),
     "engine": (set(), {"keras", "numpy", "tensorflow"}),
@@ -159,8 +159,8 @@ def test_mnist1d_utils_knows_nothing_of_explanations():
 def test_notebooks_and_scripts_use_the_faces(path):
     # What trains the image networks is no part of a reader's face: only the script behind `make models` needs it.
     makers = {"data", "networks"} if path.name == "train.py" else set()
-    rooms = own(imports(source_of(path))) - FACES
-    assert {wing(name) for name in rooms} <= makers
+    free = FACES | ({"heatproof.writing"} if path.suffix == ".py" else set())  # one place writes files
+    assert {wing(name) for name in own(imports(source_of(path))) - free} <= makers
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "tests").glob("test_*.py")), ids=lambda path: path.stem)

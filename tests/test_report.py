@@ -68,7 +68,7 @@ def test_a_failed_write_leaves_the_old_file_alone(folder, monkeypatch):
     def full(*_):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(saving.os, "replace", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OSError, match="No space"):
         saving.save_value("x", 0.25, "0.25")
     assert os.listdir(folder / "values") == ["x.tex"]
@@ -131,9 +131,12 @@ BAD = {
     "name": (lambda: saving.save_value("a_b", 1, "1"), "small letters, digits and hyphens"),
     "name with a path": (lambda: saving.save_value("../a", 1, "1"), "small letters"),
     "value": (lambda: saving.save_value("a", np.nan, "nan"), "finite"),
-    "alt": (lambda: saving.save_figure(simple_figure(), "a", " "), "alt is empty"),
+    "alt": (lambda: saving.save_figure(simple_figure(), "a", " "), "alt: got an empty text"),
     "empty table": (lambda: saving.save_table("a", pd.DataFrame()), "at least one row"),
-    "column": (lambda: saving.save_table("a", pd.DataFrame({"b": [1]}), headers={"c": "d"}), "columns are"),
+    "column": (
+        lambda: saving.save_table("a", pd.DataFrame({"b": [1]}), headers={"c": "d"}),
+        "headers: got the names .*the columns",
+    ),
 }
 
 

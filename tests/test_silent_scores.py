@@ -91,7 +91,7 @@ def test_the_value_of_a_squashed_output_is_behind_the_squashing(end, score):
     tapes.close(tapes.silent(xu.saliency, model, IMAGES, 1, score="value"), wanted)
 
 
-# --- what the loss tells ----------------------------------------------------------------------------------------------
+# --- what the loss tells
 
 LOSSES = ["mse", "mae", "mean_squared_error", "huber", "log_cosh", keras.losses.MeanAbsoluteError()]
 LOSSES += [["mse"], keras.losses.Huber(delta=2.0)]
@@ -176,6 +176,30 @@ def test_a_softmax_that_was_trained_by_squares_is_still_a_classifier():
     assert (np.abs(tapes.silent(xu.scores, model, IMAGES, 1) - model.predict(IMAGES, verbose=0)[:, 1]) < 1e-6).all()
 
 
+def test_of_several_numbers_none_is_the_predicted_one():
+    with pytest.raises(ValueError, match="^targets: got None.*targets=0 to 2"):
+        xu.saliency(compiled(linear(3), "mse"), SIGNALS)
+
+
+def test_the_map_of_a_number_adds_up_to_it():
+    """GAP + one Dense unit, a negative number: mean CAM + b = S, not -S."""
+    inputs = keras.Input((8, 8, 2))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3, activation="relu")(inputs))
+    model = compiled(randomised(keras.Model(inputs, layers.Dense(1, name="head")(x)), 3), "mse")
+    kernel, bias = model.get_layer("head").get_weights()
+    model.get_layer("head").set_weights([kernel, bias - 9])
+    found = tapes.silent(xu.cam, model, IMAGES, upsample=False).mean(axis=(1, 2)) + bias - 9
+    np.testing.assert_allclose(found, model.predict(IMAGES, verbose=0)[:, 0], rtol=1e-5)
+
+
+def test_what_is_asked_for_is_not_overruled_by_the_loss():
+    """The logits of one unit are -z and z, also where the loss is one of numbers: a user may mean it."""
+    model = compiled(linear(), "mse")
+    w = np.broadcast_to(model.get_layer("head").get_weights()[0], SIGNALS.shape)
+    tapes.close(tapes.silent(xu.saliency, model, SIGNALS, 0, score="logit"), -w, 1e-6)
+    tapes.close(tapes.silent(xu.saliency, model, SIGNALS, 1, score="logit"), w, 1e-6)
+
+
 # --- where nothing tells ----------------------------------------------------------------------------------------------
 
 BY_PROBABILITY = ("rise", "lime", "score_cam", "sise")
@@ -207,6 +231,17 @@ def test_one_linear_unit_that_nothing_explains_draws_one_warning(name):
 def test_a_loss_of_ones_own_tells_nothing():
     model = compiled(convolutional(3), lambda true, found: keras.ops.mean((true - found) ** 2))
     names_both_readings(tapes.heard(xu.rise, model, IMAGES, 1, masks=40)[1])
+
+
+def mean_squared_error(true, found):
+    """No loss of Keras, whatever its name."""
+    return keras.ops.mean(keras.ops.abs(true - found))
+
+
+@pytest.mark.parametrize("loss", [mean_squared_error, keras.losses.CategoricalCrossentropy(), "binary_crossentropy"])
+def test_a_loss_that_does_not_fit_the_end_tells_nothing(loss):
+    """A stranger's function under a known name; crossentropies of probabilities, which a linear end does not give."""
+    names_both_readings(tapes.heard(xu.rise, compiled(convolutional(3), loss), IMAGES, 1, masks=40)[1])
 
 
 def test_several_logits_need_no_probability_and_no_warning():

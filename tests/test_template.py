@@ -33,7 +33,7 @@ def missing(log):
 
 
 def warnings(log):
-    """Every warning of LaTeX, its class and packages, and what tools/saving.py complains about."""
+    """Every warning of LaTeX, its class and packages, and what tools/report.py complains about."""
     return re.findall(r"^(?:LaTeX|Class|Package)\b.*Warning:.*$", log, re.MULTILINE) + pdf.complaints(log)
 
 
@@ -51,7 +51,7 @@ def sections(text):
 
 
 def test_the_blank_has_the_sections_and_the_layout_of_the_report():
-    whole = (REPORT / "saving.tex").read_text("utf-8")
+    whole = (REPORT / "report.tex").read_text("utf-8")
     assert sections(TEMPLATE) == sections(whole)
     packages = re.compile(r"^\\(?:documentclass|usepackage).*$", re.MULTILINE)
     own = set(packages.findall(TEMPLATE)) - set(packages.findall(whole))

@@ -404,7 +404,7 @@ def test_warnings_point_at_the_callers_line(net):
     model, _, inputs = net
     model.input_range = (0, 0.1)
     try:
-        with pytest.warns(xu.XAIWarning, match="inputs: values from") as caught:
+        with pytest.warns(xu.XAIWarning, match="inputs: got values from") as caught:
             xu.saliency(model, inputs)
     finally:
         del model.input_range

@@ -1,7 +1,7 @@
 """python -m tools TARGET: what `make TARGET` calls, on any operating system.
 
-This file, tools/environment.py and tools/latex.py run before .venv exists, on whatever Python the machine has, so
-they use the standard library alone.
+This file, tools/environment.py, tools/latex.py and heatproof/writing.py run before .venv exists, on whatever Python
+the machine has, so they use the standard library alone.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 import time
 from pathlib import Path
 
+from heatproof.writing import write
 from tools import environment
 
 ROOT = environment.ROOT
@@ -116,7 +117,7 @@ def latex() -> int:
 
 
 def write_environment() -> int:
-    environment.write(ROOT / "environment.yml", environment.conda(environment.lock_text()))
+    write(ROOT / "environment.yml", environment.conda(environment.lock_text()))
     return 0
 
 

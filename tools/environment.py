@@ -12,8 +12,9 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
+
+from heatproof.writing import write
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -24,19 +25,6 @@ SPAN = f"{OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]}"
 
 def lock_text() -> str:
     return (ROOT / "requirements.txt").read_text(encoding="utf-8")
-
-
-def write(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
-            partial = Path(folder) / path.name
-            partial.write_bytes(text.encode("utf-8"))
-            os.replace(partial, path)
-    except OSError as error:
-        message = f"path: {path} could not be written ({error.strerror or error}); what was there is unchanged: "
-        message += "make room, or name another folder"
-        raise OSError(*([error.errno] if error.errno else []), message) from error
 
 
 def gpu_requirements(lock: str) -> str:

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from tools.environment import ROOT, write
+from heatproof.writing import write
+from tools.environment import ROOT
 
 RESULTS = ROOT / "results"
 METHODS = ("grad_cam", "integrated_gradients", "saliency", "gradient_x_input", "smooth_grad", "guided_backprop")

@@ -22,7 +22,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from traitlets import default
 
-from tools.environment import ROOT, STAMP, write
+from heatproof.writing import write
+from tools.environment import ROOT, STAMP
 
 NOTEBOOKS = ROOT / "notebooks"
 BUILD = ROOT / "build" / "notebooks"

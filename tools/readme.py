@@ -5,7 +5,8 @@ import sys
 
 import nbformat
 
-from tools.environment import ROOT, write
+from heatproof.writing import write
+from tools.environment import ROOT
 from tools.notebooks import found, public_address, write_setup_cells
 
 README = ROOT / "README.md"

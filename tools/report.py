@@ -12,7 +12,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from tools.environment import ROOT, write
+from heatproof.writing import write
+from tools.environment import ROOT
 from tools.latex import ensure_latex
 from tools.notebooks import BUILD as EXECUTED
 from tools.notebooks import DATE, found

@@ -2,13 +2,13 @@
 
 import hashlib
 import io
-import os
-import tempfile
 import zipfile
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import numpy as np
 from PIL import Image
+
+from heatproof.writing import replacing
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp")
 IMAGE_FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")  # PIL knows more, and runs another program to read some
@@ -98,11 +98,8 @@ def cached(folder, name, files, names, decode):
             pass  # a damaged cache is written anew
     images = decode()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as saving:
-            partial = Path(saving) / path.name
+        with replacing(path) as (partial,):
             np.save(partial, images)
-            os.replace(partial, path)
         for other in folder.glob(f"{name}-*.npy"):
             if other != path:
                 other.unlink(missing_ok=True)

@@ -4,11 +4,11 @@ The published generator (Greydanus and Kobak 2020/2024) hides a template of 12 n
 knows where the template went. `mnist1d_utils` is the door.
 """
 
-import math
-from pathlib import Path
-
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
+
+from heatproof import checks
+from heatproof.problems import ArgumentTypeError, ArgumentValueError
 
 CLASS_NAMES = tuple("0123456789")
 LENGTH = 40  # samples of a finished signal
@@ -17,6 +17,7 @@ DILATED = 12 + PADDING[1]  # samples of a signal before the last resampling
 SCALE = 0.4  # width of the amplitude factor's range about 1
 SHIFTS = 48  # the shift is 0 ... 47 dilated samples
 VALIDATION = 500  # the last signals of the (already shuffled) training part
+LARGEST_SEED = 2**32 - 1  # of numpy.random.RandomState
 
 
 def templates():
@@ -73,10 +74,10 @@ def make_dataset(seed=42, *, count=5000, correlated_noise=0.25, white_noise=0.02
     `count`: signals in all, a multiple of 10; `correlated_noise`, `white_noise`: standard deviations before
     smoothing, in units of the raw signal; `shear`: width of the range of the added slope; `glyphs`: templates in
     the form of `templates()`. The draws come from a local generator and stay the same whatever the noise.
-    Raises ValueError for a count, noise, shear or template that does not fit.
+    Raises TypeError or ValueError for a seed, count, noise, shear or template that does not fit.
     Source: Greydanus and Kobak 2020/2024, arXiv:2011.14439, section 2.
     """
-    check_seed(seed)
+    seed = checks.as_count("seed", seed, 0, LARGEST_SEED)
     glyphs = _checked_recipe(count, correlated_noise, white_noise, shear, glyphs)
     random = np.random.RandomState(seed)
     digits = np.repeat(np.arange(10), count // 10)
@@ -91,10 +92,6 @@ def make_dataset(seed=42, *, count=5000, correlated_noise=0.25, white_noise=0.02
     return data | {"evidence": evidence[:cut], "evidence_test": evidence[cut:]}
 
 
-def _is_number(value):
-    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-
-
 def numbers(values):
     """The values as an array of real numbers; an empty one where they are none."""
     try:
@@ -104,42 +101,26 @@ def numbers(values):
     return array if array.dtype.kind in "iuf" else np.zeros(0)
 
 
-def as_path(path, name="path"):
-    try:
-        return Path(path)
-    except TypeError:
-        raise TypeError(f"{name} is {path!r}; it must be the name of a file") from None
-
-
-def check_word(name, given, allowed):
-    if not isinstance(given, str) or given not in allowed:
-        *others, last = map(repr, allowed)
-        raise ValueError(f"{name} is {given!r}; it must be {', '.join(others)} or {last}")
-
-
-def check_seed(seed):
-    if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or not 0 <= seed < 2**32:
-        raise ValueError(f"seed is {seed!r}; it must be a whole number from 0 to 2**32 - 1, for example 42")
-
-
 def _checked_recipe(count, correlated_noise, white_noise, shear, glyphs):
-    if not isinstance(count, (int, np.integer)) or isinstance(count, bool) or count < 10 or count % 10:
-        raise ValueError(f"count is {count!r}; it must be a positive multiple of 10 (ten digits), for example 5000")
+    if checks.as_count("count", count, 10) % 10:
+        raise ArgumentValueError("count", f"{count}", "a multiple of 10 (ten digits), such as 5000")
     for name, value in {"correlated_noise": correlated_noise, "white_noise": white_noise, "shear": shear}.items():
-        if not _is_number(value) or not 0 <= value < math.inf:
-            raise ValueError(f"{name} is {value!r}; it must be one finite number that is not negative")
+        checks.as_number(name, value, 0)
     glyphs = templates() if glyphs is None else glyphs
-    check_templates(glyphs, "glyphs")
+    check_templates("glyphs", glyphs)
     return glyphs
 
 
-def check_templates(glyphs, name):
+def check_templates(name, glyphs):
+    """Raise ValueError unless `glyphs` has the form of `templates()`."""
     shapes = {"x": (10, 12), "t": (12,), "y": (10,)}
     found = {key: numbers(glyphs.get(key)) for key in shapes} if isinstance(glyphs, dict) else {}
-    if {key: array.shape for key, array in found.items()} != shapes:
-        raise ValueError(f"{name} must be a dictionary with arrays of the shapes {shapes}, as templates() returns")
+    given = {key: array.shape for key, array in found.items()}
+    if given != shapes:
+        allowed = f"a dictionary with arrays of the shapes {shapes}, as templates() returns"
+        raise ArgumentValueError(name, f"the shapes {given}" if given else checks.shown(glyphs), allowed)
     if not all(np.isfinite(array).all() for array in found.values()):
-        raise ValueError(f"{name} must hold finite numbers, as templates() returns")
+        raise ArgumentValueError(name, "NaN or infinity", "finite numbers, as templates() returns")
 
 
 def evidence_masks(data=None, threshold=0.5):
@@ -151,19 +132,17 @@ def evidence_masks(data=None, threshold=0.5):
     every sample that depends on the template at all. The first and last value of a template are 0: there the
     evidence is that the correlated noise is missing. Data from `load_pickle` has no shares: they are generated anew
     and the signals compared. `data` None is the published data set.
-    Raises ValueError for a threshold outside (0, 1] and for signals that are not the published ones.
+    Raises ValueError for a threshold outside (0, 1] and for signals that are not the published ones, TypeError for
+    what is no data set.
     """
-    if not _is_number(threshold) or not 0 < threshold <= 1:
-        raise ValueError(f"threshold is {threshold!r}; it must lie in (0, 1], for example 0.5")
-    if data is not None and (not isinstance(data, dict) or not {"x", "x_test"} <= data.keys()):
-        raise ValueError("data must be a dictionary with the keys of make_dataset(), or None for the published data")
+    threshold = checks.as_number("threshold", threshold, 0, 1, open_ends="low")
+    if data is not None:
+        check_keys("data", data, ("x", "x_test"))
     if data is None or "evidence" not in data:
         generated = make_dataset()
         if data is not None and not all(_same(data[key], generated[key]) for key in ("x", "x_test")):
-            raise ValueError(
-                "data is not the published MNIST-1D, so its evidence is unknown; "
-                "take data from make_dataset(), which records it"
-            )
+            given = "what is not the published MNIST-1D, so that its evidence is unknown"
+            raise ArgumentValueError("data", given, cure="take data from make_dataset(), which records it")
         data = generated
     return data["evidence"] >= threshold, data["evidence_test"] >= threshold
 
@@ -173,14 +152,27 @@ def _same(a, b):
     return a.shape == b.shape and np.allclose(a, b, atol=1e-6)
 
 
-def check_signals(data, part, name):
+def check_keys(name, data, needed):
+    """Raise TypeError unless `data` is a dictionary, ValueError unless it has the keys `needed`."""
+    allowed = f"a dictionary with the keys {list(needed)}, as make_dataset() returns"
+    if not isinstance(data, dict):
+        raise ArgumentTypeError(name, type(data).__name__, allowed)
+    if not set(needed) <= data.keys():
+        raise ArgumentValueError(name, f"the keys {sorted(map(str, data))}", allowed)
+
+
+def check_signals(name, data, part):
+    """Raise ValueError unless one part of the data, "" or "_test", holds signals (N, 40) and digits (N,)."""
     x, y = numbers(data["x" + part]), numbers(data["y" + part])
     if x.ndim != 2 or x.shape[1] != LENGTH or y.shape != x.shape[:1] or not len(x):
-        raise ValueError(f"{name}: x{part} {x.shape}, y{part} {y.shape}; expected (N, {LENGTH}) and (N,)")
+        allowed = f"(N, {LENGTH}) and (N,)"
+        raise ArgumentValueError(name, f"x{part} of shape {x.shape} and y{part} of shape {y.shape}", allowed)
     if x.dtype.kind != "f" or not np.isfinite(x).all():
-        raise ValueError(f"{name}: x{part} must hold finite floating-point numbers, it is {x.dtype}")
+        given = f"x{part} of {x.dtype} with NaN or infinity" if x.dtype.kind == "f" else f"x{part} of {x.dtype}"
+        raise ArgumentValueError(name, given, f"finite floating-point numbers in x{part}")
     if y.dtype.kind not in "iu" or y.min() < 0 or y.max() > 9:
-        raise ValueError(f"{name}: y{part} must hold whole numbers from 0 to 9")
+        given = f"y{part} of {y.dtype} from {y.min()} to {y.max()}"
+        raise ArgumentValueError(name, given, f"whole numbers from 0 to 9 in y{part}")
 
 
 def split(data, part):
@@ -188,14 +180,14 @@ def split(data, part):
 
     `part` is "train" (3500 signals), "validation" (the last 500 of the published training part) or "test" (1000).
     """
-    check_word("part", part, ("train", "validation", "test"))
+    checks.one_of("part", part, ("train", "validation", "test"))
     suffix = "_test" if part == "test" else ""
-    if not isinstance(data, dict) or not {"x" + suffix, "y" + suffix} <= data.keys():
-        raise ValueError(f"data must be a dictionary with x{suffix} and y{suffix}, as make_dataset() returns")
-    check_signals(data, suffix, "data")
+    check_keys("data", data, ("x" + suffix, "y" + suffix))
+    check_signals("data", data, suffix)
     x, y = np.asarray(data["x" + suffix], "float32")[..., None], np.asarray(data["y" + suffix])
     cut = len(x) - VALIDATION
     if part != "test" and cut < 1:
-        raise ValueError(f"data has {len(x)} training signals; validation alone takes {VALIDATION}")
+        allowed = f"more than {VALIDATION}, which validation alone takes"
+        raise ArgumentValueError("data", f"{len(x)} training signals", allowed)
     rows = {"train": slice(0, cut), "validation": slice(cut, None), "test": slice(None)}[part]
     return x[rows], y[rows]

@@ -4,8 +4,12 @@ import pickle
 
 import numpy as np
 
-from heatproof.data.mnist1d import LENGTH, as_path, check_signals, check_templates, make_dataset, numbers
-from heatproof.writing import write_whole
+from heatproof.checks import as_path
+from heatproof.data.mnist1d import LENGTH, check_keys, check_signals, check_templates, make_dataset, numbers
+from heatproof.problems import ArgumentFileError, ArgumentProblem, ArgumentValueError
+from heatproof.writing import replacing
+
+REPAIR = "write_pickle(path) makes a good one"
 
 
 class _Array:
@@ -77,29 +81,30 @@ def load_pickle(path):
     Returns a dictionary with x (N, 40), x_test (M, 40), y (N,), y_test (M,), t (40,) and templates.
     Raises FileNotFoundError when there is no such file, ValueError when it is damaged, hostile or something else.
     """
-    path = as_path(path)
+    path = as_path("path", path)
     if not path.is_file():
-        raise FileNotFoundError(f"path is {str(path)!r}, which is no file; write_pickle(path) makes it")
+        raise ArgumentFileError("path", f"{str(path)!r}, which is no file", cure="write_pickle(path) makes it")
     try:
         with path.open("rb") as stream:
             data = _materialise(_Unpickler(stream).load())
     except Exception as error:  # a damaged stream fails in many ways; each means that the file cannot be used
-        reason = str(error) or type(error).__name__
-        raise ValueError(f"{path.name} is refused: {reason}; write_pickle(path) makes a good one") from error
-    _check_published(data, path.name)
+        given = f"{path.name}, which is refused: {str(error) or type(error).__name__}"
+        raise ArgumentValueError("path", given, cure=REPAIR) from error
+    try:
+        _check_published("data", data)
+    except ArgumentProblem as problem:
+        given = f"{path.name}, a file with {problem.given}"
+        raise ArgumentValueError("path", given, problem.allowed, REPAIR) from None
     return data
 
 
-def _check_published(data, name):
-    needed = {"x", "x_test", "y", "y_test", "t", "templates"}
-    if not isinstance(data, dict) or not needed <= data.keys():
-        found = sorted(map(str, data)) if isinstance(data, dict) else type(data).__name__
-        raise ValueError(f"{name} holds {found}; a data set has the keys {sorted(needed)}")
+def _check_published(name, data):
+    check_keys(name, data, ("t", "templates", "x", "x_test", "y", "y_test"))
     for part in ("", "_test"):
-        check_signals(data, part, name)
+        check_signals(name, data, part)
     if numbers(data["t"]).shape != (LENGTH,):
-        raise ValueError(f"{name}: t has the shape {numbers(data['t']).shape}; expected ({LENGTH},)")
-    check_templates(data["templates"], f"{name}: templates")
+        raise ArgumentValueError(name, f"t of shape {numbers(data['t']).shape}", f"({LENGTH},)")
+    check_templates(f"{name}['templates']", data["templates"])
 
 
 def write_pickle(path, data=None):
@@ -107,8 +112,9 @@ def write_pickle(path, data=None):
 
     Only the published keys are written: shares of evidence come from the generator. Raises ValueError for other data.
     """
-    path, data = as_path(path), make_dataset() if data is None else data
-    _check_published(data, "data")
+    path, data = as_path("path", path), make_dataset() if data is None else data
+    _check_published("data", data)
     content = {key: data[key] for key in ("x", "x_test", "y", "y_test", "t")}
     content["templates"] = {key: np.asarray(data["templates"][key]) for key in ("x", "t", "y")}
-    write_whole(path, lambda stream: pickle.dump(content, stream, protocol=4))
+    with replacing(path) as (partial,), partial.open("wb") as stream:
+        pickle.dump(content, stream, protocol=4)

@@ -23,8 +23,9 @@ from types import ModuleType
 
 import numpy as np
 
-from heatproof.checks import as_array, as_count, as_number
+from heatproof.checks import as_array, as_count, as_number, shown
 from heatproof.data import phantom_faces, phantom_tissue
+from heatproof.problems import ArgumentTypeError, ArgumentValueError
 
 _STREAMS = {"nuisance": 0, "background": 1, "evidence": 2, "artefact": 3, "labels": 4}
 
@@ -179,24 +180,23 @@ def _checked_labels(kind: ModuleType, count: int, labels) -> np.ndarray:
     classes = len(kind.CLASS_NAMES)
     given = as_array("labels", labels)
     if given.dtype.kind not in "iu":
-        raise TypeError(f"labels must be integers from 0 to {classes - 1}, got the type {given.dtype}")
+        raise ArgumentTypeError("labels", f"{given.dtype} values", f"integers from 0 to {classes - 1}")
     if given.shape != (count,):
-        raise ValueError(f"labels must hold one class index per item, shape ({count},), got the shape {given.shape}")
+        raise ArgumentValueError("labels", f"shape {given.shape}", f"one class index per item, ({count},)")
     if given.min() < 0 or given.max() >= classes:
-        raise ValueError(
-            f"labels must lie between 0 and {classes - 1} ({', '.join(kind.CLASS_NAMES)}), "
-            f"got {given.min()} to {given.max()}"
-        )
+        allowed = f"integers between 0 and {classes - 1} ({', '.join(kind.CLASS_NAMES)})"
+        raise ArgumentValueError("labels", f"integers from {given.min()} to {given.max()}", allowed)
     return given.astype(np.int64)
 
 
 def _checked_nuisances(kind: ModuleType, fixed: Mapping[str, float]) -> dict[str, float]:
     if not isinstance(fixed, Mapping):
-        raise TypeError(f"fixed must map names of nuisances to values, such as {{'noise': 0.0}}; got {fixed!r}")
+        allowed = "a dictionary that maps names of nuisances to values, such as {'noise': 0.0}"
+        raise ArgumentTypeError("fixed", shown(fixed), allowed)
     checked = {}
     for name, value in fixed.items():
         if name not in kind.NUISANCES:
-            raise ValueError(f"fixed names the nuisance {name!r}; known are {', '.join(kind.NUISANCES)}")
+            raise ArgumentValueError("fixed", f"the nuisance {name!r}", f"the known ones, {', '.join(kind.NUISANCES)}")
         low, high, _ = kind.NUISANCES[name]
         check = as_count if isinstance(low, int) else as_number
         checked[name] = check(f"fixed[{name!r}]", value, low, high)

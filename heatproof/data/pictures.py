@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import skimage
 
-from heatproof import folders
+from heatproof import checks, folders
 
 CACHE = folders.cache_folder()
 
@@ -61,10 +61,9 @@ def load_faces():
 def load_photos(size=224):
     """Four photographs that scikit-image ships (cat, coffee, rocket, astronaut), centre square, ``size`` pixels, RGB.
 
-    Raises ``ValueError`` when ``size`` is not a positive integer.
+    Raises ``TypeError`` or ``ValueError`` when ``size`` is not a positive integer.
     """
-    if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1:
-        raise ValueError(f"size: got {size!r}; it is the side of the images in pixels, an integer of at least 1")
+    size = checks.as_count("size", size)
     pictures = {"cat": skimage.data.chelsea(), "coffee": skimage.data.coffee()}
     pictures |= {"rocket": skimage.data.rocket(), "astronaut": skimage.data.astronaut()}
     images = [
@@ -98,8 +97,7 @@ def as_dataset(images, labels, class_names, names, source, licence):
 
 
 def check_part(part, parts):
-    if not isinstance(part, str) or part not in (*parts, "all"):
-        raise ValueError(f"part: got {part!r}; allowed are {', '.join(map(repr, (*parts, 'all')))}")
+    checks.one_of("part", part, (*parts, "all"))
     return parts[part] if isinstance(parts, dict) and part != "all" else part
 
 

@@ -8,7 +8,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import to_rgb
 
+from heatproof import checks
 from heatproof.display import style
+from heatproof.problems import ArgumentTypeError, ArgumentValueError
 
 
 def plot_confusion(matrix, class_names, *, width=style.COLUMN_WIDTH):
@@ -16,15 +18,14 @@ def plot_confusion(matrix, class_names, *, width=style.COLUMN_WIDTH):
 
     Raises ValueError unless `matrix` is (K, K) of counts (rows true, columns predicted) with K class names.
     """
-    matrix = style.as_finite("matrix", matrix, {2: "(K, K)"})
+    matrix = checks.as_finite("matrix", matrix, {2: "(K, K)"})
     if not np.iterable(class_names):
-        raise TypeError(f"class_names is {class_names!r}; allowed: one text for each of the {len(matrix)} classes.")
+        allowed = f"one text for each of the {len(matrix)} classes"
+        raise ArgumentTypeError("class_names", checks.shown(class_names), allowed)
     names = [str(name) for name in class_names]
     if matrix.shape != (len(names), len(names)) or (matrix < 0).any() or (matrix != np.round(matrix)).any():
-        raise ValueError(
-            f"matrix has shape {matrix.shape} for {len(names)} class names; allowed: one row (true) and one "
-            "column (predicted) per class, holding counts of 0 or more."
-        )
+        allowed = "one row (true) and one column (predicted) per class, holding counts of 0 or more"
+        raise ArgumentValueError("matrix", f"shape {matrix.shape} for {len(names)} class names", allowed)
     width = style.as_width(width)
     share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     figure, axes = plt.subplots(figsize=(width, width * 0.92), layout="constrained")
@@ -49,14 +50,14 @@ def plot_intervals(names, estimates, intervals, xlabel, *, reference=None, width
     `reference` is a (value, text) pair drawn as a dashed line, such as the score of a random map.
     Raises ValueError when the lengths differ or an estimate lies outside its interval.
     """
-    estimates = style.as_finite("estimates", estimates, {1: "(N,)"}).astype(float)
-    intervals = style.as_finite("intervals", intervals, {2: "(N, 2)"})
-    names = style.one_each("names", names, len(estimates))
+    estimates = checks.as_finite("estimates", estimates, {1: "(N,)"})
+    intervals = checks.as_finite("intervals", intervals, {2: "(N, 2)"})
+    names = checks.one_each("names", names, len(estimates))
     if intervals.shape != (len(names), 2):
-        raise ValueError(f"intervals has shape {intervals.shape}; allowed: {(len(names), 2)}, low and high.")
+        raise ArgumentValueError("intervals", f"shape {intervals.shape}", f"{(len(names), 2)}, low and high")
     if (intervals[:, 0] > estimates).any() or (estimates > intervals[:, 1]).any():
-        raise ValueError("intervals: an estimate lies outside its interval; give low, then high.")
-    xlabel, reference, width = style.as_text("xlabel", xlabel), style.as_reference(reference), style.as_width(width)
+        raise ArgumentValueError("intervals", "an estimate outside its interval", "low, then high, around the estimate")
+    xlabel, reference, width = checks.as_text("xlabel", xlabel), _as_reference(reference), style.as_width(width)
     figure, axes = plt.subplots(figsize=(width, 0.24 * len(names) + 0.8), layout="constrained")
     places = np.arange(len(names))
     axes.hlines(places, *intervals.T, color=style.COLOURS[0], linewidth=1.6)
@@ -79,13 +80,12 @@ def plot_curves(curves, xlabel, ylabel, *, log="", reference=None, width=style.C
     dashed horizontal line. Raises ValueError for x and y of unequal length, or values of 0 or less on a
     logarithmic axis.
     """
-    style.one_of("log", log, ("", "x", "y", "xy"))
-    if not isinstance(curves, dict) or not curves:
-        raise TypeError(f"curves is {curves!r}; allowed: a dictionary such as {{'IG': (x, y)}}.")
-    pairs = {name: style.as_pair(f"curve '{name}'", curve, "(x, y)") for name, curve in curves.items()}
+    checks.one_of("log", log, ("", "x", "y", "xy"))
+    checks.as_dictionary("curves", curves, "a dictionary such as {'IG': (x, y)}")
+    pairs = {name: checks.as_pair(f"curves[{name!r}]", curve, "(x, y)") for name, curve in curves.items()}
     curves = {name: _curve(name, *pair, log) for name, pair in pairs.items()}
-    xlabel, ylabel = style.as_text("xlabel", xlabel), style.as_text("ylabel", ylabel)
-    reference, width = style.as_reference(reference), style.as_width(width)
+    xlabel, ylabel = checks.as_text("xlabel", xlabel), checks.as_text("ylabel", ylabel)
+    reference, width = _as_reference(reference), style.as_width(width)
     figure, axes = plt.subplots(figsize=(width, width * 0.7), layout="constrained")
     for (name, points), marker in zip(curves.items(), "os^Dvx*+" * len(curves), strict=False):
         axes.plot(*points, marker=marker, label=name)
@@ -102,16 +102,26 @@ def plot_curves(curves, xlabel, ylabel, *, log="", reference=None, width=style.C
 
 def _curve(name, x, y, log):
     """Return x and y as arrays, refused when they do not fit each other or a logarithmic axis."""
-    x, y = (style.as_finite(f"curve '{name}'", values, {1: "(N,)"}) for values in (x, y))
+    argument = f"curves[{name!r}]"
+    x, y = (checks.as_finite(argument, values, {1: "(N,)"}) for values in (x, y))
     if len(x) != len(y):
-        raise ValueError(f"curve '{name}' has {len(x)} x and {len(y)} y values; give as many of both.")
+        raise ArgumentValueError(argument, f"{len(x)} x and {len(y)} y values", "as many of both")
     if ("x" in log and x.min() <= 0) or ("y" in log and y.min() <= 0):
-        raise ValueError(f"curve '{name}' holds values of 0 or less; draw it without log.")
+        raise ArgumentValueError(argument, "values of 0 or less", "values above 0 on a logarithmic axis", "log=''")
     return x, y
+
+
+def _as_reference(reference):
+    """Return a checked (value, text) pair, or None."""
+    if reference is None:
+        return None
+    value, text = checks.as_pair("reference", reference, "(value, text), or None")
+    return checks.as_number("reference[0]", value), checks.as_text("reference[1]", text)
 
 
 # -- networks
 
+DRAWN = "a functional or Sequential model with a fixed input shape"
 KINDS = {
     "Input": ("input", "0.8"),
     "Conv": ("convolution", style.COLOURS[0]),
@@ -132,7 +142,7 @@ def plot_architecture(model, *, title=""):
     Raises ValueError for a model with branches, one that was never called, a free size, or outputs that are
     not (H, W, C), (T, C) or (K,).
     """
-    chain, title = _chain(model), style.as_text("title", title)
+    chain, title = _chain(model), checks.as_text("title", title)
     spatial = [shape for _, _, shape in chain if len(shape) > 1] or [(1, 1)]
     units = [shape[0] for _, _, shape in chain if len(shape) == 1] or [1]
     slot, half = style.PAGE_WIDTH / len(chain), 0.75 if len(spatial[0]) == 3 else 0.6
@@ -176,23 +186,20 @@ def _chain(model):
         layers = list(model.layers)
         chain = [(layer.name, layer.__class__.__name__, tuple(layer.output.shape[1:])) for layer in layers]
     except AttributeError as error:
-        raise ValueError(f"model: {error}. Draw a functional or Sequential model with a fixed input shape.") from error
+        raise ArgumentValueError("model", f"{checks.shown(model)} ({error})", DRAWN) from error
     if not layers:
-        raise ValueError("model: it has no layers. Draw a functional or Sequential model with a fixed input shape.")
+        raise ArgumentValueError("model", "one without layers", DRAWN)
     if not chain[0][1].startswith("Input"):
         chain.insert(0, ("input", "InputLayer", tuple(model.input_shape[1:])))
     for before, layer in zip(layers, layers[1:], strict=False):
         if layer.input is not before.output:
-            raise ValueError(
-                f"model: layer '{layer.name}' does not take the output of '{before.name}' alone; allowed: a chain of "
-                "layers. Draw the branches one by one: keras.Model(start.output, end.output)."
-            )
+            given = f"branches (layer '{layer.name}' does not take the output of '{before.name}' alone)"
+            cure = "the branches one by one, keras.Model(start.output, end.output)"
+            raise ArgumentValueError("model", given, "a chain of layers", cure)
     for name, _, shape in chain:
         if not 1 <= len(shape) <= 3 or None in shape:
-            raise ValueError(
-                f"model: layer '{name}' has the output shape {shape}; allowed: (H, W, C), (T, C) or (K,) of fixed "
-                "sizes. Build the model with a fixed input shape."
-            )
+            given, allowed = f"the output shape {shape} of layer '{name}'", "(H, W, C), (T, C) or (K,) of fixed sizes"
+            raise ArgumentValueError("model", given, allowed, "build the model with a fixed input shape")
     return [(name, next(key for key in KINDS if key in kind), shape) for name, kind, shape in chain]
 
 

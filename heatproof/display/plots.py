@@ -25,26 +25,27 @@ import numpy as np
 from matplotlib.colors import Normalize
 from matplotlib.patheffects import withStroke
 
+from heatproof import checks
 from heatproof.display import scales, style
+from heatproof.problems import ArgumentValueError
 
 # -- images
 
 
 def _to_screen(images, input_range):
     """Return images (N, H, W[, C]) as grey or RGB in [0, 1]; `input_range` None stretches each by itself."""
-    images = style.as_finite("images", images, {3: "(N, H, W)", 4: "(N, H, W, C)"}).astype(float)
+    images = checks.as_finite("images", images, {3: "(N, H, W)", 4: "(N, H, W, C)"})
     images = images[..., None] if images.ndim == 3 else images
     if images.shape[-1] not in (1, 3):
-        raise ValueError(f"images has {images.shape[-1]} channels; allowed: 1 (grey) or 3 (RGB).")
-    known = style.as_range(input_range)
+        raise ArgumentValueError("images", f"{images.shape[-1]} channels", "1 (grey) or 3 (RGB)")
+    known = None if input_range is None else checks.as_range("input_range", input_range)
     ends = images.min((1, 2, 3), keepdims=True), images.max((1, 2, 3), keepdims=True)
     low, high = ends if known is None else known
     slack = 1e-6 * (high - low)  # resampling and float32 may pass the ends by a rounding error
     if known is not None and (images.min() < low - slack or images.max() > high + slack):
-        raise ValueError(
-            f"images span [{images.min():g}, {images.max():g}], outside input_range ({low:g}, {high:g}); "
-            "pass input_range=model.input_range, or None to stretch each image by itself."
-        )
+        given, allowed = f"values from {images.min():g} to {images.max():g}", f"input_range, {low:g} to {high:g}"
+        cure = "input_range=model.input_range, or None to stretch each image by itself"
+        raise ArgumentValueError("images", given, allowed, cure)
     images = np.clip((images - low) / np.maximum(high - low, np.finfo(float).tiny), 0, 1)
     return images[..., 0] if images.shape[-1] == 1 else images
 
@@ -97,8 +98,8 @@ def plot_images(images, labels=None, *, masks=None, columns=8, input_range=(0, 1
     fit.
     """
     screen = _to_screen(images, input_range)
-    labels, masks = style.one_each("labels", labels, len(screen)), scales.as_masks(masks, screen.shape[:3])
-    columns, width = min(style.as_columns(columns), len(screen)), style.as_width(width)
+    labels, masks = checks.one_each("labels", labels, len(screen)), scales.as_masks(masks, screen.shape[:3])
+    columns, width = min(checks.as_count("columns", columns, 1, 1000), len(screen)), style.as_width(width)
     rows = math.ceil(len(screen) / columns)
     figure, axes, labels = _panels(rows, columns, width, screen.shape[1:3], labels, rows)
     for panel, image, label, mask in zip(axes.flat, screen, labels, masks, strict=False):
@@ -121,9 +122,9 @@ def plot_attributions(
     screen = _to_screen(images, input_range)
     shape = screen.shape[:3]
     maps, signed = scales.prepare(maps, shape, channels, signed, scale, percentile)
-    labels, masks = style.one_each("labels", labels, len(screen)), scales.as_masks(masks, shape)
-    overlay, width = style.one_of("overlay", overlay, (True, False)), style.as_width(width)
-    columns = len(maps) + 1 if columns is None else min(style.as_columns(columns), len(maps) + 1)
+    labels, masks = checks.one_each("labels", labels, len(screen)), scales.as_masks(masks, shape)
+    overlay, width = checks.as_flag("overlay", overlay), style.as_width(width)
+    columns = len(maps) + 1 if columns is None else min(checks.as_count("columns", columns, 1, 1000), len(maps) + 1)
     lines = math.ceil((len(maps) + 1) / columns)
     more = ["Opacity: |value| / limit."] if overlay else []
     more += ["Outline: evidence."] if masks[0] is not None else []
@@ -172,11 +173,11 @@ def plot_signals(
     masks that do not fit the signals, NaN or infinite values and unknown options; TypeError when `maps` is
     not a dictionary.
     """
-    signals = style.as_finite("signals", signals, {2: "(N, T)", 3: "(N, T, C)"})
+    signals = checks.as_finite("signals", signals, {2: "(N, T)", 3: "(N, T, C)"})
     shape = signals.shape[:2]
     maps, signed = scales.prepare(maps, shape, channels, signed, scale, percentile)
-    labels, masks = style.one_each("labels", labels, len(signals)), scales.as_masks(masks, shape)
-    overlay, width = style.one_of("overlay", overlay, (True, False)), style.as_width(width)
+    labels, masks = checks.one_each("labels", labels, len(signals)), scales.as_masks(masks, shape)
+    overlay, width = checks.as_flag("overlay", overlay), style.as_width(width)
     limits, maps = scales.scale_of(maps, scale, percentile, by_method=True)
     rows = len(maps) + (not overlay)
     heights = [1.0] * rows if overlay else [1.2] + [0.6] * len(maps)

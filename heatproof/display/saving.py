@@ -6,15 +6,17 @@ that heatproof/folders.py says. The report quotes them; it holds no typed result
 
 import io
 import math
-import os
 import re
-import tempfile
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from heatproof import folders
+from heatproof import checks, folders
+from heatproof.problems import ArgumentTypeError, ArgumentValueError
+from heatproof.writing import write
+
+NAME = "small letters, digits and hyphens, such as 'ig-gap-2'"
+ALT = "one or two sentences that say what the figure shows"
 
 
 def describe(figure, alt):
@@ -23,43 +25,25 @@ def describe(figure, alt):
     Raises TypeError unless `figure` is a matplotlib figure and `alt` text, ValueError for an empty `alt`.
     """
     if not isinstance(figure, plt.Figure):
-        raise TypeError(
-            f"figure is {type(figure).__name__}; allowed: a matplotlib figure, as every plot_ function returns."
-        )
-    if not _text("alt", alt, "one or two sentences that say what the figure shows").strip():
-        raise ValueError("alt is empty; say in one or two sentences what the figure shows.")
+        allowed = "a matplotlib figure, as every plot_ function returns"
+        raise ArgumentTypeError("figure", type(figure).__name__, allowed)
+    if not checks.as_text("alt", alt, f"text, {ALT}").strip():
+        raise ArgumentValueError("alt", "an empty text", ALT)
     # IPython asks an object for this method first and merges what it returns with the picture.
     figure._repr_mimebundle_ = lambda **options: ({}, {kind: {"alt": alt} for kind in ("image/png", "image/jpeg")})
     return figure
 
 
-def _text(argument, given, allowed):
-    """Return `given` if it is text."""
-    if not isinstance(given, str):
-        raise TypeError(f"{argument} is of type {type(given).__name__}; allowed: text, {allowed}.")
-    return given
-
-
 def _report_path(folder, name):
     """Return the path without extension of a file below the folder of the report."""
-    _text("name", name, "small letters, digits and hyphens, such as 'ig-gap-2'")
-    if not re.fullmatch(r"[a-z0-9-]+", name):
-        raise ValueError(f"name is {name!r}; allowed: small letters, digits and hyphens, such as 'ig-gap-2'.")
+    if not re.fullmatch(r"[a-z0-9-]+", checks.as_text("name", name, f"text of {NAME}")):
+        raise ArgumentValueError("name", checks.shown(name), NAME)
     return folders.report_folder() / folder / name
 
 
 def _write(path, content):
-    """Write bytes so that the file is either complete or untouched."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
-            partial = Path(folder) / path.name
-            partial.write_bytes(content)
-            os.replace(partial, path)
-    except OSError as error:
-        message = f"{path} could not be written ({error.strerror or error}); what was there is unchanged: "
-        message += "make room, or let XAI_REPORT_DIR name another folder"
-        raise OSError(*([error.errno] if error.errno else []), message) from error
+    """Write one file, whole or not at all, and return its path."""
+    write(path, content, argument="name", cure="make room, or let XAI_REPORT_DIR name another folder")
     return path
 
 
@@ -71,8 +55,7 @@ def save_figure(figure, name, alt, *, photograph=False):
     Equal figures give equal bytes. Raises ValueError for a name outside [a-z0-9-] and an empty `alt`.
     """
     path = _report_path("figures", name)
-    if not isinstance(photograph, bool):
-        raise TypeError(f"photograph is {photograph!r}; allowed: True or False.")
+    photograph = checks.as_flag("photograph", photograph)
     describe(figure, alt)
     kinds = {
         "png": {"dpi": 150, "metadata": {"Description": alt, "Software": None}},
@@ -111,12 +94,13 @@ def save_value(name, value, text):
     try:
         number = math.nan if isinstance(value, (str, bytes)) else float(value)
     except (TypeError, ValueError):
-        raise TypeError(f"value of '{name}' is of type {type(value).__name__}; allowed: one finite number.") from None
+        raise ArgumentTypeError("value", f"{type(value).__name__} for '{name}'", "one finite number") from None
     if not math.isfinite(number):
-        raise ValueError(f"value of '{name}' is {value}; only finite numbers can be quoted: mend its source.")
-    if not _agrees(number, _text("text", text, "the number as the report shows it")):
-        raise ValueError(f"text {text!r} does not show value {value!r}; format the text from the value.")
-    return _write(_report_path("values", name).with_suffix(".tex"), text.encode())
+        raise ArgumentValueError("value", f"{checks.shown(value)} for '{name}'", "one finite number", "mend its source")
+    if not _agrees(number, checks.as_text("text", text, "text, the number as the report shows it")):
+        given = f"{text!r}, which does not show value {value!r}"
+        raise ArgumentValueError("text", given, cure="format the text from the value")
+    return _write(_report_path("values", name).with_suffix(".tex"), text)
 
 
 def save_table(name, frame, *, formats=None, headers=None):
@@ -129,13 +113,13 @@ def save_table(name, frame, *, formats=None, headers=None):
     name outside [a-z0-9-].
     """
     if not isinstance(frame, pd.DataFrame):
-        raise TypeError(f"frame is {type(frame).__name__}; allowed: a pandas DataFrame.")
+        raise ArgumentTypeError("frame", type(frame).__name__, "a pandas DataFrame")
     if frame.empty:
-        raise ValueError(f"frame has shape {frame.shape}; give at least one row and one column.")
+        raise ArgumentValueError("frame", f"shape {frame.shape}", "at least one row and one column")
     formats, headers = _columns("formats", formats), _columns("headers", headers)
-    unknown = [column for column in (*formats, *headers) if column not in frame]
-    if unknown:
-        raise ValueError(f"formats or headers name {unknown}; the columns are {list(frame.columns)}.")
+    for argument, given in {"formats": formats, "headers": headers}.items():
+        if unknown := [column for column in given if column not in frame]:
+            raise ArgumentValueError(argument, f"the names {unknown}", f"the columns {list(frame.columns)}")
     path = _report_path("tables", name)
     cells = {column: _cells(frame[column], formats.get(column, "{}")) for column in frame}
     shown = pd.DataFrame(cells).rename(columns=headers)
@@ -143,16 +127,14 @@ def save_table(name, frame, *, formats=None, headers=None):
     style = shown.style.format(escape="latex-math").format_index(escape="latex-math", axis=1)
     latex = style.hide(axis="index").to_latex(hrules=True, column_format=sides)
     raw = frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
-    _write(path.with_suffix(".csv"), raw.encode())
-    return _write(path.with_suffix(".tex"), latex.encode())
+    _write(path.with_suffix(".csv"), raw)
+    return _write(path.with_suffix(".tex"), latex)
 
 
 def _columns(argument, given):
     """Return a dictionary of columns; None gives an empty one."""
     if given is not None and not isinstance(given, dict):
-        raise TypeError(
-            f"{argument} is of type {type(given).__name__}; allowed: a dictionary {{column: ...}}, or None."
-        )
+        raise ArgumentTypeError(argument, type(given).__name__, "a dictionary {column: ...}, or None")
     return given or {}
 
 

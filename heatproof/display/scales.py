@@ -4,28 +4,31 @@ import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
+from heatproof import checks
 from heatproof.display import style
+from heatproof.problems import ArgumentValueError
 
 
 def as_masks(masks, shape):
     """Return `masks` as booleans of `shape`, or one None per example."""
     if masks is None:
         return [None] * shape[0]
-    masks = style.as_array("masks", masks)
+    masks = checks.as_numbers("masks", masks)
     if masks.shape != shape:
-        raise ValueError(f"masks has shape {masks.shape}; allowed: {shape}, one mask for each input.")
+        raise ArgumentValueError("masks", f"shape {masks.shape}", f"{shape}, one mask for each input")
     if not np.isin(masks, (0, 1)).all():
-        raise ValueError("masks holds values other than 0 and 1; state a threshold, such as masks > 0.5.")
+        cure = "state a threshold, such as masks > 0.5"
+        raise ArgumentValueError("masks", "values other than 0 and 1", "True and False", cure)
     return masks.astype(bool)
 
 
 def reduce_channels(name, values, shape, channels):
     """Return an attribution (N, ...) or (N, ..., C) of inputs of `shape` without its channel axis."""
     ranks = {len(shape): f"{shape}", len(shape) + 1: f"{shape} with a last axis for channels"}
-    values = style.as_finite(f"map '{name}'", values, ranks)
+    values = checks.as_finite(f"maps[{name!r}]", values, ranks)
     if values.shape[: len(shape)] != shape:
-        raise ValueError(f"map '{name}' has shape {values.shape}; allowed: {' or '.join(ranks.values())}.")
-    values = values.reshape(*shape, -1).astype(float)
+        raise ArgumentValueError(f"maps[{name!r}]", f"shape {values.shape}", " or ".join(ranks.values()))
+    values = values.reshape(*shape, -1)
     if channels == "sum":
         return values.sum(-1)
     return np.linalg.norm(values, axis=-1) if channels == "magnitude" else np.abs(values).max(-1)
@@ -33,18 +36,16 @@ def reduce_channels(name, values, shape, channels):
 
 def prepare(maps, shape, channels, signed, scale, percentile):
     """Check the shared arguments; return the reduced maps and whether they are signed."""
-    style.one_of("channels", channels, ("sum", "magnitude", "maximum"))
-    style.one_of("scale", scale, ("row", "map"))
-    signed = style.one_of("signed", signed, (None, True, False))
-    if style.within("percentile", percentile, 0, 100) == 0:
-        raise ValueError("percentile is 0; allowed: above 0, at most 100 (100 clips nothing).")
-    if not isinstance(maps, dict) or not maps:
-        raise TypeError(f"maps is {type(maps).__name__}; allowed: a dictionary such as {{'CAM': maps}}.")
+    checks.one_of("channels", channels, ("sum", "magnitude", "maximum"))
+    checks.one_of("scale", scale, ("row", "map"))
+    signed = checks.one_of("signed", signed, (None, True, False))
+    checks.as_number("percentile", percentile, 0, 100, open_ends="low")
+    checks.as_dictionary("maps", maps, "a dictionary such as {'CAM': maps}")
     signed = channels == "sum" if signed is None else signed
     reduced = {name: reduce_channels(name, values, shape, channels) for name, values in maps.items()}
     negative = [name for name, values in reduced.items() if values.min() < 0]
     if negative and not signed:
-        raise ValueError(f"signed is False, but {negative} hold negative values; use signed=True.")
+        raise ArgumentValueError("signed", f"{signed} for negative values in {negative}", cure="signed=True")
     return reduced, signed
 
 

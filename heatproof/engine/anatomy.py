@@ -18,6 +18,7 @@ class Anatomy:
 
     calls: tuple
     classes: int
+    outputs: int  # of the model as they are: one for the two classes of one unit
     kind: str
     relus: int
     others: frozenset
@@ -69,7 +70,18 @@ def _anatomy(recipe):
             relus, inner = relus - 2 * slopes, [*inner, "PReLU"]
         # The model itself is left out: what is kept for a model must not keep it alive.
         calls = tuple(call for call in run.calls if call.layer is not recipe.base)
-        found.append(Anatomy(calls, run.logits.shape[-1], run.kind, relus, frozenset(inner), run.inputs, run.logits))
+        found.append(
+            Anatomy(
+                calls,
+                run.logits.shape[-1],
+                run.values.shape[-1],
+                run.kind,
+                relus,
+                frozenset(inner),
+                run.inputs,
+                run.logits,
+            )
+        )
         return run.logits
 
     compiled_once(recipe, build, (), None, False)

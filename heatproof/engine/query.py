@@ -14,7 +14,9 @@ from heatproof.engine.arrays import input_dtype
 from heatproof.engine.counting import BOTH, FORWARD
 from heatproof.engine.places import CLASSES, Place
 from heatproof.engine.programs import program
+from heatproof.engine.readings import LOGIT, PROBABILITY, WORDS, Score, reading
 from heatproof.engine.views import recipe_of
+from heatproof.problems import ArgumentValueError
 
 BATCH_SIZE = 32
 
@@ -26,17 +28,20 @@ class Query:
     forward pass. `targets` are the predicted classes unless given.
     """
 
-    def __init__(self, model, inputs, targets=None, *, score="logit", batch_size=BATCH_SIZE):
+    def __init__(self, model, inputs, targets=None, *, score=LOGIT, activation=None, batch_size=BATCH_SIZE):
         self.recipe = recipe_of(model).noted()
-        self.score = checks.one_of("score", score, ("logit", "probability"))
+        checks.one_of("score", score, WORDS)
         self.batch_size = checks.as_count("batch_size", batch_size)
         base = self.recipe.base
         inputs = checks.as_inputs(inputs, self.recipe.shape, getattr(base, "input_range", None))
         self.inputs = np.ascontiguousarray(inputs, input_dtype(base))  # equal bits for any memory order
         self.anatomy = anatomy(self.recipe)
-        if self.anatomy.kind == "unit" and score == "probability":
-            raise ValueError("score: an inner unit has no probability; use score='logit'.")
-        self._targets = checks.as_targets(targets, len(self.inputs), self.anatomy.classes)
+        self.score = reading(base, self.anatomy, score, activation)
+        self.classes = self.anatomy.outputs if self.score.kind == "value" else self.anatomy.classes
+        self._targets = checks.as_targets(targets, len(self.inputs), self.classes)
+        if targets is None and self.score.kind == "value" and self.anatomy.kind == "linear":
+            given = f"None, but of {self.classes} numbers none is the predicted one"
+            raise ArgumentValueError("targets", given, cure=f"name the output, targets=0 to {self.classes - 1}")
         self._opened = False
 
     @property
@@ -46,14 +51,14 @@ class Query:
             self._opened = True
             self._doubt_logits()
         if self._targets is None:
-            self._targets = self.all_scores("logit").argmax(axis=-1).astype(np.int32)
+            self._targets = self.all_scores(self._order).argmax(axis=-1).astype(np.int32)
         return self._targets
 
     def _doubt_logits(self):
         """Outputs that no softmax made but that look like probabilities draw a warning."""
-        if self.anatomy.kind != "linear":
+        if self.anatomy.kind != "linear" or self.score.kind == "value":
             return
-        outputs = np.asarray(self._program_of_all("logit")(self.inputs[:1]))
+        outputs = np.asarray(self._program_of_all(self._order)(self.inputs[:1]))
         if (outputs >= 0).all() and np.allclose(outputs.sum(axis=-1), 1, atol=1e-3):
             checks.warn(
                 "model: its outputs are positive and sum to 1 but no softmax ends it (an average of networks?); they "
@@ -64,12 +69,17 @@ class Query:
         """Run `function` on chunks of `batch_size` (or `size`) along the first axis, join its answers, count passes."""
         return chunks.batched(function, *arrays, size=size or self.batch_size, passes=passes)
 
+    @property
+    def _order(self):
+        """By which of the scores the predicted class is the largest."""
+        return self.score if self.score.kind == "value" else Score("logit")
+
     def all_scores(self, score=None):
-        """The logits or probabilities of all classes, (N, classes)."""
+        """The scores of all classes or outputs, (N, classes)."""
         return self.batched(self._program_of_all(score or self.score), self.inputs)
 
     def _program_of_all(self, score):
-        return program(self.recipe, score, lambda run: run.logits if score == "logit" else run.probabilities)
+        return program(self.recipe, ("all", score), lambda run: run.all(score))
 
     def scores(self, inputs=None, items=None):
         """S_c of each input for its target, (N,); of other `inputs` for the targets of `items`."""
@@ -120,10 +130,10 @@ class Query:
         return list(last.values())
 
 
-def scores(model, inputs, targets=None, *, score="probability", batch_size=BATCH_SIZE):
+def scores(model, inputs, targets=None, *, score=PROBABILITY, activation=None, batch_size=BATCH_SIZE):
     """S_c of each input for its target class (the predicted one for None): float32 of shape (N,).
 
     Raises `TypeError`, `ValueError` as every method does.
     """
-    query = Query(model, inputs, targets, score=score, batch_size=batch_size)
+    query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
     return query.scores().astype(np.float32)

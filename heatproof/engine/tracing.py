@@ -105,16 +105,18 @@ class Run:
             with _open_functions():
                 outputs = recipe.base(inputs, training=False)
         self.kind, self.logits = recipe.ending.of(self, outputs)
+        self.values = self.logits if self.kind == "unit" else as_float(outputs)
 
-    @property
-    def probabilities(self):
-        return tf.sigmoid(self.logits) if self.kind in ("sigmoid", "one unit") else tf.nn.softmax(self.logits)
+    def all(self, score):
+        """The scores of all classes or outputs, (N, n), as the `Score` says."""
+        if score.kind == "probability":
+            return tf.sigmoid(self.logits) if score.activation == "sigmoid" else tf.nn.softmax(self.logits)
+        return self.logits if score.kind == "logit" else self.values
 
     def score(self, targets, score):
-        """S_c for each example: the logit or the probability of its target class."""
-        scores = self.logits if score == "logit" else self.probabilities
+        """S_c for each example: that of its target."""
         rows = tf.range(tf.shape(targets)[0])  # with tf.gather the gradient takes longer to trace
-        return tf.gather_nd(scores, tf.stack([rows, targets], axis=1))
+        return tf.gather_nd(self.all(score), tf.stack([rows, targets], axis=1))
 
     def call_of(self, layer):
         """The layer's only call in this pass."""

@@ -15,6 +15,7 @@ from heatproof.engine.endings import LOGITS, Channels, Energy
 from heatproof.engine.query import Query
 from heatproof.engine.views import View, recipe_of
 from heatproof.enlarging import resize
+from heatproof.problems import ArgumentValueError
 
 LARGEST = 1e9  # of a step, a noise or a decay: what grows beyond it has no square in float32
 
@@ -46,7 +47,8 @@ def _channels(channels, count):
     """The checked channels of a layer that has `count`: int32 (C,)."""
     wanted = range(count) if channels is None else np.atleast_1d(checks.as_array("channels", channels)).tolist()
     if not wanted:
-        raise ValueError(f"channels: got none; pass one or more integers from 0 to {count - 1}, or None for all.")
+        allowed = f"one or more integers from 0 to {count - 1}, or None for all"
+        raise ArgumentValueError("channels", "none", allowed)
     return np.array([checks.as_count("channels", each, 0, count - 1) for each in wanted], np.int32)
 
 
@@ -133,9 +135,8 @@ class _Climb:
 def _start(recipe, seed, noise):
     shape = recipe.shape[1:]
     if None in shape:
-        raise ValueError(
-            f"model: it takes inputs of any size, {recipe.shape}. Cure: build it with a fixed input shape."
-        )
+        given = f"one that takes inputs of any size, {recipe.shape}"
+        raise ArgumentValueError("model", given, cure="build it with a fixed input shape")
     noise, seed = checks.as_number("noise", noise, 0, LARGEST), checks.as_count("seed", seed, 0)
     return (_middle(recipe) + noise * np.random.default_rng(seed).standard_normal((1, *shape))).astype(np.float32)
 

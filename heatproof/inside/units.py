@@ -9,6 +9,7 @@ from heatproof.engine.anatomy import find_layer
 from heatproof.engine.places import Place
 from heatproof.engine.query import Query
 from heatproof.engine.views import recipe_of
+from heatproof.problems import ArgumentValueError
 
 
 def kernels(model, layer):
@@ -19,7 +20,9 @@ def kernels(model, layer):
     found = find_layer(recipe_of(model), layer).layer
     weights = getattr(found, "kernel", None)
     if weights is None or len(weights.shape) < 3:
-        raise ValueError(f"layer: {found.name!r} is no convolution and has no kernels to show.")
+        raise ArgumentValueError(
+            "layer", f"{found.name!r}, which is no convolution and has no kernels", "a convolution"
+        )
     return np.array(weights.numpy(), np.float32)
 
 

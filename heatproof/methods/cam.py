@@ -10,14 +10,18 @@ from heatproof import checks
 from heatproof.engine.arrays import space_mean
 from heatproof.engine.places import Place
 from heatproof.engine.query import BATCH_SIZE, Query
+from heatproof.engine.readings import LOGIT, PROBABILITY
 from heatproof.engine.views import with_relu_rule
 from heatproof.enlarging import enlarged, resize
 from heatproof.hiding import baselines, seen_through
 from heatproof.methods.gradients import saliency
+from heatproof.problems import ArgumentValueError
 
 _POOLINGS = (keras.layers.GlobalAveragePooling1D, keras.layers.GlobalAveragePooling2D)
 _PASSED = (keras.layers.Dropout, keras.layers.Flatten, keras.layers.Reshape, keras.layers.Identity)
 _ENDINGS = (keras.layers.Activation, keras.layers.Softmax, *_PASSED)
+_HEAD = "for CAM, global average pooling and one Dense (or 1x1 convolution) layer"
+_CURE = "use grad_cam, which needs no special head"
 
 
 def cam(model, inputs, targets=None, *, upsample=True, batch_size=BATCH_SIZE):
@@ -36,7 +40,8 @@ def cam(model, inputs, targets=None, *, upsample=True, batch_size=BATCH_SIZE):
     gap = np.abs(flat.mean(axis=1) + bias[query.targets] - query.scores())
     exact = all("16" not in layer.compute_dtype for layer in query.recipe.base.layers)
     if (gap > (1e-4 if exact else 2e-2) * (np.abs(flat).mean(axis=1) + np.abs(bias[query.targets]))).any():
-        raise ValueError("model: mean CAM + bias is not the score, so its head is not GAP + Dense. Cure: use grad_cam.")
+        given = "a head that is not GAP + Dense: mean CAM + bias is not the score"
+        raise ArgumentValueError("model", given, _HEAD, _CURE)
     return _finished(maps, query, upsample)
 
 
@@ -46,14 +51,12 @@ def gap_head(query):
     pooling, head = _ends_in_gap([call.layer for call in calls])
     ranks = [len(call.input.shape) for call in calls if call.layer is pooling]
     if query.anatomy.kind == "unit" or ranks != [query.inputs.ndim]:
-        raise ValueError(
-            f"model: CAM needs a head of global average pooling and one Dense (or 1x1 convolution) layer; this one "
-            f"ends in {[call.layer.name for call in calls[-4:]]}. Cure: use grad_cam, which needs no special head."
-        )
+        given = f"a head that ends in {[call.layer.name for call in calls[-4:]]}"
+        raise ArgumentValueError("model", given, _HEAD, _CURE)
     weights = np.asarray(head.kernel.value)
     weights = weights.reshape(-1, weights.shape[-1])
     bias = np.zeros(weights.shape[-1]) if head.bias is None else np.asarray(head.bias.value)
-    if weights.shape[-1] == 1:  # one sigmoid unit z: class 0 has -z, class 1 has z
+    if weights.shape[-1] == 1 and query.score.kind != "value":  # one sigmoid unit z: class 0 has -z, class 1 has z
         weights, bias = weights * [-1, 1], bias * [-1, 1]
     return pooling, weights, bias
 
@@ -71,7 +74,16 @@ def _ends_in_gap(layers):
 
 
 def grad_cam(
-    model, inputs, targets=None, *, layer=None, relu=True, upsample=True, score="logit", batch_size=BATCH_SIZE
+    model,
+    inputs,
+    targets=None,
+    *,
+    layer=None,
+    relu=True,
+    upsample=True,
+    score=LOGIT,
+    activation=None,
+    batch_size=BATCH_SIZE,
 ):
     """Which positions of a layer's maps push the score up, each map weighted by the mean of its gradient.
 
@@ -81,7 +93,7 @@ def grad_cam(
     Source: Selvaraju et al. 2017, eq. (1)-(2).
     """
     relu, upsample = checks.as_flag("relu", relu), checks.as_flag("upsample", upsample)
-    query = Query(model, inputs, targets, score=score, batch_size=batch_size)
+    query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
 
     def weighted(A, gradient, _):
         alpha = space_mean(gradient)  # eq. (1)
@@ -91,7 +103,9 @@ def grad_cam(
     return _finished(query.place(layer).maps(weighted), query, upsample)
 
 
-def grad_cam_plus_plus(model, inputs, targets=None, *, layer=None, upsample=True, score="logit", batch_size=BATCH_SIZE):
+def grad_cam_plus_plus(
+    model, inputs, targets=None, *, layer=None, upsample=True, score=LOGIT, activation=None, batch_size=BATCH_SIZE
+):
     """Grad-CAM with the positive gradients weighted so that every instance of the class counts.
 
     With g = dS_c/dA and Y = exp(S_c):  a_k(p) = g^2 / (2 g^2 + g^3 sum_q A_k(q)),  w_k = sum_p a_k(p) ReLU(g_k(p)),
@@ -100,7 +114,7 @@ def grad_cam_plus_plus(model, inputs, targets=None, *, layer=None, upsample=True
     Source: Chattopadhay et al. 2018, eq. (5), (10), (19).
     """
     upsample = checks.as_flag("upsample", upsample)
-    query = Query(model, inputs, targets, score=score, batch_size=batch_size)
+    query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
 
     def weighted(A, g, _):
         space = tuple(range(1, A.ndim - 1))
@@ -112,13 +126,15 @@ def grad_cam_plus_plus(model, inputs, targets=None, *, layer=None, upsample=True
     return _finished(query.place(layer).maps(weighted), query, upsample)
 
 
-def layer_cam(model, inputs, targets=None, *, layer=None, upsample=True, score="logit", batch_size=BATCH_SIZE):
+def layer_cam(
+    model, inputs, targets=None, *, layer=None, upsample=True, score=LOGIT, activation=None, batch_size=BATCH_SIZE
+):
     """Every position of every map weighted by its own positive gradient, so that early layers can be used.
 
     M(p) = ReLU(sum_k ReLU(dS_c/dA_k(p)) A_k(p)). Raises as `grad_cam`. Source: Jiang et al. 2021, eq. (5)-(7).
     """
     upsample = checks.as_flag("upsample", upsample)
-    query = Query(model, inputs, targets, score=score, batch_size=batch_size)
+    query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
 
     def weighted(A, gradient, _):
         return np.maximum((np.maximum(gradient, 0) * A).sum(axis=-1), 0)
@@ -127,7 +143,16 @@ def layer_cam(model, inputs, targets=None, *, layer=None, upsample=True, score="
 
 
 def hires_cam(
-    model, inputs, targets=None, *, layer=None, relu=False, upsample=True, score="logit", batch_size=BATCH_SIZE
+    model,
+    inputs,
+    targets=None,
+    *,
+    layer=None,
+    relu=False,
+    upsample=True,
+    score=LOGIT,
+    activation=None,
+    batch_size=BATCH_SIZE,
 ):
     """Every position of every map weighted by its own gradient: the layer's exact share in a linear head.
 
@@ -135,7 +160,7 @@ def hires_cam(
     layer, the raw native map adds up to S_c - b_c. Raises as `grad_cam`. Source: Draelos and Carin 2020, eq. (4).
     """
     relu, upsample = checks.as_flag("relu", relu), checks.as_flag("upsample", upsample)
-    query = Query(model, inputs, targets, score=score, batch_size=batch_size)
+    query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
 
     def weighted(A, gradient, _):
         raw = (gradient * A).sum(axis=-1)
@@ -153,6 +178,7 @@ def score_cam(
     weights="probability",
     fill="zero",
     upsample=True,
+    activation=None,
     batch_size=BATCH_SIZE,
 ):
     """Each map weighted by the class probability of the input seen through it: no gradient.
@@ -165,8 +191,8 @@ def score_cam(
     """
     checks.one_of("weights", weights, ("probability", "softmax"))
     upsample = checks.as_flag("upsample", upsample)
-    score = "probability" if weights == "probability" else "logit"
-    query = Query(model, inputs, targets, score=score, batch_size=batch_size)
+    score = PROBABILITY if weights == "probability" else LOGIT
+    query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
     see = seen_through(query.inputs, baselines(fill, query.inputs, "fill"))
     found = query.place(layer).activations()
     maps = [_score_cam_of(query, A, item, weights, see) for item, A in found]
@@ -193,7 +219,16 @@ def _score_cam_of(query, A, item, weights, see):
 
 
 def ablation_cam(
-    model, inputs, targets=None, *, layer=None, relu=True, upsample=True, score="logit", batch_size=BATCH_SIZE
+    model,
+    inputs,
+    targets=None,
+    *,
+    layer=None,
+    relu=True,
+    upsample=True,
+    score=LOGIT,
+    activation=None,
+    batch_size=BATCH_SIZE,
 ):
     """Each map weighted by the score that is lost when the map is set to zero: no gradient.
 
@@ -202,7 +237,7 @@ def ablation_cam(
     map. Raises as `grad_cam`. Source: Desai and Ramaswamy 2020, eq. (2)-(3).
     """
     relu, upsample = checks.as_flag("relu", relu), checks.as_flag("upsample", upsample)
-    query = Query(model, inputs, targets, score=score, batch_size=batch_size)
+    query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
     place, maps = query.place(layer), []
     for item, A in place.activations():
         whole, *ablated = _ablated_scores(place, A, item)
@@ -223,15 +258,16 @@ def _ablated_scores(place, A, item):
     return np.concatenate(scores)
 
 
-def guided_grad_cam(model, inputs, targets=None, *, layer=None, score="logit", batch_size=BATCH_SIZE):
+def guided_grad_cam(model, inputs, targets=None, *, layer=None, score=LOGIT, activation=None, batch_size=BATCH_SIZE):
     """Guided backprop where Grad-CAM is positive: the look of the one at the place of the other.
 
     M = guided_backprop * Grad-CAM at input resolution, in the shape of the inputs. What guided backprop does not tell
     of the class, this does not tell either. Raises as both. Source: Selvaraju et al. 2017, sec. 3.2.
     """
     view = with_relu_rule(model, "guided")
-    coarse = grad_cam(model, inputs, targets, layer=layer, score=score, batch_size=batch_size)
-    return saliency(view, inputs, targets, score=score, batch_size=batch_size) * coarse[..., None]
+    options = {"score": score, "activation": activation, "batch_size": batch_size}
+    coarse = grad_cam(model, inputs, targets, layer=layer, **options)
+    return saliency(view, inputs, targets, **options) * coarse[..., None]
 
 
 def _finished(maps, query, upsample):

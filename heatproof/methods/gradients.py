@@ -10,31 +10,35 @@ import numpy as np
 
 from heatproof import checks
 from heatproof.engine.query import BATCH_SIZE, Query
+from heatproof.engine.readings import LOGIT
 from heatproof.engine.views import with_relu_rule
 from heatproof.hiding import baselines
+from heatproof.problems import ArgumentValueError
 
 
-def saliency(model, inputs, targets=None, *, score="logit", batch_size=BATCH_SIZE):
+def saliency(model, inputs, targets=None, *, score=LOGIT, activation=None, batch_size=BATCH_SIZE):
     """How much the score changes for a small change of each input value.
 
     M = dS_c/dx. For a linear model S_c = w.x + b it is w everywhere. Signed: take the magnitude only to look at it.
     Source: Simonyan, Vedaldi, Zisserman 2014, eq. (4).
     """
-    query = Query(model, inputs, targets, score=score, batch_size=batch_size)
+    query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
     return np.require(query.gradient(), np.float32, "W")  # copied only where it is not ours alone
 
 
-def gradient_x_input(model, inputs, targets=None, *, score="logit", batch_size=BATCH_SIZE):
+def gradient_x_input(model, inputs, targets=None, *, score=LOGIT, activation=None, batch_size=BATCH_SIZE):
     """The first-order share of each input value in the score.
 
     M = x * dS_c/dx. It sums to S_c only for a network without biases and BatchNorm shifts: then S_c is homogeneous
     of degree one in x (Euler). Source: Shrikumar et al. 2016.
     """
-    query = Query(model, inputs, targets, score=score, batch_size=batch_size)
+    query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
     return (query.inputs * query.gradient()).astype(np.float32)
 
 
-def smooth_grad(model, inputs, targets=None, *, samples=50, noise=0.15, seed=0, score="logit", batch_size=BATCH_SIZE):
+def smooth_grad(
+    model, inputs, targets=None, *, samples=50, noise=0.15, seed=0, score=LOGIT, activation=None, batch_size=BATCH_SIZE
+):
     """The gradient, averaged over noisy copies of the input.
 
     M = 1/n sum_k dS_c/dx (x + e_k), e_k ~ N(0, sigma^2), sigma = `noise` * (max x - min x) of each input. The same
@@ -43,20 +47,22 @@ def smooth_grad(model, inputs, targets=None, *, samples=50, noise=0.15, seed=0, 
     of the noisy copies of the embedded faces (models/faces.keras) and 51 % of those of MNIST-1D (models/mnist1d.keras),
     with 0.02 in 81 % and 98 %. Raises `ValueError` for samples < 1 or noise < 0. Source: Smilkov et al. 2017, sec. 2.
     """
-    query, point, samples = _noisy(model, inputs, targets, samples, noise, seed, score, batch_size)
+    query, point, samples = _noisy(model, inputs, targets, samples, noise, seed, score, activation, batch_size)
     total = np.zeros(query.inputs.shape, np.float64)
     for item, _, gradient in query.gradients(range(samples), point, label="SmoothGrad"):
         total[item] += gradient
     return (total / samples).astype(np.float32)
 
 
-def var_grad(model, inputs, targets=None, *, samples=50, noise=0.15, seed=0, score="logit", batch_size=BATCH_SIZE):
+def var_grad(
+    model, inputs, targets=None, *, samples=50, noise=0.15, seed=0, score=LOGIT, activation=None, batch_size=BATCH_SIZE
+):
     """The variance of the gradient over the noisy copies of `smooth_grad`: where the gradient is unsteady.
 
     M = 1/n sum_k (g_k - mean g)^2, never negative; 0 everywhere for noise=0 and for a linear model. Raises as
     `smooth_grad`. Source: Adebayo, Gilmer, Goodfellow, Kim 2018.
     """
-    query, point, samples = _noisy(model, inputs, targets, samples, noise, seed, score, batch_size)
+    query, point, samples = _noisy(model, inputs, targets, samples, noise, seed, score, activation, batch_size)
     mean, squares = np.zeros((2, *query.inputs.shape), np.float64)
     for item, sample, gradient in query.gradients(range(samples), point, label="VarGrad"):
         change = gradient - mean[item]
@@ -65,11 +71,11 @@ def var_grad(model, inputs, targets=None, *, samples=50, noise=0.15, seed=0, sco
     return (squares / samples).astype(np.float32)
 
 
-def _noisy(model, inputs, targets, samples, noise, seed, score, batch_size):
+def _noisy(model, inputs, targets, samples, noise, seed, score, activation, batch_size):
     samples = checks.as_count("samples", samples)
     noise = checks.as_number("noise", noise, 0)
     seed = checks.as_count("seed", seed, 0)
-    query = Query(model, inputs, targets, score=score, batch_size=batch_size)
+    query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
     space = tuple(range(1, query.inputs.ndim))
     sigma = noise * (query.inputs.max(axis=space) - query.inputs.min(axis=space))
 
@@ -85,22 +91,24 @@ def _noisy(model, inputs, targets, samples, noise, seed, score, batch_size):
     return query, point, samples
 
 
-def guided_backprop(model, inputs, targets=None, *, score="logit", batch_size=BATCH_SIZE):
+def guided_backprop(model, inputs, targets=None, *, score=LOGIT, activation=None, batch_size=BATCH_SIZE):
     """The backward signal that passes each ReLU only where its input and the signal itself are positive.
 
     R_l = 1[a_l > 0] * 1[R_{l+1} > 0] * R_{l+1} at every ReLU, the chain rule elsewhere. Not a gradient, and close to
     an edge picture whatever the class. Raises `ValueError` if the model has no ReLU. Source: Springenberg et al. 2015.
     """
-    return saliency(with_relu_rule(model, "guided"), inputs, targets, score=score, batch_size=batch_size)
+    view = with_relu_rule(model, "guided")
+    return saliency(view, inputs, targets, score=score, activation=activation, batch_size=batch_size)
 
 
-def deconvnet(model, inputs, targets=None, *, score="logit", batch_size=BATCH_SIZE):
+def deconvnet(model, inputs, targets=None, *, score=LOGIT, activation=None, batch_size=BATCH_SIZE):
     """The backward signal that passes each ReLU only where the signal is positive, whatever the input was.
 
     R_l = 1[R_{l+1} > 0] * R_{l+1} at every ReLU, the chain rule elsewhere (max pooling by its switches). Raises
     `ValueError` if the model has no ReLU. Source: Zeiler and Fergus 2014, sec. 2.1.
     """
-    return saliency(with_relu_rule(model, "deconvnet"), inputs, targets, score=score, batch_size=batch_size)
+    view = with_relu_rule(model, "deconvnet")
+    return saliency(view, inputs, targets, score=score, activation=activation, batch_size=batch_size)
 
 
 def integrated_gradients(
@@ -113,7 +121,8 @@ def integrated_gradients(
     rule="midpoint",
     tolerance=0.01,
     max_steps=486,
-    score="logit",
+    score=LOGIT,
+    activation=None,
     batch_size=BATCH_SIZE,
 ):
     """The gradient, averaged on the straight way from a baseline x' to the input, times the way.
@@ -130,14 +139,15 @@ def integrated_gradients(
     if steps is not None:
         steps = checks.as_count("steps", steps)
     elif rule != "midpoint":
-        raise ValueError("steps: got None with rule='gauss-legendre', whose nodes do not nest; name the steps.")
+        given = "None with rule='gauss-legendre', whose nodes do not nest"
+        raise ArgumentValueError("steps", given, cure="name the steps, such as steps=32")
     tolerance = checks.as_number("tolerance", tolerance, 0, 1, open_ends=True)
     max_steps = checks.as_count("max_steps", max_steps, 18)
-    query = Query(model, inputs, targets, score=score, batch_size=batch_size)
+    query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
     choices = baseline if isinstance(baseline, list) else [baseline]
     starts = [baselines(choice, query.inputs) for choice in choices]
     if not starts:
-        raise ValueError("baseline: got an empty list; pass at least one baseline.")
+        raise ArgumentValueError("baseline", "an empty list", "at least one baseline")
     if steps is None:
         maps = [_refined_path(query, start, tolerance, max_steps) for start in starts]
     else:

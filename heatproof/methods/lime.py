@@ -9,7 +9,9 @@ import skimage
 
 from heatproof import checks
 from heatproof.engine.query import BATCH_SIZE, Query
+from heatproof.engine.readings import PROBABILITY
 from heatproof.hiding import fills
+from heatproof.problems import ArgumentTypeError, ArgumentValueError, ArgumentWarning
 
 
 def lime(
@@ -23,7 +25,8 @@ def lime(
     kernel_width=0.25,
     alpha=1.0,
     seed=0,
-    score="probability",
+    score=PROBABILITY,
+    activation=None,
     batch_size=BATCH_SIZE,
 ):
     """The coefficients of a linear model of the score in "is this segment visible", fitted near the input.
@@ -40,7 +43,7 @@ def lime(
     samples = checks.as_count("samples", samples, 2)
     kernel_width = checks.as_number("kernel_width", kernel_width, 0, open_ends=True)
     alpha, seed = checks.as_number("alpha", alpha, 0), checks.as_count("seed", seed, 0)
-    query = Query(model, inputs, targets, score=score, batch_size=batch_size)
+    query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
     labels = _labels(segments, query.inputs)
     by_segment = isinstance(fill, str) and fill == "segment"
     hidden = _segment_means(query.inputs, labels) if by_segment else fills(fill, query)
@@ -75,11 +78,10 @@ def superpixels(inputs, count=None):
     range of an image's values does not matter: SLIC scales it to [0, 1]. Returns ints (N, H, W) or (N, T). Raises
     `ValueError` for count < 2. Source: Achanta et al. 2012.
     """
-    inputs = checks.as_numbers("inputs", inputs)
-    if inputs.ndim not in (3, 4) or inputs.size == 0 or not np.isfinite(inputs).all():
-        raise ValueError(f"inputs: got shape {inputs.shape}; pass finite inputs (N, H, W, C) or (N, T, C).")
+    inputs = checks.as_finite("inputs", inputs, {3: "(N, T, C)", 4: "(N, H, W, C)"})
     if set(inputs.shape[1:-1]) == {1}:
-        raise ValueError("inputs: they have one position, which has no parts. Cure: a method that reads channels.")
+        cure = "a method that reads channels, such as gradient_x_input"
+        raise ArgumentValueError("inputs", "one position, which has no parts", cure=cure)
     length = inputs.shape[1]
     if inputs.ndim == 3:
         count = checks.as_count("count", min(10, max(5, length // 5), length) if count is None else count, 2, length)
@@ -103,17 +105,17 @@ def _labels(segments, inputs):
     else:
         labels = np.asarray(segments)
         if labels.dtype.kind not in "iu" or labels.shape not in (inputs.shape[:-1], inputs.shape[1:-1]):
-            raise ValueError(
-                f"segments: got {labels.dtype} of shape {labels.shape}; pass integer labels {inputs.shape[:-1]} "
-                f"or {inputs.shape[1:-1]}, or their number."
-            )
+            allowed = f"integer labels {inputs.shape[:-1]} or {inputs.shape[1:-1]}, or their number"
+            raise ArgumentValueError("segments", f"{labels.dtype} of shape {labels.shape}", allowed)
         labels = np.broadcast_to(labels, inputs.shape[:-1])
     labels = np.stack([np.unique(own, return_inverse=True)[1].reshape(own.shape) for own in labels])
     fewest = min(own.max() + 1 for own in labels)
     if fewest < 2:
-        raise ValueError("segments: an input has only one segment, so nothing can be hidden. Cure: more segments.")
+        given = "only one segment for an input, so that nothing can be hidden"
+        raise ArgumentValueError("segments", given, cure="more segments")
     if fewest < 5:
-        checks.warn(f"segments: an input has only {fewest}; the map will be coarse. Cure: segments=100, or your own.")
+        given = f"only {fewest} for an input, which makes a coarse map"
+        checks.warn(ArgumentWarning("segments", given, cure="segments=100, or your own"))
     return labels
 
 
@@ -132,13 +134,11 @@ def pros_and_cons(attribution, segments, count=5):
     `ValueError` for shapes that differ.
     """
     count = checks.as_count("count", count)
-    attribution, segments = checks.as_numbers("attribution", attribution), checks.as_array("segments", segments)
-    if not np.isfinite(attribution).all():
-        raise ValueError("attribution: has NaN or infinite values; look at the map first.")
+    attribution, segments = checks.as_finite("attribution", attribution), checks.as_array("segments", segments)
     if segments.dtype.kind not in "iu" or not segments.ndim:
-        raise TypeError(f"segments: got {segments.dtype} of shape {segments.shape}; pass integer labels.")
+        raise ArgumentTypeError("segments", f"{segments.dtype} of shape {segments.shape}", "integer labels")
     if attribution.shape != segments.shape:
-        raise ValueError(f"segments: got shape {segments.shape}; the attribution has {attribution.shape}.")
+        raise ArgumentValueError("segments", f"shape {segments.shape}", f"{attribution.shape}, as the attribution")
     labels = np.unique(segments)
     values = np.array([attribution[segments == label].mean() for label in labels])
     order = np.argsort(-values, kind="stable")

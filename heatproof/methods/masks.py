@@ -12,8 +12,10 @@ import skimage
 
 from heatproof import checks
 from heatproof.engine.query import BATCH_SIZE, Query
+from heatproof.engine.readings import PROBABILITY
 from heatproof.enlarging import enlarged, interpolation, product
 from heatproof.hiding import fills, seen_through
+from heatproof.problems import ArgumentValueError
 
 # --- RISE -------------------------------------------------------------------------------------------------------
 
@@ -28,7 +30,8 @@ def rise(
     p=0.5,
     fill="zero",
     seed=0,
-    score="probability",
+    score=PROBABILITY,
+    activation=None,
     batch_size=BATCH_SIZE,
 ):
     """How the score depends, on average, on seeing a position, over random smooth masks.
@@ -43,7 +46,7 @@ def rise(
     masks = checks.as_count("masks", masks, 2)
     p = checks.as_number("p", p, 0, 1, open_ends=True)
     seed = checks.as_count("seed", seed, 0)
-    query = Query(model, inputs, targets, score=score, batch_size=batch_size)
+    query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
     space = query.inputs.shape[1:-1]
     grid = checks.per_axis("grid", grid, [min(7, side) for side in space], space)
     count, see = len(query.inputs), seen_through(query.inputs, fills(fill, query))
@@ -111,7 +114,9 @@ class RandomMasks:
 # --- SISE -------------------------------------------------------------------------------------------------------
 
 
-def sise(model, inputs, targets=None, *, layers=None, threshold=0.0, fill="zero", batch_size=BATCH_SIZE):
+def sise(
+    model, inputs, targets=None, *, layers=None, threshold=0.0, fill="zero", activation=None, batch_size=BATCH_SIZE
+):
     """The network's own feature maps as masks, scored by the class probability, fused from the first block to the last.
 
     Per block: keep the maps whose mean gradient exceeds `threshold` times the largest one (and 0); scale each to
@@ -121,15 +126,14 @@ def sise(model, inputs, targets=None, *, layers=None, threshold=0.0, fill="zero"
     passed over, and a map for which no block is left is 0 and draws an `XAIWarning`. Values in [0, 1]. Raises
     `ValueError` for unknown layers or a threshold outside [0, 1). Source: Sattarzadeh et al. 2021, sec. 3.
     """
-    threshold = checks.as_number("threshold", threshold, 0, 1)
-    if threshold == 1:
-        raise ValueError("threshold: got 1, which no map exceeds; pass a number from 0 to below 1.")
-    query = Query(model, inputs, targets, score="probability", batch_size=batch_size)
+    threshold = checks.as_number("threshold", threshold, 0, 1, open_ends="high")  # no map exceeds 1
+    query = Query(model, inputs, targets, score=PROBABILITY, activation=activation, batch_size=batch_size)
     one = isinstance(layers, str) or hasattr(layers, "name") or not np.iterable(layers)
     named = [layers] if one else list(layers)
     places = query.block_ends() if layers is None else [query.place(layer) for layer in named]
     if not places:
-        raise ValueError("layers: no layer of this model keeps space, or none is named, so there is no map to make.")
+        given = "None, and no layer of this model keeps space" if named else "none"
+        raise ArgumentValueError("layers", given, "one layer or more that keeps space", "rise, which needs no layer")
     see = seen_through(query.inputs, fills(fill, query))
     maps = np.zeros(query.inputs.shape[:-1], np.float32)
     for item in range(len(query.inputs)):

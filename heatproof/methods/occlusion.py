@@ -7,6 +7,7 @@ import numpy as np
 
 from heatproof import checks
 from heatproof.engine.query import BATCH_SIZE, Query
+from heatproof.engine.readings import LOGIT, PROBABILITY, WORDS
 from heatproof.engine.windows import covered_scores
 from heatproof.hiding import fills
 
@@ -20,7 +21,8 @@ def occlusion(
     stride=None,
     fill="middle",
     probability_map=False,
-    score="logit",
+    score=LOGIT,
+    activation=None,
     batch_size=BATCH_SIZE,
 ):
     """How much the score falls when a patch is covered.
@@ -33,10 +35,10 @@ def occlusion(
     for a patch larger than the input, a stride below 1 or larger than the patch, an unknown fill. Source: Zeiler and
     Fergus 2014, sec. 4.2.
     """
-    checks.one_of("score", score, ("logit", "probability"))
+    checks.one_of("score", score, WORDS)
     if checks.as_flag("probability_map", probability_map):
-        score = "probability"
-    query = Query(model, inputs, targets, score=score, batch_size=batch_size)
+        score = PROBABILITY
+    query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
     space = query.inputs.shape[1:-1]
     patch = checks.per_axis("patch", patch, [max(1, round(side / 7)) for side in space], space)
     stride = checks.per_axis("stride", stride, [max(1, round(side / 4)) for side in patch], patch)

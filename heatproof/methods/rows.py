@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from heatproof import checks
+from heatproof.problems import ArgumentTypeError, ArgumentValueError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,60 +43,58 @@ class Method:
 
     def reduce(self, attribution):
         """One non-negative number per position, as `relevance` says."""
-        array = checks.as_numbers("attribution", attribution)
+        array = checks.as_finite("attribution", attribution)
         shapes = {3: "(N, T, C)", 4: "(N, H, W, C)"} if self.output == "inputs" else {2: "(N, T)", 3: "(N, H, W)"}
         if array.ndim not in shapes:
-            raise ValueError(f"attribution: got shape {array.shape}; {self.name} gives {' or '.join(shapes.values())}.")
-        if not np.isfinite(array).all():
-            raise ValueError("attribution: has NaN or infinite values; leave those items out.")
+            allowed = f"{' or '.join(shapes.values())}, as {self.name} gives"
+            raise ArgumentValueError("attribution", f"shape {array.shape}", allowed)
         array = array.astype(np.float32)
         if self.relevance == "magnitude":
             return np.abs(array).sum(axis=-1) if self.output == "inputs" else np.abs(array)
         return np.maximum(array.sum(axis=-1) if self.output == "inputs" else array, 0)
 
-    def options(self, given, seed):
-        """The options `given`, with the seed where it draws; `ValueError` for one that it does not have."""
+    def options(self, given, **shared):
+        """The options `given`, and those of `shared` that it has; `ValueError` for one that it does not have."""
         asked = list(inspect.signature(self.function).parameters.values())
         known = [one.name for one in asked[3:] if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
         known += [one.name for one in asked[:3] if one.kind is one.KEYWORD_ONLY]
         unknown = set(given) - set(known)
         if unknown and not any(one.kind is one.VAR_KEYWORD for one in asked):
-            raise ValueError(f"options: {self.name} has no {sorted(unknown)}; its options are {known}.")
-        return ({"seed": seed} if "seed" in known else {}) | given
+            raise ArgumentValueError("options", f"{sorted(unknown)} for {self.name}", f"its options {known}")
+        return {name: value for name, value in shared.items() if name in known} | given
 
 
 def check_call(argument, function, *given):
     """`TypeError` for what cannot be called with these arguments by position."""
-    words = f"pass a function that is called as {argument}({', '.join(given)})."
+    allowed = f"a function that is called as {argument}({', '.join(given)})"
     if not callable(function):
-        raise TypeError(f"{argument}: got {checks.shown(function)}; {words}")
+        raise ArgumentTypeError(argument, checks.shown(function), allowed)
     try:
         inspect.signature(function).bind(*given)
     except (TypeError, ValueError) as error:
-        raise TypeError(f"{argument}: got {checks.shown(function)}, which does not fit ({error}); {words}") from None
+        given = f"{checks.shown(function)}, which does not fit ({error})"
+        raise ArgumentTypeError(argument, given, allowed) from None
 
 
 def check_name(name):
     """`TypeError`, `ValueError` for what no table and no file can be named after."""
+    allowed = "letters, digits and underscores that start with a letter, such as 'my_row'"
     if not isinstance(name, str):
-        raise TypeError(f"name: got {checks.shown(name)}; pass a text such as 'my_row'.")
+        raise ArgumentTypeError("name", checks.shown(name), f"text of {allowed}")
     if not name.isidentifier():
-        raise ValueError(f"name: got {name!r}; pass letters, digits and underscores that start with a letter.")
+        raise ArgumentValueError("name", checks.shown(name), allowed)
 
 
 def listed(argument, given, kind):
     """The names and rows of a tuple; `TypeError` for one alone: `kind` is the class of a row."""
-    if isinstance(given, (str, kind)):
-        raise TypeError(f"{argument}: got {_shown_alone(given)}.")
-    if not np.iterable(given):
-        raise TypeError(f"{argument}: got {checks.shown(given)}; pass a tuple of names or rows.")
-    return list(given)
-
-
-def _shown_alone(given):
+    allowed = "a tuple of names or rows"
     if isinstance(given, str):
-        return f"the text {given!r}; pass a tuple of names or rows, ({given!r},)"
-    return f"the row {given.name} alone; pass a tuple of names or rows, ({given.name},)"
+        raise ArgumentTypeError(argument, f"the text {given!r}", allowed, f"({given!r},)")
+    if isinstance(given, kind):
+        raise ArgumentTypeError(argument, f"the row {given.name} alone", allowed, f"({given.name},)")
+    if not np.iterable(given):
+        raise ArgumentTypeError(argument, checks.shown(given), allowed)
+    return list(given)
 
 
 def chosen(argument, given, known, kind, reserved=(), also=()):
@@ -114,22 +113,22 @@ def chosen(argument, given, known, kind, reserved=(), also=()):
 
 def _check_free(argument, row, same, standing, reserved):
     if row.name in reserved:
-        raise ValueError(f"{argument}: got a row named {row.name!r}, which tables keep for themselves; rename it.")
+        given = f"a row named {row.name!r}, which tables keep for themselves"
+        raise ArgumentValueError(argument, given, cure="rename it")
     if row != same:
-        raise ValueError(f"{argument}: got two rows named {row.name!r}; give one of them another name.")
+        raise ArgumentValueError(argument, f"two rows named {row.name!r}", cure="give one of them another name")
     if standing is not None and row.work is not standing.work:
-        raise ValueError(
-            f"{argument}: got a row named {row.name!r} with another function than the one of that name in the "
-            f"catalogue. Cure: name it otherwise, name='my_{row.name}'."
-        )
+        given = f"a row named {row.name!r} with another function than the one of that name in the catalogue"
+        raise ArgumentValueError(argument, given, cure=f"name it otherwise, name='my_{row.name}'")
 
 
-def options_of(given, rows, seed):
-    """{method: {option: value}} of all methods, with the seed where they draw."""
+def options_of(given, rows, **shared):
+    """{method: {option: value}} of all methods, with those of `shared`, such as the seed, that a method has."""
     given = {} if given is None else given
     if not isinstance(given, dict) or not all(isinstance(own, dict) for own in given.values()):
-        raise TypeError(f"options: got {checks.shown(given)}; pass {{method: {{option: value}}}}, or None.")
+        raise ArgumentTypeError("options", checks.shown(given), "{method: {option: value}}, or None")
     if unused := set(given) - {row.name for row in rows}:
         asked = [row.name for row in rows]
-        raise ValueError(f"options: got options for {sorted(unused)}; the methods asked for are {asked}.")
-    return {row.name: row.options(given.get(row.name, {}), seed) for row in rows}
+        allowed = f"options for the methods asked for, {asked}"
+        raise ArgumentValueError("options", f"options for {sorted(unused)}", allowed)
+    return {row.name: row.options(given.get(row.name, {}), **shared) for row in rows}

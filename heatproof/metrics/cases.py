@@ -9,6 +9,7 @@ from scipy.ndimage import sobel
 
 from heatproof import checks
 from heatproof.engine.query import Query, scores
+from heatproof.engine.readings import LOGIT
 from heatproof.hiding import baselines
 from heatproof.methods.rows import Method, check_call, check_name
 from heatproof.metrics import faithfulness, randomisation
@@ -77,6 +78,7 @@ class Settings:
     steps: int
     samples: int
     seed: int
+    activation: str | None = None
 
 
 # ------------------------------------------------------------------------------------------------ what a metric sees
@@ -136,23 +138,31 @@ class Case:
     def hard(self):
         """The probability on the most relevant part of each input."""
         part = faithfulness.keep_top(self.inputs, self.relevance, self.settings.fraction, self.settings.fill)
-        return scores(self.model, part, self.targets)
+        return scores(self.model, part, self.targets, activation=self.settings.activation)
 
     @cached_property
     def soft(self):
         """The probability on each input dimmed by its relevance."""
-        return scores(self.model, faithfulness.soft_mask(self.inputs, self.relevance, self.settings.fill), self.targets)
+        part = faithfulness.soft_mask(self.inputs, self.relevance, self.settings.fill)
+        return scores(self.model, part, self.targets, activation=self.settings.activation)
 
     def area(self, curve, fill):
         start = _start(fill, self.inputs.tobytes(), self.inputs.dtype, self.inputs.shape)
         steps = min(self.settings.steps, self.relevance[0].size)
-        found = curve(self.model, self.inputs, self.relevance, self.targets, steps=steps, fill=start)
+        options = {"steps": steps, "fill": start, "activation": self.settings.activation}
+        found = curve(self.model, self.inputs, self.relevance, self.targets, **options)
         return faithfulness.area_under_curve(found)
 
     def completeness(self):
         if self.row is None or not self.row.additive:
             raise ValueError("completeness is a property of additive methods")
-        query = Query(self.model, self.inputs, self.targets, score=self.options.get("score", "logit"))
+        query = Query(
+            self.model,
+            self.inputs,
+            self.targets,
+            score=self.options.get("score", LOGIT),
+            activation=self.options.get("activation"),
+        )
         start = baselines(self.options.get("baseline", "zero"), query.inputs)
         return faithfulness.completeness_gap(self.attribution, query.scores(), query.scores(start))
 

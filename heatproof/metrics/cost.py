@@ -21,6 +21,7 @@ from heatproof.engine.query import Query
 from heatproof.engine.views import recipe_of
 from heatproof.methods.catalogue import METHODS
 from heatproof.methods.rows import Method, chosen, listed, options_of
+from heatproof.problems import ArgumentTypeError
 from heatproof.progress import progress
 
 MEBIBYTE = 2**20
@@ -40,9 +41,9 @@ def peak_memory(model, inputs, targets=None, methods=("grad_cam", "integrated_gr
     """
     query = Query(model, inputs, targets)
     rows = chosen("methods", listed("methods", methods, Method), METHODS, Method)
-    options = options_of(options, rows, 0)
+    options = options_of(options, rows, seed=0)
     if recipe_of(model).base is not model:
-        raise TypeError("model: got a view, which is no file. Cure: pass the model itself.")
+        raise ArgumentTypeError("model", "a view, which is no file", cure="pass the model itself")
     with tempfile.TemporaryDirectory() as folder:
         model.save(Path(folder) / "model.keras")
         np.savez(Path(folder) / "question.npz", inputs=query.inputs, targets=query.targets)
@@ -56,10 +57,9 @@ def _packed(row, options):
     try:
         return pickle.dumps(joblib.wrap_non_picklable_objects((row.function, options), keep_wrapper=False))
     except Exception as error:
-        raise TypeError(
-            f"methods: the function or an option of {row.name!r} cannot be sent to another process ({error}). "
-            "Cure: let it hold nothing that belongs to this process (an open file, a lock)."
-        ) from error
+        given = f"{row.name!r}, whose function or an option cannot be sent to another process ({error})"
+        cure = "let it hold nothing that belongs to this process (an open file, a lock)"
+        raise ArgumentTypeError("methods", given, cure=cure) from error
 
 
 def _ask(folder, name, call):

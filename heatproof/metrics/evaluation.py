@@ -5,7 +5,6 @@ Three maps that never look at the model stand in every table: a method that does
 
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import joblib
 import numpy as np
@@ -13,12 +12,14 @@ import pandas as pd
 
 from heatproof import checks
 from heatproof.engine.query import BATCH_SIZE, Query
+from heatproof.engine.readings import PROBABILITY
 from heatproof.methods.catalogue import METHODS
 from heatproof.methods.rows import Method, chosen, listed, options_of
 from heatproof.metrics.cases import BASELINES, Case, Metric, Settings
 from heatproof.metrics.catalogue import COSTS, METRICS
 from heatproof.metrics.shards import Carrier, answer, check_travel
 from heatproof.metrics.store import Store
+from heatproof.problems import ArgumentValueError
 from heatproof.progress import progress
 
 COLUMNS = ("method", "metric", "item", "value", "reason")
@@ -38,6 +39,7 @@ def evaluate(
     steps: int = 20,
     samples: int = 10,
     seed: int = 0,
+    activation: str | None = None,
     folder: str | os.PathLike | None = None,
 ) -> pd.DataFrame:
     """Score every item's map of every method, and of the baselines random, edge (Sobel) and centre, by every metric.
@@ -52,6 +54,7 @@ def evaluate(
     steps:     of deletion (fill "mean") and insertion (fill "blur"); samples: of max-sensitivity, and a
                tenth of those of infidelity
     seed:      of the random baseline, of metrics that draw, and of methods that draw unless `options` says otherwise
+    activation: "softmax" or "sigmoid", where neither the model nor its loss tells how logits become probabilities
     folder:    finished shards are kept here and found again by the same question, so that a run of hours goes on
                where it was interrupted; another network, another option, another line of code that the answer runs
                through, or another version of a library is another question
@@ -65,13 +68,16 @@ def evaluate(
     its map is zero everywhere and ranks nothing. Drop, increase, deletion and insertion are of the class probability.
     Raises `TypeError`, `ValueError` for arguments that fit no item.
     """
-    folder, query = _as_folder(folder), Query(model, inputs, targets, score="probability")
+    folder = None if folder is None else checks.as_path("folder", folder, "folder")
+    query = Query(model, inputs, targets, score=PROBABILITY, activation=activation)
     masks = None if masks is None else _as_masks(masks, query.inputs.shape)
     rows = chosen("methods", listed("methods", methods, Method), METHODS, Method, reserved=BASELINES)
     metrics, costs = _metrics(metrics, masks)
     numbers = {"fraction": fraction, "fill": fill, "steps": steps, "samples": samples, "seed": seed}
     _check_numbers(**numbers)
-    settings = Settings(metrics=metrics, costs=costs, options=options_of(options, rows, seed), **numbers)
+    shared = {"seed": seed} | ({} if activation is None else {"activation": activation})
+    options = options_of(options, rows, **shared)
+    settings = Settings(metrics=metrics, costs=costs, options=options, activation=activation, **numbers)
     carrier = _carrier(model, rows, metrics)
     items, full = np.arange(len(query.inputs)), query.scores()
     whole = Case(model, settings, items, query.inputs, query.targets, full, masks)
@@ -87,16 +93,16 @@ def _metrics(given, masks):
     names = [one for one in given if not (isinstance(one, str) and one in COSTS)]
     rows = chosen("metrics", names, METRICS, Metric, reserved=COSTS, also=COSTS)
     if not (*rows, *costs):
-        raise ValueError(f"metrics: got none; pass one or more of {[*METRICS, *COSTS]}.")
+        raise ArgumentValueError("metrics", "none", f"one or more of {[*METRICS, *COSTS]}")
     if masks is None and (needy := [row.name for row in rows if row.needs_masks]):
-        raise ValueError(f"masks: got None, but {needy} compare with the true evidence; pass masks, or other metrics.")
+        given = f"None, but {needy} compare with the true evidence"
+        raise ArgumentValueError("masks", given, cure="pass masks, or other metrics")
     order = [*METRICS, *(row.name for row in rows)]
     return tuple(sorted(rows, key=lambda row: order.index(row.name))), costs
 
 
 def _check_numbers(fraction, fill, **counts):
-    if checks.as_number("fraction", fraction, 0, 1) == 0:
-        raise ValueError("fraction: got 0; pass a number above 0 and at most 1.")
+    checks.as_number("fraction", fraction, 0, 1, open_ends="low")
     checks.as_number("fill", fill)
     for name, count in counts.items():
         checks.as_count(name, count, 0 if name == "seed" else 1)
@@ -124,16 +130,9 @@ def _table(carrier, shards, store):
     return pd.DataFrame([row for number in range(len(shards)) for row in found[number]], columns=COLUMNS)
 
 
-def _as_folder(folder):
-    """The folder as a path, or None; refused before the network is run."""
-    try:
-        return None if folder is None else Path(folder)
-    except TypeError:
-        raise TypeError(f"folder: got {checks.shown(folder)}; pass the name of a folder, or None.") from None
-
-
 def _as_masks(masks, shape):
     masks = checks.as_array("masks", masks)
     if masks.dtype != bool or masks.shape != shape[:-1]:
-        raise ValueError(f"masks: got {masks.dtype} {masks.shape}; inputs of {shape} need bool {shape[:-1]}.")
+        allowed = f"bool {shape[:-1]} for inputs of {shape}"
+        raise ArgumentValueError("masks", f"{masks.dtype} {masks.shape}", allowed)
     return masks

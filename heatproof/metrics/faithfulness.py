@@ -11,12 +11,23 @@ import numpy as np
 
 from heatproof import checks
 from heatproof.engine.query import BATCH_SIZE, Query
+from heatproof.engine.readings import LOGIT, PROBABILITY
 from heatproof.hiding import baselines
 from heatproof.metrics.randomisation import _unit_magnitude
+from heatproof.problems import ArgumentTypeError, ArgumentValueError
 
 
 def deletion_curve(
-    model, inputs, relevance, targets=None, *, steps=None, fill="mean", score="probability", batch_size=BATCH_SIZE
+    model,
+    inputs,
+    relevance,
+    targets=None,
+    *,
+    steps=None,
+    fill="mean",
+    score=PROBABILITY,
+    activation=None,
+    batch_size=BATCH_SIZE,
 ):
     """The class probability while the most relevant positions are replaced, step by step, by `fill`.
 
@@ -27,19 +38,28 @@ def deletion_curve(
     seen. Raises `ValueError` for shapes that do not fit, NaN, an unknown fill. Source: Petsiuk, Das, Saenko 2018, sec.
     3.3.
     """
-    query = Query(model, inputs, targets, score=score, batch_size=batch_size)
+    query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
     return _curve(query, query.inputs, baselines(fill, query.inputs, "fill"), relevance, steps)
 
 
 def insertion_curve(
-    model, inputs, relevance, targets=None, *, steps=None, fill="blur", score="probability", batch_size=BATCH_SIZE
+    model,
+    inputs,
+    relevance,
+    targets=None,
+    *,
+    steps=None,
+    fill="blur",
+    score=PROBABILITY,
+    activation=None,
+    batch_size=BATCH_SIZE,
 ):
     """The class probability while the most relevant positions return, step by step, to an input that is all `fill`.
 
     f(k) = S_c(fill with the k n / K most relevant positions of x). Arguments, errors and source as in `deletion_curve`;
     "blur" is the paper's start, because sharp pieces on an even ground make edges that the input does not have.
     """
-    query = Query(model, inputs, targets, score=score, batch_size=batch_size)
+    query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
     return _curve(query, baselines(fill, query.inputs, "fill"), query.inputs, relevance, steps)
 
 
@@ -48,11 +68,9 @@ def area_under_curve(curves):
 
     `curves`: (N, K + 1). Returns (N,). Lower is better for deletion, higher for insertion.
     """
-    curves = checks.as_numbers("curves", curves)
+    curves = checks.as_finite("curves", curves)
     if curves.ndim != 2 or curves.shape[1] < 2:
-        raise ValueError(f"curves: got shape {curves.shape}; pass (N, steps + 1) as deletion_curve returns.")
-    if not np.isfinite(curves).all():
-        raise ValueError("curves: has NaN or infinite values; leave those items out.")
+        raise ArgumentValueError("curves", f"shape {curves.shape}", "(N, steps + 1), as deletion_curve returns")
     return np.trapezoid(curves, dx=1 / (curves.shape[1] - 1), axis=1)
 
 
@@ -77,16 +95,30 @@ def _curve(query, before, after, relevance, steps):
 
 def _order(relevance, shape):
     """The positions of each input in the order of falling relevance, (N, positions)."""
-    relevance = checks.as_numbers("relevance", relevance)
-    if relevance.shape != shape[:-1]:
-        raise ValueError(f"relevance: got shape {relevance.shape}; inputs of {shape} need {shape[:-1]}.")
-    if not np.isfinite(relevance).all():
-        raise ValueError("relevance: has NaN or infinite values; leave those items out.")
+    relevance = _relevance(relevance, shape)
     return np.argsort(-relevance.reshape(len(relevance), -1), axis=1, kind="stable")
 
 
+def _relevance(relevance, shape):
+    """Finite relevance, one for each position of inputs of `shape`."""
+    relevance = checks.as_finite("relevance", relevance)
+    if relevance.shape != shape[:-1]:
+        raise ArgumentValueError("relevance", f"shape {relevance.shape}", f"{shape[:-1]} for inputs of {shape}")
+    return relevance
+
+
 def infidelity(
-    model, inputs, attribution, targets=None, *, noise=0.1, samples=200, seed=0, score="logit", batch_size=BATCH_SIZE
+    model,
+    inputs,
+    attribution,
+    targets=None,
+    *,
+    noise=0.1,
+    samples=200,
+    seed=0,
+    score=LOGIT,
+    activation=None,
+    batch_size=BATCH_SIZE,
 ):
     """How badly the map predicts what small perturbations I do to the score, at the scale that suits the map best.
 
@@ -99,7 +131,7 @@ def infidelity(
     """
     samples, seed = checks.as_count("samples", samples, 2), checks.as_count("seed", seed, 0)
     noise = checks.as_number("noise", noise, 0, open_ends=True)
-    query = Query(model, inputs, targets, score=score, batch_size=batch_size)
+    query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
     x, space = query.inputs, tuple(range(1, query.inputs.ndim - 1))
     M = _attribution(attribution, x.shape)
     width = noise * (x.max(axis=space, keepdims=True) - x.min(axis=space, keepdims=True))
@@ -119,11 +151,9 @@ def infidelity(
 
 
 def _attribution(attribution, shape):
-    M = checks.as_numbers("attribution", attribution)
+    M = checks.as_finite("attribution", attribution)
     if M.shape not in (shape, shape[:-1]):
-        raise ValueError(f"attribution: got shape {M.shape}; inputs of {shape} need {shape} or {shape[:-1]}.")
-    if not np.isfinite(M).all():
-        raise ValueError("attribution: has NaN or infinite values; leave those items out.")
+        raise ArgumentValueError("attribution", f"shape {M.shape}", f"{shape} or {shape[:-1]} for inputs of {shape}")
     return M if M.shape == shape else M[..., None]
 
 
@@ -133,14 +163,9 @@ def keep_top(inputs, relevance, fraction=0.15, fill=0.0):
     ceil(fraction * positions) positions are kept; among equals the earlier one. `inputs` (N, H, W, C) or (N, T, C).
     Raises `ValueError` for shapes that do not fit or a fraction outside (0, 1].
     """
-    inputs, relevance = _points(inputs), checks.as_numbers("relevance", relevance)
-    fill = checks.as_number("fill", fill)
-    if checks.as_number("fraction", fraction, 0, 1) == 0:
-        raise ValueError("fraction: got 0; pass a number above 0 and at most 1.")
-    if relevance.shape != inputs.shape[:-1]:
-        raise ValueError(f"relevance: got shape {relevance.shape}; inputs of {inputs.shape} need {inputs.shape[:-1]}.")
-    if not np.isfinite(relevance).all():
-        raise ValueError("relevance: has NaN or infinite values; leave those items out.")
+    inputs, fill = _points(inputs), checks.as_number("fill", fill)
+    fraction = checks.as_number("fraction", fraction, 0, 1, open_ends="low")
+    relevance = _relevance(relevance, inputs.shape)
     flat = relevance.reshape(len(relevance), -1)
     count = math.ceil(round(fraction * flat.shape[1], 9))
     kept = np.zeros(flat.shape, bool)
@@ -155,9 +180,8 @@ def soft_mask(inputs, relevance, fill=0.0):
     Raises `ValueError` for shapes that do not fit or negative relevance. Source: Chattopadhay et al. 2018, sec. 4.1
     (fill 0).
     """
-    inputs, relevance = _points(inputs), checks.as_numbers("relevance", relevance)
-    if relevance.shape != inputs.shape[:-1]:
-        raise ValueError(f"relevance: got shape {relevance.shape}; inputs of {inputs.shape} need {inputs.shape[:-1]}.")
+    inputs = _points(inputs)
+    relevance = _relevance(relevance, inputs.shape)
     checks.as_relevance(relevance)
     m = _unit_magnitude(relevance)[..., None]
     return (m * inputs + (1 - m) * checks.as_number("fill", fill)).astype(inputs.dtype)
@@ -187,9 +211,9 @@ def completeness_gap(attribution, score, baseline_score):
 
     `attribution` (N, ...); `score`, `baseline_score` (N,). Returns (N,). Source: Sundararajan, Taly, Yan 2017, prop. 1.
     """
-    attribution = checks.as_numbers("attribution", attribution)
-    if attribution.ndim < 2 or not np.isfinite(attribution).all():
-        raise ValueError(f"attribution: got shape {attribution.shape}; pass finite values of shape (N, ...).")
+    attribution = checks.as_finite("attribution", attribution)
+    if attribution.ndim < 2:
+        raise ArgumentValueError("attribution", f"shape {attribution.shape}", "(N, ...)")
     given = {"score": score, "baseline_score": baseline_score}
     score, baseline_score = (_scores(name, values, len(attribution)) for name, values in given.items())
     difference = score - baseline_score
@@ -198,30 +222,32 @@ def completeness_gap(attribution, score, baseline_score):
 
 
 def _scores(name, values, count):
-    values = checks.as_numbers(name, values)
-    if values.shape != (count,) or not np.isfinite(values).all():
-        raise ValueError(f"{name}: got shape {values.shape}; pass one finite score per attribution, ({count},).")
+    values = checks.as_finite(name, values)
+    if values.shape != (count,):
+        raise ArgumentValueError(name, f"shape {values.shape}", f"one finite score per attribution, ({count},)")
     return values
 
 
 def _points(inputs):
     array = checks.as_array("inputs", inputs)
     if array.dtype.kind != "f":
-        raise TypeError(f"inputs: got {array.dtype} values; pass floats in the model's own units.")
+        raise ArgumentTypeError("inputs", f"{array.dtype} values", "floats in the model's own units")
     if not np.isfinite(array).all():
-        raise ValueError("inputs: holds NaN or infinity; every value must be finite. Cure: look at the data first.")
+        raise ArgumentValueError("inputs", "NaN or infinity", "finite values alone", "look at the data first")
     return array
 
 
 def _pair(full, kept):
     full, kept = checks.as_numbers("full", full), checks.as_numbers("kept", kept)
     if full.ndim != 1:
-        raise ValueError(f"full: got shape {full.shape}; pass one probability per input, (N,).")
+        raise ArgumentValueError("full", f"shape {full.shape}", "one probability per input, (N,)")
     if full.shape != kept.shape:
-        raise ValueError(f"kept: got shape {kept.shape}; pass one probability per input, as in full, {full.shape}.")
+        raise ArgumentValueError("kept", f"shape {kept.shape}", f"one probability per input, as in full, {full.shape}")
     if not (full > 0).all():
-        raise ValueError("full: has a probability that is not above 0; the drop is relative to it.")
+        given = "a probability that is not above 0"
+        raise ArgumentValueError("full", given, "probabilities above 0, because the drop is relative to them")
     for name, values in {"full": full, "kept": kept}.items():
         if not ((values >= 0) & (values <= 1 + 1e-6)).all():
-            raise ValueError(f"{name}: has values outside 0 to 1, or NaN; pass probabilities, xu.scores gives them.")
+            given = "values outside 0 to 1, or NaN"
+            raise ArgumentValueError(name, given, "probabilities, as xu.scores gives them")
     return full, kept

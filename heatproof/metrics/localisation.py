@@ -7,6 +7,7 @@ attribution, (N, H, W) or (N, T), which `xu.relevance` makes.
 import numpy as np
 
 from heatproof import checks
+from heatproof.problems import ArgumentValueError
 
 
 def evidence_mass(relevance, mask):
@@ -70,10 +71,11 @@ def average_precision(relevance, mask):
 def _flat(relevance, mask):
     relevance, mask = checks.as_numbers("relevance", relevance), checks.as_array("mask", mask)
     if relevance.ndim < 2 <= mask.ndim:
-        raise ValueError(f"relevance: got shape {relevance.shape}; the mask has {mask.shape}, (N, ...).")
+        raise ArgumentValueError("relevance", f"shape {relevance.shape}", f"{mask.shape}, (N, ...), as the mask")
     if mask.dtype != bool:
-        raise ValueError(f"mask: got dtype {mask.dtype}; pass a boolean mask (threshold a fractional one first).")
+        cure = "threshold a fractional one first"
+        raise ArgumentValueError("mask", f"dtype {mask.dtype}", "a boolean mask", cure)
     if relevance.shape != mask.shape or relevance.ndim < 2:
-        raise ValueError(f"mask: got shape {mask.shape}; relevance of {relevance.shape} needs the same, (N, ...).")
+        raise ArgumentValueError("mask", f"shape {mask.shape}", f"{relevance.shape}, (N, ...), as the relevance")
     checks.as_relevance(relevance)
     return relevance.reshape(len(relevance), -1), mask.reshape(len(mask), -1)

@@ -8,6 +8,7 @@ import skimage
 from heatproof import checks
 from heatproof.engine.query import BATCH_SIZE, Query
 from heatproof.engine.views import recipe_of
+from heatproof.problems import ArgumentTypeError, ArgumentValueError
 
 
 def randomised(model, *, seed=0):
@@ -25,13 +26,12 @@ def randomised(model, *, seed=0):
         copy = keras.models.clone_model(model)
         copy.set_weights(model.get_weights())
     except (ValueError, TypeError, NotImplementedError) as error:
-        raise TypeError(
-            f"model: Keras cannot copy it ({error}). Cure: pass a functional or Sequential model."
-        ) from error
+        given = f"{type(model).__name__}, which Keras cannot copy ({error})"
+        raise ArgumentTypeError("model", given, cure="pass a functional or Sequential model") from error
     copy.input_range = getattr(model, "input_range", None)
     layers = [layer for layer in copy._flatten_layers() if layer.weights and not hasattr(layer, "layers")]
     if not layers:
-        raise ValueError("model: it has no weights to shuffle.")
+        raise ArgumentValueError("model", "one that has no weights", "a model with weights to shuffle")
     for layer in reversed(layers):
         layer.set_weights([generator.permutation(w.ravel()).reshape(w.shape) for w in layer.get_weights()])
         yield layer.name, copy
@@ -86,7 +86,7 @@ def similarity(one, other):
     one, other = (_unit_magnitude(maps) for maps in _maps("other", one, other))
     side = min(one.shape[1:])
     if side < 3:
-        raise ValueError(f"one: got shape {one.shape}; structural similarity needs sides of 3 or more.")
+        raise ArgumentValueError("one", f"shape {one.shape}", "maps with sides of 3 or more")
     window = min(7, side - 1 + side % 2)
     pairs = zip(one, other, strict=True)
     return np.array([skimage.metrics.structural_similarity(a, b, win_size=window, data_range=2.0) for a, b in pairs])
@@ -99,12 +99,10 @@ def _unit_magnitude(maps):
 
 
 def _maps(name, one, other):
-    one, other = checks.as_numbers("one", one), checks.as_numbers(name, other)
+    one, other = checks.as_finite("one", one), checks.as_finite(name, other)
     if one.ndim < 2 <= other.ndim:
-        raise ValueError(f"one: got shape {one.shape}; pass maps with their batch axis, (N, ...).")
+        raise ArgumentValueError("one", f"shape {one.shape}", "maps with their batch axis, (N, ...)")
     if one.shape != other.shape or one.ndim < 2:
-        raise ValueError(f"{name}: got shape {other.shape}; the first has {one.shape}, (N, ...), and both must agree.")
-    for label, values in {name: other, "one": one}.items():
-        if not np.isfinite(values).all():
-            raise ValueError(f"{label}: has NaN or infinite values; leave those items out.")
+        allowed = f"(N, ...), the same for both; the first has {one.shape}"
+        raise ArgumentValueError(name, f"shape {other.shape}", allowed)
     return one, other

@@ -11,6 +11,7 @@ import numpy as np
 
 from heatproof import checks
 from heatproof.engine.counting import counting
+from heatproof.problems import ArgumentTypeError
 from heatproof.progress import QUIET
 
 # ------------------------------------------------------------------------------------------------------------ travel
@@ -31,10 +32,9 @@ class Carrier:
             pickle.loads(data)
             self.data = data
         except Exception as error:
-            raise TypeError(
-                f"model: it cannot be sent to other processes ({error}). Cure: pass a functional or Sequential model, "
-                f"{STAY}."
-            ) from error
+            given = f"{type(self.model).__name__}, which cannot be sent to other processes ({error})"
+            cure = f"pass a functional or Sequential model, {STAY}"
+            raise ArgumentTypeError("model", given, cure=cure) from error
 
     def __reduce__(self):
         if self.data is None:
@@ -55,11 +55,10 @@ def check_travel(argument, rows):
         try:
             joblib.Parallel()([joblib.delayed(_arrived)(row)])
         except Exception as error:
-            raise TypeError(
-                f"{argument}: the function of {row.name!r} cannot be sent to other processes "
-                f"({type(error).__name__}: {checks.shown(str(error))}). Cure: let it hold nothing that belongs to this "
-                f"process (an open file, a lock) and define it in a module that the others can import, {STAY}."
-            ) from error
+            reason = f"{type(error).__name__}: {checks.shown(str(error))}"
+            given = f"{row.name!r}, whose function cannot be sent to other processes ({reason})"
+            cure = "let it hold nothing that belongs to this process (an open file, a lock) and define it in a module "
+            raise ArgumentTypeError(argument, given, cure=f"{cure}that the others can import, {STAY}") from error
 
 
 def _arrived(row):

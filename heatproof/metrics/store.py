@@ -2,12 +2,12 @@
 
 import dataclasses
 import json
-import os
 from dataclasses import replace
 
 from heatproof.engine.views import recipe_of
 from heatproof.metrics.cases import BASELINES
 from heatproof.metrics.digest import Digest
+from heatproof.writing import write
 
 
 class Store:
@@ -42,11 +42,4 @@ class Store:
     def write(self, shard, rows):
         if self.folder is None:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self._path(shard)
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        try:
-            partial.write_text(json.dumps(rows), encoding="utf-8")
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        write(self._path(shard), json.dumps(rows), argument="folder")

@@ -5,6 +5,7 @@ import pandas as pd
 from scipy.stats import bootstrap, rankdata
 
 from heatproof import checks
+from heatproof.problems import ArgumentTypeError, ArgumentValueError
 
 KEYS = ["method", "metric", "item"]
 
@@ -39,11 +40,12 @@ def summarise(frame: pd.DataFrame, resamples: int = 2000, seed: int = 0, against
 
 def _check_table(frame):
     if not isinstance(frame, pd.DataFrame):
-        raise TypeError(f"frame: got {type(frame).__name__}; pass a table of xu.evaluate, a pandas DataFrame.")
+        raise ArgumentTypeError("frame", type(frame).__name__, "a table of xu.evaluate, a pandas DataFrame")
     if missing := [name for name in [*KEYS, "value"] if name not in frame]:
-        raise ValueError(f"frame: lacks the columns {missing}; pass a table of xu.evaluate.")
+        raise ArgumentValueError("frame", f"a table that lacks the columns {missing}", "a table of xu.evaluate")
     if frame.duplicated(KEYS).any():
-        raise ValueError("frame: has two rows for one method, metric and item; summarise one run at a time.")
+        given = "two rows for one method, metric and item"
+        raise ArgumentValueError("frame", given, cure="summarise one run at a time")
 
 
 def _bootstrap(values, resamples, seed):
@@ -72,7 +74,8 @@ def rank_agreement(frame: pd.DataFrame, one: str, other: str, resamples: int = 2
     tables = [_by_item(frame, name, metric) for name, metric in (("one", one), ("other", other))]
     methods = [name for name in tables[0].columns if name in tables[1] and all(t[name].notna().any() for t in tables)]
     if len(methods) < 3:
-        raise ValueError(f"frame: only {methods} have both {one} and {other}; ranks need three methods or more.")
+        given = f"only {methods} with both {one} and {other}"
+        raise ArgumentValueError("frame", given, "three methods or more, to have ranks")
     items = tables[0].index.union(tables[1].index)
     values = [table[methods].reindex(items).to_numpy() for table in tables]
 

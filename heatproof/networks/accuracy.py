@@ -2,7 +2,9 @@
 
 import numpy as np
 from scipy.stats import binomtest
-from sklearn.metrics import confusion_matrix
+
+from heatproof import checks
+from heatproof.problems import ArgumentValueError
 
 
 def wilson_interval(correct, total):
@@ -11,13 +13,9 @@ def wilson_interval(correct, total):
     With p = correct / total and z = 1.96: (p + z^2/2n +- z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n).
     Raises ``ValueError`` unless 0 <= correct <= total and total >= 1.
     """
-    for name, value in {"correct": correct, "total": total}.items():
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-            raise TypeError(f"{name}: got {value!r}; pass a number of items, an integer")
-    if total < 1 or not 0 <= correct <= total:
-        name, value = ("total", total) if total < 1 else ("correct", correct)
-        raise ValueError(f"{name}: got {value}; needed are 0 <= correct <= total and total >= 1")
-    interval = binomtest(int(correct), int(total)).proportion_ci(confidence_level=0.95, method="wilson")
+    total = checks.as_count("total", total)
+    correct = checks.as_count("correct", correct, 0, total)
+    interval = binomtest(correct, total).proportion_ci(confidence_level=0.95, method="wilson")
     return float(interval.low), float(interval.high)
 
 
@@ -27,9 +25,11 @@ def measure(model, inputs, labels, batch_size=64):
     Returns ``({accuracy, correct, total, interval}, matrix)``; ``matrix[t, p]`` counts the items of true class t
     that were predicted as class p. Raises ``ValueError`` when there is not one label per input.
     """
+    from sklearn.metrics import confusion_matrix  # slow to import
+
     labels = np.asarray(labels)
     if labels.shape != (len(inputs),):
-        raise ValueError(f"labels: shape {labels.shape}; needed is one label per input, ({len(inputs)},)")
+        raise ArgumentValueError("labels", f"shape {labels.shape}", f"one label per input, ({len(inputs)},)")
     outputs = np.asarray(model.predict(inputs, batch_size=batch_size, verbose=0))
     binary = outputs.shape[-1] == 1
     predicted = (outputs[:, 0] > 0.5).astype(int) if binary else outputs.argmax(-1)

@@ -8,11 +8,12 @@ import datetime
 import json
 import re
 import zipfile
-from pathlib import Path
 
 import keras
 import numpy as np
 
+from heatproof import checks
+from heatproof.problems import ArgumentFileError, ArgumentProblem, ArgumentTypeError, ArgumentValueError
 from heatproof.writing import replacing
 
 CARD_KEYS = (
@@ -50,16 +51,17 @@ def load_model(path, input_range=None):
     """
     path = _check_model_path(path, must_exist=True)
     if input_range is not None:
-        input_range = _check_range(input_range, "input_range")
+        input_range = checks.as_range("input_range", input_range)
     if path.suffix == ".keras" and not zipfile.is_zipfile(path):
-        raise ValueError(f"path: {path} is not a complete .keras file; it is damaged or cut short: fetch it again")
+        given = f"{path}, which is not a complete .keras file: it is damaged or cut short"
+        raise ArgumentValueError("path", given, cure="fetch it again")
     try:
         if path.suffix == ".keras":
             _check_archive(path)
             _refuse_code(path)
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
-        raise ValueError(f"path: {path} {_loading_problem(error)}") from error
+        raise _loading_problem(path, error) from error
     if path.suffix != ".keras" and len(model.inputs) == len(model.outputs) == 1:
         model = keras.Model(model.inputs[0], model.outputs[0], name=model.name)  # Keras 2 wrote lists of one input
     card = read_card(path) if path.with_suffix(".json").is_file() else {}
@@ -94,23 +96,21 @@ def _refuse_code(path):
         found += part.values() if isinstance(part, dict) else part if isinstance(part, list) else []
 
 
-def _loading_problem(error):
+def _loading_problem(path, error):
     """What a failed load means, and its cure."""
-    text = " ".join(str(error).split())
+    text, allowed = " ".join(str(error).split()), ""
     if text.startswith("unpacking"):
-        return (
-            f"was not loaded: {text}. Allowed are parts that are stored, or that deflate to a hundredth at most; "
-            "fetch it again, or save it again with model.save, which does not compress"
-        )
-    if "lambda" in text.lower() or "unsafe" in text.lower():
-        return (
-            "holds a Lambda layer, which is Python code that loading would run; it was not loaded. Replace the "
-            "Lambda layer by a built-in layer (Rescaling, Activation, ...) and save the model again"
-        )
-    if "No model config" in text:
-        return "holds weights alone: build the model in code, then call model.load_weights(path)"
-    meaning = "is not a readable Keras model: damaged or cut short (fetch it again), or it needs a custom layer"
-    return f"{meaning}. Keras says: {text[:300]}"
+        given, allowed = f"was not loaded: {text}", "parts that are stored, or that deflate to a hundredth at most"
+        cure = "fetch it again, or save it again with model.save, which does not compress"
+    elif "lambda" in text.lower() or "unsafe" in text.lower():
+        given = "holds a Lambda layer, which is Python code that loading would run; it was not loaded"
+        cure = "replace the Lambda layer by a built-in layer (Rescaling, Activation, ...) and save the model again"
+    elif "No model config" in text:
+        given, cure = "holds weights alone", "build the model in code, then call model.load_weights(path)"
+    else:
+        given = f"is not a readable Keras model: damaged or cut short, or it needs a custom layer ({text[:300]})"
+        cure = "fetch it again, or build the model in code"
+    return ArgumentValueError("path", f"{path}, which {given}", allowed, cure)
 
 
 def save_model(model, path, card):
@@ -123,11 +123,11 @@ def save_model(model, path, card):
     """
     path = _check_model_path(path, must_exist=False)
     if path.suffix != ".keras":
-        raise ValueError(f"path: {path} ends in '{path.suffix}'; new models are saved as .keras")
+        raise ArgumentValueError("path", f"{path}, which ends in '{path.suffix}'", ".keras for a new model")
     if not isinstance(model, keras.Model) or not model.built:
-        raise TypeError(f"model: got {type(model).__name__}; pass a Keras model that was called once")
+        raise ArgumentTypeError("model", type(model).__name__, "a Keras model that was called once")
     if not isinstance(card, dict):
-        raise TypeError(f"card: got {type(card).__name__}; pass a dictionary with the keys {list(CARD_KEYS)}")
+        raise ArgumentTypeError("card", type(card).__name__, f"a dictionary with the keys {list(CARD_KEYS)}")
     card = _complete_card(model, card)
     _check_card(model, card)
     with replacing(path, path.with_suffix(".json")) as (new_model, new_card):
@@ -155,48 +155,35 @@ def read_card(path):
 
     Raises ``FileNotFoundError`` when there is no card and ``ValueError`` when it is not JSON or lacks a key.
     """
-    path = _as_path(path).with_suffix(".json")
+    path = checks.as_path("path", path).with_suffix(".json")
     if not path.is_file():
-        raise FileNotFoundError(f"path: no card at {path}; 'make models' trains the networks and writes their cards")
+        cure = "'make models' trains the networks and writes their cards"
+        raise ArgumentFileError("path", f"{path}, where no card is", cure=cure)
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"path: {path} is not valid JSON ({error}); 'make models' writes it again") from error
-    _check_keys(card)
-    _check_range(card["input_range"], f"path: {path}: input_range")
-    names = card["class_names"]
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"path: {path}: class_names: got {names!r}; it must be a list of texts")
+        given = f"{path}, which is not valid JSON ({error})"
+        raise ArgumentValueError("path", given, cure="'make models' writes it again") from error
+    try:
+        _check_keys(card)
+        checks.as_range("card['input_range']", card["input_range"])
+        names = card["class_names"]
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ArgumentTypeError("card['class_names']", checks.shown(names), "a list of texts")
+    except ArgumentProblem as problem:
+        given, cure = f"{path} with {problem.argument}: {problem.given}", "'make models' writes it again"
+        raise ArgumentValueError("path", given, problem.allowed, cure) from None
     return card
 
 
-def _as_path(path):
-    try:
-        path = Path(path)
-    except TypeError:
-        raise TypeError(f"path: got {path!r}; pass the name of a file, such as 'models/mnist1d.keras'") from None
-    if not path.name:
-        raise ValueError("path: got an empty name; pass the name of a file, such as 'models/mnist1d.keras'")
-    return path
-
-
 def _check_model_path(path, must_exist):
-    path = _as_path(path)
+    path = checks.as_path("path", path)
     if path.suffix not in (".keras", ".h5", ".hdf5"):
-        raise ValueError(f"path: {path} ends in '{path.suffix}'; allowed are .keras, .h5, .hdf5")
+        raise ArgumentValueError("path", f"{path}, which ends in '{path.suffix}'", ".keras, .h5, .hdf5")
     if must_exist and not path.is_file():
-        raise FileNotFoundError(f"path: no model at {path}; 'make models' trains the networks of this course")
+        cure = "'make models' trains the networks of this course"
+        raise ArgumentFileError("path", f"{path}, where no model is", cure=cure)
     return path
-
-
-def _check_range(bounds, name):
-    try:
-        values = np.asarray(bounds, dtype=float)
-    except (TypeError, ValueError):
-        values = np.zeros(0)
-    if values.shape != (2,) or not np.all(np.isfinite(values)) or values[0] >= values[1]:
-        raise ValueError(f"{name}: got {bounds!r}; it must be two finite numbers (low, high) with low < high")
-    return float(values[0]), float(values[1])
 
 
 def _complete_card(model, card):
@@ -216,12 +203,13 @@ def _check_keys(card):
     missing = [key for key in CARD_KEYS if key not in card]
     unknown = [key for key in card if key not in CARD_KEYS]
     if missing or unknown:
-        raise ValueError(f"card: missing keys {missing}, unknown keys {unknown}; it needs exactly {list(CARD_KEYS)}")
+        given = f"missing keys {missing}, unknown keys {unknown}"
+        raise ArgumentValueError("card", given, f"exactly {list(CARD_KEYS)}")
 
 
 def _check_card(model, card):
     _check_keys(card)
-    _check_range(card["input_range"], "card['input_range']")
+    checks.as_range("card['input_range']", card["input_range"])
     units = 2 if model.output_shape[-1] == 1 else model.output_shape[-1]
     for key, found, true in (
         ("input_shape", card["input_shape"], list(model.input_shape[1:])),
@@ -229,9 +217,10 @@ def _check_card(model, card):
         ("class_names", len(card["class_names"]), units),
     ):
         if found != true:
-            raise ValueError(f"card['{key}']: got {found}, the model has {true}")
+            raise ArgumentValueError(f"card['{key}']", f"{found}", f"{true}, as in the model")
     for part, entry in card["accuracy"].items():
+        argument = f"card['accuracy']['{part}']"
         if sorted(entry) != sorted(ACCURACY_KEYS):
-            raise ValueError(f"card['accuracy']['{part}']: keys {sorted(entry)}; it needs {list(ACCURACY_KEYS)}")
+            raise ArgumentValueError(argument, f"the keys {sorted(entry)}", f"{list(ACCURACY_KEYS)}")
         if abs(entry["accuracy"] - entry["correct"] / entry["total"]) > 1e-3:
-            raise ValueError(f"card['accuracy']['{part}']: {entry['accuracy']} is not correct / total")
+            raise ArgumentValueError(argument, f"{entry['accuracy']}", "accuracy = correct / total")

@@ -8,8 +8,10 @@ import keras
 import numpy as np
 from tqdm.auto import tqdm
 
-from heatproof.data.mnist1d import LENGTH, as_path, check_seed, check_word, split
-from heatproof.writing import write_whole
+from heatproof import checks
+from heatproof.data.mnist1d import LARGEST_SEED, LENGTH, split
+from heatproof.problems import ArgumentTypeError, ArgumentValueError
+from heatproof.writing import replacing
 
 WIDTHS = (32, 48, 64)  # channels of conv1, conv2, conv3
 BATCH = 50
@@ -20,10 +22,10 @@ def network(head="flatten", seed=0):
 
     `head` "flatten" keeps the place of a feature (conv3: 10 positions); "gap" averages over time, so that CAM
     applies (conv3: 20 positions). Weights are drawn from `seed` alone: He normal, Glorot uniform in the last layer.
-    Raises ValueError for another head.
+    Raises ValueError for another head, TypeError or ValueError for another seed.
     """
-    check_word("head", head, ("flatten", "gap"))
-    check_seed(seed)
+    checks.one_of("head", head, ("flatten", "gap"))
+    seed = checks.as_count("seed", seed, 0, LARGEST_SEED)
     strides = (2, 2, 1) if head == "flatten" else (1, 2, 1)
     start = [keras.initializers.HeNormal(seed=10 * seed + i) for i in range(3)]
     last = keras.initializers.GlorotUniform(seed=10 * seed + 3)
@@ -46,8 +48,11 @@ def augment(x, random):
     x' = (1 + a) roll(x, k) + b u + n with k in -5 ... 5 samples, a in [-0.2, 0.2], slope b in [-1, 1] along
     u = -0.5 ... 0.5, white noise n of standard deviation 0.05, in standardised units; `random` is a numpy Generator.
     """
-    if np.shape(x)[1:] != (LENGTH, 1) or not isinstance(random, np.random.Generator):
-        raise ValueError(f"x has the shape {np.shape(x)}, random is {random!r}; needed: (N, {LENGTH}, 1), a Generator")
+    if np.shape(x)[1:] != (LENGTH, 1):
+        raise ArgumentValueError("x", f"shape {np.shape(x)}", f"(N, {LENGTH}, 1)")
+    if not isinstance(random, np.random.Generator):
+        cure = "numpy.random.default_rng(0)"
+        raise ArgumentTypeError("random", checks.shown(random), "a Generator of numpy", cure)
     count = len(x)
     places = (np.arange(LENGTH) - random.integers(-5, 6, (count, 1))) % LENGTH
     varied = np.take_along_axis(x[..., 0], places, axis=1) * (1 + random.uniform(-0.2, 0.2, (count, 1)))
@@ -67,10 +72,12 @@ def train(model, data, *, epochs=40, seed=0, checkpoint=None, progress=None):
     same weights as one that was never interrupted. `progress`: show a bar; None asks XAI_PROGRESS ("0" hides it).
     Returns a dictionary: loss, accuracy (varied signals), validation_loss, validation_accuracy, each a list with one
     number per epoch, and best_epoch, counted from 1.
-    Raises ValueError for a model or data of other shapes, epochs below 1, and a checkpoint of another run.
+    Raises ValueError for a model or data of other shapes, epochs below 1, and a checkpoint of another run, TypeError
+    for epochs or a seed that are no integers.
     """
     x, y = split(data, "train")
-    _check_training(model, epochs, seed, checkpoint)
+    _check_training(model, checkpoint)
+    epochs, seed = checks.as_count("epochs", epochs), checks.as_count("seed", seed, 0, LARGEST_SEED)
     steps = math.ceil(len(x) / BATCH)
     rate = keras.optimizers.schedules.CosineDecay(0.005, epochs * steps)
     optimizer = keras.optimizers.AdamW(rate, weight_decay=0.001)
@@ -89,16 +96,14 @@ def train(model, data, *, epochs=40, seed=0, checkpoint=None, progress=None):
     return run.history | {"best_epoch": run.best_epoch}
 
 
-def _check_training(model, epochs, seed, checkpoint):
-    check_seed(seed)
+def _check_training(model, checkpoint):
     shapes = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
     if shapes != ((None, LENGTH, 1), (None, 10)):
-        raise ValueError(f"model maps {shapes[0]} to {shapes[1]}; it must map (None, {LENGTH}, 1) to (None, 10)")
-    if not isinstance(epochs, (int, np.integer)) or isinstance(epochs, bool) or epochs < 1:
-        raise ValueError(f"epochs is {epochs!r}; it must be a whole number, at least 1")
-    path = None if checkpoint is None else as_path(checkpoint, "checkpoint")
+        given = f"one that maps {shapes[0]} to {shapes[1]}"
+        raise ArgumentValueError("model", given, f"a map of (None, {LENGTH}, 1) to (None, 10)")
+    path = None if checkpoint is None else checks.as_path("checkpoint", checkpoint)
     if path is not None and (path.suffix != ".npz" or not path.parent.is_dir()):
-        raise ValueError(f"checkpoint is {str(checkpoint)!r}; it must end in .npz and lie in a folder that exists")
+        raise ArgumentValueError("checkpoint", f"{str(checkpoint)!r}", "a name in .npz in a folder that exists")
 
 
 class _Run:
@@ -134,7 +139,8 @@ class _Run:
         if self.best_epoch == self.epoch:
             self.best = self.model.get_weights()
         if self.path is not None:
-            write_whole(self.path, lambda stream: np.savez(stream, **self._state()))
+            with replacing(self.path) as (partial,):
+                np.savez(partial, **self._state())
 
     def _state(self):
         state = {"label": self.label, "history": list(self.history.values())}
@@ -148,9 +154,11 @@ class _Run:
             with np.load(self.path, allow_pickle=False) as file:
                 state = dict(file)
         except Exception as error:  # a damaged archive fails in many ways
-            raise ValueError(f"checkpoint {self.path} cannot be read ({error}); delete it to start anew") from error
+            given = f"{self.path}, which cannot be read ({error})"
+            raise ArgumentValueError("checkpoint", given, cure="delete it to start anew") from error
         if str(state.get("label")) != self.label:
-            raise ValueError(f"checkpoint {self.path} is of '{state.get('label')}', not of '{self.label}'; delete it")
+            given = f"{self.path}, which is of '{state.get('label')}', not of '{self.label}'"
+            raise ArgumentValueError("checkpoint", given, cure="delete it to start anew")
         count = len(self.model.get_weights())
         self.model.set_weights([state[f"weights{i}"] for i in range(count)])
         self.best = [state[f"best{i}"] for i in range(count)]

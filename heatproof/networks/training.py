@@ -13,6 +13,7 @@ import numpy as np
 from keras import layers, ops
 
 from heatproof.networks.accuracy import measure
+from heatproof.problems import ArgumentValueError
 from heatproof.writing import replacing
 
 # --------------------------------------------------------------------------------------------------- networks
@@ -235,9 +236,11 @@ class _Progress:
             history = json.loads(str(stored["history"]))
             found = {name: [stored[f"{name}{k}"] for k in range(len(own))] for name, own in self._groups().items()}
         except Exception as error:  # a damaged archive fails in many ways
-            raise ValueError(f"checkpoint: {self.path} cannot be read ({error}); delete it to start anew") from error
+            given = f"{self.path}, which cannot be read ({error})"
+            raise ArgumentValueError("checkpoint", given, cure="delete it to start anew") from error
         if any([*map(np.shape, own)] != [*map(np.shape, found[name])] for name, own in self._groups().items()):
-            raise ValueError(f"checkpoint: {self.path} is of another network; delete it to start anew")
+            given = f"{self.path}, which is of another network"
+            raise ArgumentValueError("checkpoint", given, cure="delete it to start anew")
         self.history, self.averaged, self.best = history, found["averaged"], found["best"]
         self.network.set_weights(found["weights"])
         for variable, value in zip(self.optimizer.variables, found["optimizer"], strict=True):
@@ -261,5 +264,5 @@ class _Progress:
         self.history.append({"loss": round(loss, 4), "validation": accuracy, "seconds": round(seconds)})
         print(f"epoch {len(self.history)}: {self.history[-1]}", flush=True)
         arrays = {f"{name}{k}": value for name, values in self._groups().items() for k, value in enumerate(values)}
-        with replacing(self.path) as (partial,), partial.open("wb") as stream:
+        with replacing(self.path) as (partial,), partial.open("wb") as stream:  # savez adds .npz to other names
             np.savez(stream, history=json.dumps(self.history), **arrays)

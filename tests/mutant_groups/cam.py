@@ -1,6 +1,6 @@
 """Mutants of the class activation maps."""
 
-from mutant_groups.modules import ANATOMY, ARRAYS, CAM, ENLARGING, HIDING, PLACES, TRACING
+from mutant_groups.modules import ANATOMY, ARRAYS, CAM, ENLARGING, GRADIENTS, HIDING, PLACES, TRACING
 from mutant_groups.mutant import group
 
 SUM_OF_MAPS = 'np.einsum("n...k,kn->n...", A, weights[:, c])'
@@ -10,7 +10,7 @@ GRAD_END = "\n\n    return _finished(query.place(layer).maps(weighted"
 PLUS = 'return np.maximum(np.einsum("n...k,nk->n...", A, weights), 0)'
 LAYER = "return np.maximum((np.maximum(gradient, 0) * A).sum(axis=-1), 0)"
 HIRES = "raw = (gradient * A).sum(axis=-1)\n        return np.maximum(raw, 0) if relu else raw"
-GUIDED_PRODUCT = "score=score, batch_size=batch_size) * coarse[..., None]"
+GUIDED_PRODUCT = "return saliency(view, inputs, targets, **options) * coarse[..., None]"
 SEEN = "see(item, masks(number), out)"
 BEHIND = "np.multiply(way[item], mask, out=out)\n        if ground"
 
@@ -113,8 +113,8 @@ GROUPS = {
         (CAM, 'query.perturbed(range(len(varied)), point, [item], "Score-CAM")',
          'query.perturbed(range(len(varied)), point, [0], "Score-CAM")'),
         (CAM, "w[varied[number]] = value", "w[varied[number]] += 1 - value"),
-        (CAM, 'score = "probability" if weights == "probability" else "logit"', 'score = "probability"'),
-        (CAM, 'score = "probability" if weights == "probability" else "logit"', 'score = "logit"'),
+        (CAM, "score = PROBABILITY if weights == \"probability\" else LOGIT", 'score = "probability"'),
+        (CAM, "score = PROBABILITY if weights == \"probability\" else LOGIT", 'score = "logit"'),
         (CAM, "        w /= w.sum()\n", ""),
         (CAM, "w[varied] = np.exp(w[varied] - w[varied].max())", "w = np.exp(w - w.max())"),
     ),
@@ -138,9 +138,9 @@ GROUPS = {
         (CAM, GUIDED_PRODUCT, GUIDED_PRODUCT.replace("* coarse", "+ coarse")),
         (CAM, GUIDED_PRODUCT, GUIDED_PRODUCT.replace("* coarse", "* (coarse > 0)")),
         (CAM, GUIDED_PRODUCT, GUIDED_PRODUCT.replace("* coarse", "* coarse[::-1]")),
-        (CAM, GUIDED_PRODUCT, GUIDED_PRODUCT.replace("score=score, ", "")),
+        (CAM, GUIDED_PRODUCT, GUIDED_PRODUCT.replace("targets, **options", "targets")),
         (CAM, "return saliency(view, inputs, targets", "return saliency(model, inputs, targets"),
-        (CAM, 'view = with_relu_rule(model, "guided")', 'view = with_relu_rule(model, "deconvnet")'),
+        (GRADIENTS, 'view = with_relu_rule(model, "guided")', 'view = with_relu_rule(model, "deconvnet")'),
         (CAM, "coarse = grad_cam(model, inputs, targets, layer=layer,", "coarse = grad_cam(model, inputs, targets,"),
     ),
 }  # fmt: skip

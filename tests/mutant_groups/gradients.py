@@ -5,7 +5,7 @@ from mutant_groups.mutant import group
 
 QUERY_GRADIENT = "return self.batched(self._gradient_program(), inputs, targets, passes=BOTH)"
 GRADIENT_PROGRAM = "return run.differentiate(run.score(classes, self.score), run.inputs)"
-PICK = 'scores = self.logits if score == "logit" else self.probabilities'
+PICK = 'return self.logits if score.kind == "logit" else self.values'
 NOISY_POINT = "np.multiply(draw(sample), sigma[item], out=out)"
 NOISY_SIGMA = "noise * (query.inputs.max(axis=space) - query.inputs.min(axis=space))"
 NOT_YET = "~((gap[items] <= tolerance) & (change[items] <= tolerance))"
@@ -30,10 +30,10 @@ GROUPS = {
         (QUERY, GRADIENT_PROGRAM,
          "return run.differentiate(tf.reduce_mean(run.score(classes, self.score)), run.inputs)"),
         (CHUNKS, "whole[part] = value", "whole[part] = value[::-1]"),
-        (QUERY, 'self.all_scores("logit").argmax(axis=-1)', 'self.all_scores("logit").argmin(axis=-1)'),
+        (QUERY, 'self.all_scores(self._order).argmax(axis=-1)', 'self.all_scores(self._order).argmin(axis=-1)'),
         (TRACING, "outputs = recipe.base(inputs, training=False)", "outputs = recipe.base(inputs, training=True)"),
         (ENDINGS, "tf.concat([-scores, scores], axis=-1)", "tf.concat([scores, -scores], axis=-1)"),
-        (TRACING, PICK, "scores = self.logits"),
+        (TRACING, PICK, "return tf.nn.softmax(self.logits)"),
         (TRACING, "tf.stack([rows, targets]", "tf.stack([0 * rows, targets]"),
         (TRACING, "(gradient,) = tf.gradients(score, tensor)", "(gradient,) = tf.gradients(2 * score, tensor)"),
         (ENDINGS, 'scores = outputs if kind == "linear" else tf.reshape(tensor.op.inputs[0], tf.shape(outputs))',
@@ -88,8 +88,8 @@ GROUPS = {
     ),
     "guided_backprop": group(
         "test_gradients.py", "test_guided_backprop",
-        (GRADIENTS, 'saliency(with_relu_rule(model, "guided")', 'saliency(with_relu_rule(model, "deconvnet")'),
-        (GRADIENTS, 'saliency(with_relu_rule(model, "guided")', "saliency((model)"),
+        (GRADIENTS, 'view = with_relu_rule(model, "guided")', 'view = with_relu_rule(model, "deconvnet")'),
+        (GRADIENTS, 'view = with_relu_rule(model, "guided")', "view = model"),
         (RULES, GUIDED, "passed, outputs = gradient, "),
         (RULES, GUIDED, "passed, outputs = tf.nn.relu(-gradient), "),
         (RULES, GUIDED, "passed, outputs = abs(gradient), "),
@@ -106,8 +106,8 @@ GROUPS = {
     ),
     "deconvnet": group(
         "test_gradients.py", "deconvnet",
-        (GRADIENTS, 'saliency(with_relu_rule(model, "deconvnet")', 'saliency(with_relu_rule(model, "guided")'),
-        (GRADIENTS, 'saliency(with_relu_rule(model, "deconvnet")', "saliency((model)"),
+        (GRADIENTS, 'view = with_relu_rule(model, "deconvnet")', 'view = with_relu_rule(model, "guided")'),
+        (GRADIENTS, 'view = with_relu_rule(model, "deconvnet")', "view = model"),
         (RULES, DECONVNET, DECONVNET.replace("tf.nn.relu(gradient)", "gradient")),
         (RULES, DECONVNET, DECONVNET.replace("tf.nn.relu(gradient)", "-tf.nn.relu(gradient)")),
         (RULES, DECONVNET, DECONVNET.replace("tf.nn.relu(gradient)", "abs(gradient)")),

@@ -11,6 +11,7 @@ from mutant_groups.modules import (
     ROWS,
     STORE,
     SUMMARY,
+    WRITING,
 )
 from mutant_groups.mutant import group
 
@@ -85,7 +86,7 @@ GROUPS = {
         (COUNTING, "_OPEN.set((*_OPEN.get(), passes))", "_OPEN.set((passes,))"),
         (STORE, "self.question.copy().add(shard.name, row, shard.options)", "self.question.copy().add(shard.name, row)"),
         (STORE, 'self.question.module("heatproof.metrics.shards")', "pass"),
-        (STORE, "os.replace(partial, path)", "pass"),
+        (WRITING, "os.replace(folder / path.name, path)", "pass"),
         (SUMMARY, "rank - rank.mean(axis=1, keepdims=True)", "rank"),
         (SUMMARY, "np.where(there, values, 0) / (counts @ there)", "np.where(there, values, 0)",
          "without missing values every draw divides all means by the same number"),

@@ -30,7 +30,7 @@ GROUPS = {
         (HIDING, "query.inputs.max(axis=axes, keepdims=True)) / 2",
          "query.inputs.max(axis=axes, keepdims=True))"),
         (HIDING, "axes = tuple(range(1, query.inputs.ndim))", "axes = tuple(range(query.inputs.ndim))"),
-        (OCCLUSION, '        score = "probability"\n    query', "        pass\n    query"),
+        (OCCLUSION, "        score = PROBABILITY\n    query", "        pass\n    query"),
         (QUERY, "return self._pairs(self.scores, samples",
          "return self._pairs(lambda x, i: self.scores(x, i)[::-1], samples"),
     ),

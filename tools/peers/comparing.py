@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from tools.environment import write
+from heatproof.writing import write
 
 THRESHOLD = 1e-4
 COLUMNS = ["method", "step", "peer", "version", "network", "difference", "adapted", "threshold", "met", "reason"]

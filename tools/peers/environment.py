@@ -6,8 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from heatproof.writing import write
 from tools import environment
-from tools.environment import ROOT, write
+from tools.environment import ROOT
 
 VENV = ROOT / ".venv-peers"
 REQUIREMENTS = ROOT / "requirements-peers.txt"
