@@ -46,50 +46,64 @@ class Field:
         return Field(self.axis, min(self.first, other.first), max(self.last, other.last), self.apart)
 
 
-def centres(query, layer, side="output"):
-    """Per axis of the maps of a layer: where position 0 lies in the input, and how far apart two positions are."""
-    recipe = replace(query.recipe, shape=(None, *query.inputs.shape[1:]))
-    seen = anatomy(query.recipe)
-    call = next(call for call in seen.calls if call.layer is layer)
-    return kept(recipe, "centres", lambda: _centres(seen, recipe.shape))[getattr(call, side).name]
+def centres(recipe, shape):
+    """{name of a tensor: (where position 0 lies in the input, how far apart two positions are) per axis}.
+
+    Of all tensors with the axes of the inputs and known sizes, in the graph of `anatomy(recipe)`; `shape`: that of one
+    input.
+    """
+    sized = replace(recipe, shape=(None, *shape))
+    return kept(sized, "centres", lambda: _centres(anatomy(recipe), sized.shape))
 
 
 def _centres(seen, shape):
-    """{name of a tensor: centres} of all that have the axes of the inputs."""
     graph = _with_sizes(seen, shape)
     inputs, found = graph.get_tensor_by_name(seen.inputs.name), {}
-    axes = range(1, len(shape) - 1)
     for name, fields in _fields(graph, inputs, seen.calls).items():
         tensor = graph.get_tensor_by_name(name)
-        if len(fields) == len(shape):
-            fields = [fields[axis] or _even(inputs, tensor, axis) for axis in axes]
-            found[name] = tuple((field.centre, field.apart) for field in fields)
+        if _has_axes_of(inputs, tensor):
+            along = (fields[axis] or _even(inputs, tensor, axis) for axis in range(1, len(shape) - 1))
+            found[name] = tuple((field.centre, field.apart) for field in along)
     return found
 
 
 def _with_sizes(seen, shape):
     """The graph of the trace; for a model of any size once more with the sizes of these inputs, which paddings need."""
     graph = seen.logits.graph
-    if None not in seen.inputs.shape[1:]:
+    if seen.inputs.shape[1:].is_fully_defined():
         return graph
     definition, sized = graph.as_graph_def(), tf.Graph()
-    (node,) = (node for node in definition.node if node.name == seen.inputs.op.name)
-    node.attr["shape"].shape.CopyFrom(tf.TensorShape((1, *shape[1:])).as_proto())
+    for node in definition.node:
+        if node.op == "ReadVariableOp":  # its shape does not stand in the definition
+            node.op, size = "Placeholder", graph.get_tensor_by_name(f"{node.name}:0").shape
+            node.ClearField("input")
+            node.attr["shape"].shape.CopyFrom(size.as_proto())
+        elif node.name == seen.inputs.op.name:
+            node.attr["shape"].shape.CopyFrom(tf.TensorShape((1, *shape[1:])).as_proto())
     with sized.as_default():
         tf.graph_util.import_graph_def(definition, name="")
     return sized
+
+
+def _has_axes_of(inputs, tensor):
+    return tensor.shape.rank == inputs.shape.rank and tensor.shape[1:-1].is_fully_defined()
+
+
+def _even(inputs, tensor, axis):
+    return Field(axis).stretched(inputs.shape[axis], tensor.shape[axis])
 
 
 def _fields(graph, inputs, calls):
     """{name: the field of each axis, None where it has no place in the input} of all that depends on the input."""
     found, made = {inputs.name: (None, *map(Field, range(1, len(inputs.shape))))}, {}
     for call in calls:
-        made.setdefault(call.output.name, call.input)
+        if not call.inner:
+            made.setdefault(call.output.name, call.input)
     for operation in graph.get_operations():  # each after those that it reads
         if any(tensor.name in found for tensor in operation.inputs):
             for tensor in operation.outputs:
                 fields = _read(operation, tensor, found)
-                if tensor.name in made and len(fields) == len(inputs.shape):
+                if tensor.name in made and _has_axes_of(inputs, tensor):
                     fields = _rescued(fields, graph, tensor, made[tensor.name], inputs, found)
                 found[tensor.name] = fields
     return found
@@ -97,19 +111,15 @@ def _fields(graph, inputs, calls):
 
 def _rescued(fields, graph, tensor, given, inputs, found):
     """The fields of what a layer gives; where its operations do not tell, of even parts of what it was given."""
-    known = found.get(getattr(given, "name", None), ())
-    fields = list(fields)
-    for axis in range(1, len(fields) - 1):
-        if fields[axis] is None and len(known) == len(fields) and known[axis]:
-            side = graph.get_tensor_by_name(given.name).shape[axis]
-            fields[axis] = known[axis].stretched(side, tensor.shape[axis])
-        elif fields[axis] is None:
-            fields[axis] = _even(inputs, tensor, axis)
-    return tuple(fields)
+    source = graph.get_tensor_by_name(given.name) if getattr(given, "name", None) in found else inputs
+    source = source if _has_axes_of(inputs, source) else inputs
+    known = found[source.name]
 
+    def spread(axis):
+        return known[axis] and known[axis].stretched(source.shape[axis], tensor.shape[axis])
 
-def _even(inputs, tensor, axis):
-    return Field(axis).stretched(inputs.shape[axis], tensor.shape[axis])
+    inner = range(1, len(fields) - 1)
+    return (None, *(fields[axis] or spread(axis) or _even(inputs, tensor, axis) for axis in inner), fields[-1])
 
 
 # --- what operations read -----------------------------------------------------------------------------------------
@@ -140,23 +150,22 @@ def _beside(tensor, sources, found):
     return tuple(fields)
 
 
-def _window(operation, axis, number, large, small):
-    """Stride, reach and padding before the first position; `large`: the side that is read, `small`: the windows."""
-    attributes = operation.node_def.attr
-    pooled = "ksize" in attributes
-    size = operation.get_attr("ksize")[axis] if pooled else operation.inputs[1].shape[number]
-    dilation = 1 if pooled else operation.get_attr("dilations")[axis]
-    stride, reach, padding = operation.get_attr("strides")[axis], (size - 1) * dilation + 1, operation.get_attr("padding")
-    left = max((small - 1) * stride + reach - large, 0) // 2 if padding == b"SAME" else 0
-    return stride, reach, operation.get_attr("explicit_paddings")[2 * axis] if padding == b"EXPLICIT" else left
-
-
 def _windows(operation, source, large, small):
-    """(axis, stride, reach, left) along the axes of space."""
+    """(axis, stride, reach, padding before the first) along the axes of space; `large` is read in `small` windows."""
+    pooled = "ksize" in operation.node_def.attr
+    sizes = operation.get_attr("ksize") if pooled else operation.inputs[1].shape
     last = operation.get_attr("data_format").endswith(b"C")
     axes = range(1, source.shape.rank - 1) if last else range(2, source.shape.rank)
-    sides = ((axis, number, large.shape[axis], small.shape[axis]) for number, axis in enumerate(axes))
-    return [(axis, *_window(operation, axis, number, *both)) for axis, number, *both in sides]
+    found, strides, padding = [], operation.get_attr("strides"), operation.get_attr("padding")
+    for number, axis in enumerate(axes):
+        size, sides = sizes[axis if pooled else number], (large.shape[axis], small.shape[axis])
+        if None in (size, *sides):
+            continue
+        reach = size if pooled else (size - 1) * operation.get_attr("dilations")[axis] + 1
+        left = max((sides[1] - 1) * strides[axis] + reach - sides[0], 0) // 2 if padding == b"SAME" else 0
+        left = operation.get_attr("explicit_paddings")[2 * axis] if padding == b"EXPLICIT" else left
+        found.append((axis, strides[axis], reach, left))
+    return found
 
 
 def _of_windows(operation):
@@ -211,7 +220,9 @@ def _of_blocks(operation, back=False):
     blocks, ends = (tf.get_static_value(each) for each in operation.inputs[1:3])
     if blocks is None or ends is None:
         return None
-    moves = [(1 / b, left / b, left / b) if back else (b, -left, -left) for b, (left, _) in zip(blocks, ends, strict=True)]
+    moves = [
+        (1 / b, left / b, left / b) if back else (b, -left, -left) for b, (left, _) in zip(blocks, ends, strict=True)
+    ]
     return operation.inputs[0], [None, *moves, *[None] * (operation.inputs[0].shape.rank - 1 - len(moves))]
 
 
@@ -232,7 +243,8 @@ def _of_reshaping(operation):
 def _with_values_behind(shape):
     sides = list(shape)
     return (
-        (side, None if None in sides[axis + 1 :] else int(np.prod(sides[axis + 1 :]))) for axis, side in enumerate(sides)
+        (side, None if None in sides[axis + 1 :] else int(np.prod(sides[axis + 1 :])))
+        for axis, side in enumerate(sides)
     )
 
 
