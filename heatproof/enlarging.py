@@ -9,13 +9,12 @@ DENSE = 2**20  # weights of an axis that are kept as a matrix
 PIECE = 2**17  # multiplications; OpenBLAS takes further threads from 2**18 on
 
 
-def interpolation(side, parts, places=None):
-    """The weights (side, parts) of linear interpolation between the centres of `parts` equal parts of an axis.
+def interpolation(parts, places):
+    """The weights (places, parts) of linear interpolation between the centres of equal `parts` of an axis.
 
-    `places`: where the `side` values are asked for, in parts from the first one's centre; by default the centres of
-    `side` equal parts of the same axis. Beyond the outer centres the outer value stays.
+    `places`: where values are asked for, in parts from the first one's centre. Beyond the outer centres the outer value
+    stays.
     """
-    places = (np.arange(side) + 0.5) * parts / side - 0.5 if places is None else places
     apart = np.clip(places, 0, parts - 1)[:, None] - np.arange(parts)
     return np.maximum(0, 1 - np.abs(apart)).astype(np.float32)
 
@@ -36,9 +35,9 @@ class _Axis:
     """
 
     def __init__(self, places, parts):
-        self.places, self.parts = np.clip(places, 0, parts - 1), parts
+        self.places, self.parts = places, parts
         dense = len(places) * parts <= DENSE
-        self.weights = interpolation(len(places), parts, self.places) if dense else None
+        self.weights = interpolation(parts, places) if dense else None
 
     def each(self, times):
         """The same with each of the places several times in a row."""
@@ -53,8 +52,9 @@ class _Axis:
         return self._between(maps, -1) if self.weights is None else product(maps, self.weights.T)
 
     def _between(self, maps, axis):
-        before = np.minimum(self.places.astype(int), max(self.parts - 2, 0))
-        share = (self.places - before).astype(np.float32)
+        places = np.clip(self.places, 0, self.parts - 1)
+        before = np.minimum(places.astype(int), max(self.parts - 2, 0))
+        share = (places - before).astype(np.float32)
         share = share[:, None] if axis == -2 else share
         fine = np.take(maps, before, axis) * (1 - share)
         fine += np.take(maps, np.minimum(before + 1, self.parts - 1), axis) * share
@@ -62,9 +62,9 @@ class _Axis:
 
 
 def _axes(shape, grid, centres):
-    even = ((side / parts / 2 - 0.5, side / parts) for side, parts in zip(shape, grid, strict=True))
-    for side, parts, (first, apart) in zip(shape, grid, even if centres is None else centres, strict=True):
-        yield _Axis((np.arange(side) - first) / apart, parts)
+    for side, parts, centre in zip(shape, grid, centres or [None] * len(grid), strict=True):
+        even = (np.arange(side) + 0.5) * parts / side - 0.5
+        yield _Axis(even if centre is None else (np.arange(side) - centre[0]) / centre[1], parts)
 
 
 def _resized(maps, *axes):

@@ -220,9 +220,8 @@ def _of_blocks(operation, back=False):
     blocks, ends = (tf.get_static_value(each) for each in operation.inputs[1:3])
     if blocks is None or ends is None:
         return None
-    moves = [
-        (1 / b, left / b, left / b) if back else (b, -left, -left) for b, (left, _) in zip(blocks, ends, strict=True)
-    ]
+    sizes = zip(blocks.tolist(), ends.tolist(), strict=True)
+    moves = [(1 / size, left / size, left / size) if back else (size, -left, -left) for size, (left, _) in sizes]
     return operation.inputs[0], [None, *moves, *[None] * (operation.inputs[0].shape.rank - 1 - len(moves))]
 
 

@@ -3,7 +3,6 @@
 Shared arguments (model, inputs, targets, layer, upsample, align, score, batch_size) are explained in `xai_utils`.
 """
 
-import keras
 import numpy as np
 
 from heatproof import checks
@@ -15,14 +14,9 @@ from heatproof.engine.views import with_relu_rule
 from heatproof.enlarging import enlarged, resize
 from heatproof.hiding import baselines, seen_through
 from heatproof.methods.gradients import saliency
-from heatproof.problems import ArgumentValueError
+from heatproof.methods.heads import gap_head, no_gap_head
 
-_POOLINGS = (keras.layers.GlobalAveragePooling1D, keras.layers.GlobalAveragePooling2D)
-_PASSED = (keras.layers.Dropout, keras.layers.Flatten, keras.layers.Reshape, keras.layers.Identity)
-_ENDINGS = (keras.layers.Activation, keras.layers.Softmax, *_PASSED)
-_HEAD = "for CAM, global average pooling and one Dense (or 1x1 convolution) layer"
 CENTRES, STRETCH = "centres", "stretch"  # the words of `align`
-_CURE = "use grad_cam, which needs no special head"
 
 
 def cam(model, inputs, targets=None, *, upsample=True, align=CENTRES, batch_size=BATCH_SIZE):
@@ -42,37 +36,8 @@ def cam(model, inputs, targets=None, *, upsample=True, align=CENTRES, batch_size
     gap = np.abs(flat.mean(axis=1) + bias[query.targets] - query.scores())
     exact = all("16" not in layer.compute_dtype for layer in query.recipe.base.layers)
     if (gap > (1e-4 if exact else 2e-2) * (np.abs(flat).mean(axis=1) + np.abs(bias[query.targets]))).any():
-        given = "a head that is not GAP + Dense: mean CAM + bias is not the score"
-        raise ArgumentValueError("model", given, _HEAD, _CURE)
+        raise no_gap_head("a head that is not GAP + Dense: mean CAM + bias is not the score")
     return _finished(maps, place, upsample, align)
-
-
-def gap_head(query):
-    """Return the pooling layer, the weights (K, classes) and the bias (classes,) of a GAP + Dense head."""
-    calls = [call for call in query.anatomy.calls if not hasattr(call.layer, "layers")]
-    pooling, head = _ends_in_gap([call.layer for call in calls])
-    ranks = [len(call.input.shape) for call in calls if call.layer is pooling]
-    if query.anatomy.kind == "unit" or ranks != [query.inputs.ndim]:
-        given = f"a head that ends in {[call.layer.name for call in calls[-4:]]}"
-        raise ArgumentValueError("model", given, _HEAD, _CURE)
-    weights = np.asarray(head.kernel.value)
-    weights = weights.reshape(-1, weights.shape[-1])
-    bias = np.zeros(weights.shape[-1]) if head.bias is None else np.asarray(head.bias.value)
-    if weights.shape[-1] == 1 and query.score.kind != "value":  # one sigmoid unit z: class 0 has -z, class 1 has z
-        weights, bias = weights * [-1, 1], bias * [-1, 1]
-    return pooling, weights, bias
-
-
-def _ends_in_gap(layers):
-    layers = list(layers)
-    while layers and isinstance(layers[-1], _ENDINGS):
-        layers.pop()
-    head = layers.pop() if layers else None
-    pointwise = isinstance(head, (keras.layers.Conv1D, keras.layers.Conv2D)) and set(head.kernel_size) == {1}
-    while layers and isinstance(layers[-1], _PASSED):
-        layers.pop()
-    fits = (isinstance(head, keras.layers.Dense) or pointwise) and layers and isinstance(layers[-1], _POOLINGS)
-    return (layers[-1], head) if fits else (None, None)
 
 
 def grad_cam(

@@ -108,7 +108,7 @@ class RandomMasks:
         """Weights (positions, cells) that enlarge an axis so far that `side` positions may begin all over a cell."""
         cell = -(-side // cells)
         places = (np.arange(side + cell - 1) + 0.5) * cells / ((cells + (cell > 1)) * cell) - 0.5
-        return interpolation(side, cells, places)
+        return interpolation(cells, places)
 
 
 # --- SISE -------------------------------------------------------------------------------------------------------

@@ -3,11 +3,11 @@
 from mutant_groups.modules import (
     ANATOMY,
     ARRAYS,
-    CAM,
     CHECKS,
     CHUNKS,
     ENDINGS,
     ENLARGING,
+    HEADS,
     PROGRAMS,
     QUERY,
     READINGS,
@@ -56,7 +56,7 @@ GROUPS = {
         (TRACING, "each._losses[:] = losses[id(each)]", "pass"),
         (ENDINGS, 'if kind == "softmax" and tensor.shape[-1] != outputs.shape[-1]:', "if False:"),
         (WINDOWS, 'call.layer.data_format == "channels_last"', "True"),
-        (CAM, "ranks != [query.inputs.ndim]", "pooling is None"),
+        (HEADS, "ranks != [query.inputs.ndim]", "pooling is None"),
     ),
     "views": group(
         "test_views.py", "not thread or other_threads",
@@ -89,7 +89,7 @@ GROUPS = {
         (CHUNKS, "            point(item, sample, out)", "            point(item, sample, points[0])"),
         (ARRAYS, "or not array.flags.carray", ""),
         (ARRAYS, "return tf.experimental.dlpack.from_dlpack(array.__dlpack__())", "return tf.constant(array)"),
-        (ENLARGING, "chunk(number - number % CHUNK)", "chunk(0)"),
+        (ENLARGING, "chunk(number - number % size)", "chunk(0)"),
     ),
     "readings": group(
         "test_silent_scores.py", "",
@@ -106,6 +106,6 @@ GROUPS = {
         (TRACING, 'return self.logits if score.kind == "logit" else self.values', "return self.logits"),
         (QUERY, "self.anatomy.outputs if self.score.kind", "self.anatomy.classes if self.score.kind"),
         (QUERY, 'if targets is None and self.score.kind == "value" and self.anatomy.kind == "linear":', "if False:"),
-        (CAM, 'and query.score.kind != "value":', ":"),
+        (HEADS, 'and query.score.kind != "value":', ":"),
     ),
 }  # fmt: skip
