@@ -32,6 +32,14 @@ class Explicit(Strange):
         return tf.nn.conv2d(x, self.kernel, [1, 3, 1, 1], [[0, 0], [1, 4], [0, 0], [0, 0]])
 
 
+class Blocks(layers.Layer):
+    """Every fourth row, beginning three before the first, beside each other as images; cut together one row later."""
+
+    def call(self, x):
+        parts = tf.space_to_batch(x, [4, 1], [[3, 3], [0, 0]])  # 40 rows
+        return tf.batch_to_space(parts[:, 1:] + 2 * parts[:, :-1], [4, 1], [[1, 0], [0, 0]])
+
+
 class Sealed(layers.Layer):
     """Operations that tell nothing: each position is made of two."""
 
@@ -71,6 +79,10 @@ def turned_and_back(x):
     return layers.Permute((2, 1, 3))(layers.Activation("tanh")(turn(conv(3, 2)(x))))
 
 
+def cut_while_turned(x):
+    return ops.transpose(ops.transpose(conv(3, 2)(x), (0, 2, 1, 3))[:, :, 1::2], (0, 2, 1, 3))
+
+
 def as_a_signal(x):
     """An axis more and back: what the one-dimensional layers of Keras do inside."""
     return ops.squeeze(ops.expand_dims(conv(3, 2)(x), axis=1), axis=1)
@@ -100,7 +112,9 @@ READ = {  # network, where position 0 lies along the rows, how far apart two pos
     "backwards": (lambda x: conv(3)(x)[:, ::-1], 33, -1),
     "cut and put back": (cut_and_put_back, 1, 2),
     "turned and back": (turned_and_back, 1, 2),
+    "cut while turned": (cut_while_turned, 3, 4),
     "as a signal": (as_a_signal, 1, 2),
+    "blocks": (lambda x: Blocks()(x), 0, 1),  # the block at j reads j and j + 4, less 3 of padding, plus 1 that is cut
 }
 
 
@@ -144,6 +158,13 @@ def normed(x):
     return layers.Dense(5, activation="gelu")(x)
 
 
+def pooled_and_spread_again(x):
+    """Chen et al. 2017: beside the maps their means, at all positions."""
+    x = conv(3, 2)(x)
+    means = conv(1)(layers.GlobalAveragePooling2D(keepdims=True)(x))
+    return layers.Concatenate()([layers.UpSampling2D((17, 3), interpolation="bilinear")(means), x])
+
+
 def attentive(x):
     patches = layers.Conv2D(4, (8, 1), strides=(8, 1))(x)
     return patches + layers.MultiHeadAttention(2, 2, attention_axes=(1, 2))(patches, patches)
@@ -163,6 +184,7 @@ def mismatched(x):
 SPREAD = {  # network, rows, where position 0 lies, how far apart two are: of what a position reads this is the middle
     "gated": (gated, 34, 1, 2),
     "normed": (normed, 34, 0.5, 4),  # nine windows of 4: one row of padding before, one behind
+    "pooled and spread again": (pooled_and_spread_again, 34, 1, 2),
     "attentive": (attentive, 34, 3.5, 8),
     "recurrent in rows": (lambda x: layers.TimeDistributed(layers.Dense(4))(conv(3, 2)(x)), 34, 1, 2),
     "enlarged": (lambda x: layers.UpSampling2D((2, 1))(conv(2, 2)(x)), 34, 0, 1),

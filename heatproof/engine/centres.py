@@ -110,16 +110,21 @@ def _fields(graph, inputs, calls):
 
 
 def _rescued(fields, graph, tensor, given, inputs, found):
-    """The fields of what a layer gives; where its operations do not tell, of even parts of what it was given."""
+    """The fields of what a layer gives; where its operations do not tell, of even parts of what it was given.
+
+    What has one position, or comes of one, says nothing of places.
+    """
     source = graph.get_tensor_by_name(given.name) if getattr(given, "name", None) in found else inputs
     source = source if _has_axes_of(inputs, source) else inputs
-    known = found[source.name]
 
     def spread(axis):
-        return known[axis] and known[axis].stretched(source.shape[axis], tensor.shape[axis])
+        known, side, parts = found[source.name][axis], source.shape[axis], tensor.shape[axis]
+        if 1 in (side, parts):
+            return None
+        return known.stretched(side, parts) if known else _even(inputs, tensor, axis)
 
     inner = range(1, len(fields) - 1)
-    return (None, *(fields[axis] or spread(axis) or _even(inputs, tensor, axis) for axis in inner), fields[-1])
+    return (None, *(fields[axis] or spread(axis) for axis in inner), fields[-1])
 
 
 # --- what operations read -----------------------------------------------------------------------------------------
