@@ -17,6 +17,9 @@ activation  "softmax" or "sigmoid": how logits become probabilities where the mo
             that the model was compiled with (from_logits=True). Where neither tells, a warning names the readings.
 layer       a layer's name or the layer itself; None is the last one that still has positions.
 upsample    False returns a map on the layer's own grid, True at input resolution (linear interpolation).
+align       "centres": each value of a coarse map lies in the middle of what its position reads of the input (its
+            receptive field); "stretch": the grid is spread evenly over the input, as other libraries do, which lies
+            aside where a network pads unevenly, not at all, or leaves a rest.
 seed        feeds a generator of the call's own; the same noise serves every input, so an input alone and in a
             batch get the same answer.
 batch_size  inputs per pass through the network: memory and speed, not the answer.

@@ -142,7 +142,10 @@ def test_the_masks_of_score_cam_lie_at_the_centres():
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize("at", [21, 37, 48, 66])
 def test_a_blob_has_its_peak_within_half_a_cell(padding, at):
-    """Four strided means of a blob on 96 x 96 pixels, of cells of 16: the middle of the peak along each axis."""
+    """Four strided means of a blob on 96 x 96 pixels, of cells of 16: the nearest pixel of the peak along each axis.
+
+    Beyond the outer centres the outer value stays: a peak there is a plateau that reaches to the border.
+    """
     inputs = x = keras.Input((96, 96, 1))
     for _ in range(4):
         x = layers.Conv2D(1, 3, strides=2, padding=padding, use_bias=False, kernel_initializer="ones")(x)
@@ -151,8 +154,8 @@ def test_a_blob_has_its_peak_within_half_a_cell(padding, at):
     rows, columns = np.indices((96, 96))
     blob = np.exp(-((rows - at) ** 2 + (columns - 96 + at) ** 2) / (2 * 8**2))[None, ..., None].astype(np.float32)
     found = tapes.heard(xu.grad_cam, model, blob, 1)[0][0]
-    peak = np.argwhere(found >= 0.999 * found.max()).mean(axis=0)
-    assert np.abs(peak - (at, 96 - at)).max() <= 8
+    peak = np.argwhere(found >= 0.999 * found.max())
+    assert np.abs(peak - (at, 96 - at)).max(axis=1).min() <= 8
 
 
 # --- long signals -----------------------------------------------------------------------------------------------------

@@ -1,9 +1,8 @@
 """Class activation maps: CAM, Grad-CAM and their relatives. One float32 map per input, raw; (N, H, W) or (N, T).
 
-Shared arguments (model, inputs, targets, layer, upsample, score, batch_size) are explained in `xai_utils`.
+Shared arguments (model, inputs, targets, layer, upsample, align, score, batch_size) are explained in `xai_utils`.
 """
 
-import keras
 import numpy as np
 
 from heatproof import checks
@@ -15,16 +14,12 @@ from heatproof.engine.views import with_relu_rule
 from heatproof.enlarging import enlarged, resize
 from heatproof.hiding import baselines, seen_through
 from heatproof.methods.gradients import saliency
-from heatproof.problems import ArgumentValueError
+from heatproof.methods.heads import gap_head, no_gap_head
 
-_POOLINGS = (keras.layers.GlobalAveragePooling1D, keras.layers.GlobalAveragePooling2D)
-_PASSED = (keras.layers.Dropout, keras.layers.Flatten, keras.layers.Reshape, keras.layers.Identity)
-_ENDINGS = (keras.layers.Activation, keras.layers.Softmax, *_PASSED)
-_HEAD = "for CAM, global average pooling and one Dense (or 1x1 convolution) layer"
-_CURE = "use grad_cam, which needs no special head"
+CENTRES, STRETCH = "centres", "stretch"  # the words of `align`
 
 
-def cam(model, inputs, targets=None, *, upsample=True, batch_size=BATCH_SIZE):
+def cam(model, inputs, targets=None, *, upsample=True, align=CENTRES, batch_size=BATCH_SIZE):
     """Which positions of the last feature maps the class weights add up, in a network that ends in GAP + Dense.
 
     M_c(p) = sum_k w_kc A_k(p), with A the maps that global average pooling (GAP) reads and w the weights of the dense
@@ -32,49 +27,17 @@ def cam(model, inputs, targets=None, *, upsample=True, batch_size=BATCH_SIZE):
     `ValueError` for any other head: use Grad-CAM there. Source: Zhou et al. 2016, eq. (1)-(2), whose score is the sum
     over p: the mean times the number of positions.
     """
-    upsample = checks.as_flag("upsample", upsample)
+    upsample, align = _as_enlarging(upsample, align)
     query = Query(model, inputs, targets, batch_size=batch_size)
     pooling, weights, bias = gap_head(query)
-    maps = Place(query, pooling, "input").maps(lambda A, _, c: np.einsum("n...k,kn->n...", A, weights[:, c]))
+    place = Place(query, pooling, "input")
+    maps = place.maps(lambda A, _, c: np.einsum("n...k,kn->n...", A, weights[:, c]))
     flat = maps.reshape(len(maps), -1)
     gap = np.abs(flat.mean(axis=1) + bias[query.targets] - query.scores())
     exact = all("16" not in layer.compute_dtype for layer in query.recipe.base.layers)
     if (gap > (1e-4 if exact else 2e-2) * (np.abs(flat).mean(axis=1) + np.abs(bias[query.targets]))).any():
-        given = "a head that is not GAP + Dense: mean CAM + bias is not the score"
-        raise ArgumentValueError("model", given, _HEAD, _CURE)
-    return _finished(maps, query, upsample)
-
-
-def gap_head(query):
-    """Return the pooling layer, the weights (K, classes) and the bias (classes,) of a GAP + Dense head."""
-    calls = [call for call in query.anatomy.calls if not hasattr(call.layer, "layers")]
-    pooling, head = _ends_in_gap([call.layer for call in calls])
-    ranks = [len(call.input.shape) for call in calls if call.layer is pooling]
-    if query.anatomy.kind == "unit" or ranks != [query.inputs.ndim]:
-        given = f"a head that ends in {[call.layer.name for call in calls[-4:]]}"
-        raise ArgumentValueError("model", given, _HEAD, _CURE)
-    if head is None:  # the maps are the classes: network in network, Lin et al. 2014
-        return pooling, np.eye(query.anatomy.classes), np.zeros(query.anatomy.classes)
-    weights = np.asarray(head.kernel.value)
-    weights = weights.reshape(-1, weights.shape[-1])
-    bias = np.zeros(weights.shape[-1]) if head.bias is None else np.asarray(head.bias.value)
-    if weights.shape[-1] == 1 and query.score.kind != "value":  # one sigmoid unit z: class 0 has -z, class 1 has z
-        weights, bias = weights * [-1, 1], bias * [-1, 1]
-    return pooling, weights, bias
-
-
-def _ends_in_gap(layers):
-    layers = list(layers)
-    while layers and isinstance(layers[-1], _ENDINGS):
-        layers.pop()
-    if layers and isinstance(layers[-1], _POOLINGS):
-        return layers[-1], None
-    head = layers.pop() if layers else None
-    pointwise = isinstance(head, (keras.layers.Conv1D, keras.layers.Conv2D)) and set(head.kernel_size) == {1}
-    while layers and isinstance(layers[-1], _PASSED):
-        layers.pop()
-    fits = (isinstance(head, keras.layers.Dense) or pointwise) and layers and isinstance(layers[-1], _POOLINGS)
-    return (layers[-1], head) if fits else (None, None)
+        raise no_gap_head("a head that is not GAP + Dense: mean CAM + bias is not the score")
+    return _finished(maps, place, upsample, align)
 
 
 def grad_cam(
@@ -85,6 +48,7 @@ def grad_cam(
     layer=None,
     relu=True,
     upsample=True,
+    align=CENTRES,
     score=LOGIT,
     activation=None,
     batch_size=BATCH_SIZE,
@@ -96,7 +60,7 @@ def grad_cam(
     CAM / Z. An all-zero map draws an `XAIWarning`. Raises `ValueError` for an unknown layer or one without space.
     Source: Selvaraju et al. 2017, eq. (1)-(2).
     """
-    relu, upsample = checks.as_flag("relu", relu), checks.as_flag("upsample", upsample)
+    relu, (upsample, align) = checks.as_flag("relu", relu), _as_enlarging(upsample, align)
     query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
 
     def weighted(A, gradient, _):
@@ -104,11 +68,21 @@ def grad_cam(
         raw = np.einsum("n...k,nk->n...", A, alpha)  # eq. (2)
         return np.maximum(raw, 0) if relu else raw
 
-    return _finished(query.place(layer).maps(weighted), query, upsample)
+    place = query.place(layer)
+    return _finished(place.maps(weighted), place, upsample, align)
 
 
 def grad_cam_plus_plus(
-    model, inputs, targets=None, *, layer=None, upsample=True, score=LOGIT, activation=None, batch_size=BATCH_SIZE
+    model,
+    inputs,
+    targets=None,
+    *,
+    layer=None,
+    upsample=True,
+    align=CENTRES,
+    score=LOGIT,
+    activation=None,
+    batch_size=BATCH_SIZE,
 ):
     """Grad-CAM with the positive gradients weighted so that every instance of the class counts.
 
@@ -117,7 +91,7 @@ def grad_cam_plus_plus(
     overflows float32 at S_c = 89. g^2 cancels in a_k(p), which is 0 where its denominator is. Raises as `grad_cam`.
     Source: Chattopadhay et al. 2018, eq. (5), (10), (19).
     """
-    upsample = checks.as_flag("upsample", upsample)
+    upsample, align = _as_enlarging(upsample, align)
     query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
 
     def weighted(A, g, _):
@@ -127,23 +101,34 @@ def grad_cam_plus_plus(
         weights = (shares * np.maximum(g, 0)).sum(axis=space)  # eq. (5), without exp(S_c)
         return np.maximum(np.einsum("n...k,nk->n...", A, weights), 0)
 
-    return _finished(query.place(layer).maps(weighted), query, upsample)
+    place = query.place(layer)
+    return _finished(place.maps(weighted), place, upsample, align)
 
 
 def layer_cam(
-    model, inputs, targets=None, *, layer=None, upsample=True, score=LOGIT, activation=None, batch_size=BATCH_SIZE
+    model,
+    inputs,
+    targets=None,
+    *,
+    layer=None,
+    upsample=True,
+    align=CENTRES,
+    score=LOGIT,
+    activation=None,
+    batch_size=BATCH_SIZE,
 ):
     """Every position of every map weighted by its own positive gradient, so that early layers can be used.
 
     M(p) = ReLU(sum_k ReLU(dS_c/dA_k(p)) A_k(p)). Raises as `grad_cam`. Source: Jiang et al. 2021, eq. (5)-(7).
     """
-    upsample = checks.as_flag("upsample", upsample)
+    upsample, align = _as_enlarging(upsample, align)
     query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
 
     def weighted(A, gradient, _):
         return np.maximum((np.maximum(gradient, 0) * A).sum(axis=-1), 0)
 
-    return _finished(query.place(layer).maps(weighted), query, upsample)
+    place = query.place(layer)
+    return _finished(place.maps(weighted), place, upsample, align)
 
 
 def hires_cam(
@@ -154,6 +139,7 @@ def hires_cam(
     layer=None,
     relu=False,
     upsample=True,
+    align=CENTRES,
     score=LOGIT,
     activation=None,
     batch_size=BATCH_SIZE,
@@ -163,14 +149,15 @@ def hires_cam(
     M(p) = sum_k dS_c/dA_k(p) A_k(p), cut at 0 for relu=True. Where only GAP + Dense or Flatten + Dense follows the
     layer, the raw native map adds up to S_c - b_c. Raises as `grad_cam`. Source: Draelos and Carin 2020, eq. (4).
     """
-    relu, upsample = checks.as_flag("relu", relu), checks.as_flag("upsample", upsample)
+    relu, (upsample, align) = checks.as_flag("relu", relu), _as_enlarging(upsample, align)
     query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
 
     def weighted(A, gradient, _):
         raw = (gradient * A).sum(axis=-1)
         return np.maximum(raw, 0) if relu else raw
 
-    return _finished(query.place(layer).maps(weighted), query, upsample)
+    place = query.place(layer)
+    return _finished(place.maps(weighted), place, upsample, align)
 
 
 def score_cam(
@@ -182,6 +169,7 @@ def score_cam(
     weights="probability",
     fill="zero",
     upsample=True,
+    align=CENTRES,
     activation=None,
     batch_size=BATCH_SIZE,
 ):
@@ -194,21 +182,21 @@ def score_cam(
     and `ValueError` for other words in `weights` or `fill`. Source: Wang et al. 2020, eq. (3)-(8).
     """
     checks.one_of("weights", weights, ("probability", "softmax"))
-    upsample = checks.as_flag("upsample", upsample)
+    upsample, align = _as_enlarging(upsample, align)
     score = PROBABILITY if weights == "probability" else LOGIT
     query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
     see = seen_through(query.inputs, baselines(fill, query.inputs, "fill"))
-    found = query.place(layer).activations()
-    maps = [_score_cam_of(query, A, item, weights, see) for item, A in found]
-    return _finished(np.stack(maps), query, upsample)
+    place = query.place(layer)
+    maps = [_score_cam_of(place, A, item, weights, see, align) for item, A in place.activations()]
+    return _finished(np.stack(maps), place, upsample, align)
 
 
-def _score_cam_of(query, A, item, weights, see):
-    flat = A.reshape(-1, A.shape[-1])
+def _score_cam_of(place, A, item, weights, see, align):
+    query, flat = place.query, A.reshape(-1, A.shape[-1])
     low, high = flat.min(axis=0), flat.max(axis=0)
     varied = np.flatnonzero(high > low)
     scaled = (A[..., varied] - low[varied]) / (high[varied] - low[varied])
-    masks = enlarged(np.moveaxis(scaled, -1, 0), query.inputs.shape[1:])
+    masks = enlarged(np.moveaxis(scaled, -1, 0), query.inputs.shape[1:], _centres(place, align))
 
     def point(item, number, out):
         see(item, masks(number), out)
@@ -230,6 +218,7 @@ def ablation_cam(
     layer=None,
     relu=True,
     upsample=True,
+    align=CENTRES,
     score=LOGIT,
     activation=None,
     batch_size=BATCH_SIZE,
@@ -240,7 +229,7 @@ def ablation_cam(
     S_c, which only scales the map, and turns it over where S_c < 0. Only what follows the layer is run again, once per
     map. Raises as `grad_cam`. Source: Desai and Ramaswamy 2020, eq. (2)-(3).
     """
-    relu, upsample = checks.as_flag("relu", relu), checks.as_flag("upsample", upsample)
+    relu, (upsample, align) = checks.as_flag("relu", relu), _as_enlarging(upsample, align)
     query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
     place, maps = query.place(layer), []
     for item, A in place.activations():
@@ -248,7 +237,7 @@ def ablation_cam(
         w = whole - np.array(ablated)  # eq. (2)
         raw = A @ w
         maps.append(np.maximum(raw, 0) if relu else raw)
-    return _finished(np.stack(maps), query, upsample)
+    return _finished(np.stack(maps), place, upsample, align)
 
 
 def _ablated_scores(place, A, item):
@@ -274,7 +263,7 @@ def guided_grad_cam(model, inputs, targets=None, *, layer=None, score=LOGIT, act
     return saliency(view, inputs, targets, **options) * coarse[..., None]
 
 
-def _finished(maps, query, upsample):
+def _finished(maps, place, upsample, align):
     """float32 maps at input resolution unless `upsample` is False; an all-zero map is not passed over in silence."""
     zero = ~maps.reshape(len(maps), -1).any(axis=1)
     if zero.any():
@@ -282,4 +271,15 @@ def _finished(maps, query, upsample):
             f"map: all zero for {zero.sum()} of {len(maps)} inputs (first: {np.flatnonzero(zero)[0]}): nothing at this "
             f"layer pushes that score up. Cure: relu=False for the signed map, another layer, or the predicted class."
         )
-    return resize(maps, query.inputs.shape[1:-1]) if upsample else maps.astype(np.float32)
+    if not upsample:
+        return maps.astype(np.float32)
+    return resize(maps, place.query.inputs.shape[1:-1], _centres(place, align))
+
+
+def _as_enlarging(upsample, align):
+    return checks.as_flag("upsample", upsample), checks.one_of("align", align, (CENTRES, STRETCH))
+
+
+def _centres(place, align):
+    """Where the positions of the maps lie in the input; None for the plain stretch."""
+    return place.centres() if align == CENTRES else None

@@ -108,7 +108,7 @@ class RandomMasks:
         """Weights (positions, cells) that enlarge an axis so far that `side` positions may begin all over a cell."""
         cell = -(-side // cells)
         places = (np.arange(side + cell - 1) + 0.5) * cells / ((cells + (cell > 1)) * cell) - 0.5
-        return interpolation(side, cells, places)
+        return interpolation(cells, places)
 
 
 # --- SISE -------------------------------------------------------------------------------------------------------
@@ -152,7 +152,7 @@ def _block_map(place, item, threshold, see):
     slopes = gradient.reshape(-1, gradient.shape[-1]).mean(axis=0)
     varied = np.ptp(A.reshape(-1, A.shape[-1]), axis=0) > 0
     chosen = np.flatnonzero(varied & (slopes > threshold * slopes.max()))  # none where all slopes are negative
-    coarse = enlarged(np.moveaxis(A[..., chosen], -1, 0), query.inputs.shape[1:])
+    coarse = enlarged(np.moveaxis(A[..., chosen], -1, 0), query.inputs.shape[1:], place.centres())
     masks = functools.lru_cache(query.batch_size)(lambda number: _unit_range(coarse(number)))
 
     def point(item, number, out):

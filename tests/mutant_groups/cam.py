@@ -1,12 +1,23 @@
 """Mutants of the class activation maps."""
 
-from mutant_groups.modules import ANATOMY, ARRAYS, CAM, ENLARGING, GRADIENTS, HIDING, PLACES, TRACING
+from mutant_groups.modules import (
+    ANATOMY,
+    ARRAYS,
+    CAM,
+    CENTRES,
+    ENLARGING,
+    GRADIENTS,
+    HEADS,
+    HIDING,
+    PLACES,
+    TRACING,
+)
 from mutant_groups.mutant import group
 
 SUM_OF_MAPS = 'np.einsum("n...k,kn->n...", A, weights[:, c])'
 RAW = 'raw = np.einsum("n...k,nk->n...", A, alpha)'
 GRAD_CUT = "A, alpha)  # eq. (2)\n        return np.maximum(raw, 0) if relu else raw"
-GRAD_END = "\n\n    return _finished(query.place(layer).maps(weighted"
+GRAD_END = "\n\n    place = query.place(layer)"
 PLUS = 'return np.maximum(np.einsum("n...k,nk->n...", A, weights), 0)'
 LAYER = "return np.maximum((np.maximum(gradient, 0) * A).sum(axis=-1), 0)"
 HIRES = "raw = (gradient * A).sum(axis=-1)\n        return np.maximum(raw, 0) if relu else raw"
@@ -23,17 +34,17 @@ GROUPS = {
         (CAM, SUM_OF_MAPS, SUM_OF_MAPS.replace("weights[:, c]", "weights[::-1, c]")),
         (CAM, SUM_OF_MAPS, SUM_OF_MAPS.replace("A, weights", "A[:, ::-1], weights")),
         (CAM, SUM_OF_MAPS, SUM_OF_MAPS.replace("A, weights", "np.maximum(A, 0), weights")),
-        (CAM, "weights, bias = weights * [-1, 1], bias * [-1, 1]", "weights, bias = weights * [1, -1], bias * [1, -1]"),
+        (HEADS, "weights, bias = weights * [-1, 1], bias * [-1, 1]", "weights, bias = weights * [1, -1], bias * [1, -1]"),
         (CAM, "+ bias[query.targets] -", "- bias[query.targets] -"),
         (CAM, "+ bias[query.targets] -", "-"),
         (CAM, ".mean(axis=1) + bias", ".sum(axis=1) + bias"),
         (CAM, "if (gap > ", "if False and (gap > "),
-        (CAM, "and isinstance(layers[-1], _POOLINGS)", "and layers[-1]"),
-        (CAM, "set(head.kernel_size) == {1}", "set(head.kernel_size) == {3}"),
-        (CAM, "while layers and isinstance(layers[-1], _PASSED):", "while layers and isinstance(layers[-1], _ENDINGS):",
+        (HEADS, "and isinstance(layers[-1], _POOLINGS)", "and layers[-1]"),
+        (HEADS, "set(head.kernel_size) == {1}", "set(head.kernel_size) == {3}"),
+        (HEADS, "while layers and isinstance(layers[-1], _PASSED):", "while layers and isinstance(layers[-1], _ENDINGS):",
          "a Softmax or Activation between GAP and Dense is then let in by its place, and refused by its score"),
-        (CAM, "return _finished(maps, query, upsample)", "return _finished(np.maximum(maps, 0), query, upsample)"),
-        (CAM, "return _finished(maps, query, upsample)", "return _finished(maps / maps[0].size, query, upsample)"),
+        (CAM, "return _finished(maps, place, upsample, align)", "return _finished(np.maximum(maps, 0), place, upsample, align)"),
+        (CAM, "return _finished(maps, place, upsample, align)", "return _finished(maps / maps[0].size, place, upsample, align)"),
         (ENLARGING, "np.maximum(0, 1 - np.abs(apart))", "(np.abs(apart) <= 0.5)"),
     ),
     "grad_cam": group(
@@ -52,15 +63,14 @@ GROUPS = {
         (CAM, GRAD_CUT, GRAD_CUT.replace(" if relu else raw", "")),
         (CAM, GRAD_CUT, GRAD_CUT.replace("np.maximum(raw, 0)", "np.abs(raw)")),
         (CAM, "if zero.any():", "if zero.all():"),
-        (CAM, GRAD_CUT + GRAD_END, GRAD_CUT + GRAD_END.replace("query.place(layer)", "Place(query, query.place(layer).layer, \"input\")")),
+        (CAM, GRAD_CUT + GRAD_END, GRAD_CUT + GRAD_END.replace("query.place(layer)", 'Place(query, query.place(layer).layer, "input")')),
         (PLACES, "tensor = getattr(run.call_of(run.layer), side)", 'tensor = getattr(run.call_of(run.layer), "input")'),
         (PLACES, "return as_float(tensor), run.differentiate(run.score(classes, score), tensor)",
          'return as_float(tensor), run.differentiate(run.score(classes, "logit"), tensor)'),
         (PLACES, "return self.query.batched(chunk, self.query.inputs, self.query.targets, passes=BOTH)",
          "return self.query.batched(chunk, self.query.inputs, self.query.targets[::-1], passes=BOTH)"),
-        (ENLARGING, "(np.arange(side) + 0.5) * parts / side - 0.5", "np.linspace(0, parts - 1, side)"),
         (ENLARGING, "np.clip(places, 0, parts - 1)", "places"),
-        (ENLARGING, "product(rows[0], maps)", "product(rows[0][::-1], maps)"),
+        (ENLARGING, "rows[0].down(maps)", "rows[0].down(maps)[:, ::-1]"),
         (ANATOMY, "return places[-1]", "return places[-2]"),
         (ANATOMY, "return places[-1]", "return places[0]"),
         (TRACING, "any(n != 1 for n in self.shape[1:-1])", "True"),
@@ -109,7 +119,7 @@ GROUPS = {
         (HIDING, "out += ground[item]", "pass"),
         (HIDING, "way, ground = inputs - hidden, ", "way, ground = inputs.copy(), "),
         (HIDING, "out += ground[item]", "out += ground[0]"),
-        (CAM, "maps = [_score_cam_of(query, A, item", "maps = [_score_cam_of(query, A, 0"),
+        (CAM, "maps = [_score_cam_of(place, A, item", "maps = [_score_cam_of(place, A, 0"),
         (CAM, 'query.perturbed(range(len(varied)), point, [item], "Score-CAM")',
          'query.perturbed(range(len(varied)), point, [0], "Score-CAM")'),
         (CAM, "w[varied[number]] = value", "w[varied[number]] += 1 - value"),
@@ -142,5 +152,46 @@ GROUPS = {
         (CAM, "return saliency(view, inputs, targets", "return saliency(model, inputs, targets"),
         (GRADIENTS, 'view = with_relu_rule(model, "guided")', 'view = with_relu_rule(model, "deconvnet")'),
         (CAM, "coarse = grad_cam(model, inputs, targets, layer=layer,", "coarse = grad_cam(model, inputs, targets,"),
+    ),
+    "centres": group(
+        "test_centres.py", "",
+        (CENTRES, "sorted((self.first + self.apart * low, self.last + self.apart * high))",
+         "self.first + low, self.last + high"),
+        (CENTRES, "Field(self.axis, first, last, self.apart * apart)", "Field(self.axis, first, last, apart)"),
+        (CENTRES, "middle = (side / parts - 1) / 2", "middle = 0"),
+        (CENTRES, "max(self.last, other.last)", "self.last"),
+        (CENTRES, "or not np.isclose(self.apart, other.apart)", ""),
+        (CENTRES, "fields[axis] or _even(inputs, tensor, axis) for axis in range(1, len(shape) - 1)",
+         "_even(inputs, tensor, axis) for axis in range(1, len(shape) - 1)"),
+        (CENTRES, "if not call.inner:", "if True:"),
+        (CENTRES, "fields[axis] or spread(axis) for", "fields[axis] for"),
+        (CENTRES, "known.stretched(side, parts) if known else", "None if known else"),
+        (CENTRES, "if 1 in (side, parts):", "if parts == 1:"),
+        (CENTRES, "if source.shape[axis] == side]", "]"),
+        (CENTRES, "- sides[0], 0) // 2 if", "- sides[0], 0) if"),
+        (CENTRES, 'if padding == b"EXPLICIT" else left', 'if padding == b"FULL" else left'),
+        (CENTRES, "moves[axis] = stride, -left, reach - 1 - left", "moves[axis] = stride, 0, reach - 1"),
+        (CENTRES, "1 / stride, (left - reach + 1) / stride, left / stride",
+         "1 / stride, (1 - reach) / stride, 0", "with \"same\" and the stride of these networks nothing is left out before"),
+        (CENTRES, "1 / stride, (left - reach + 1) / stride, left / stride", "1 / stride, left / stride, left / stride"),
+        (CENTRES, "[(1, -left, -left) for left, _ in pads.tolist()]", "[(1, left, left) for left, _ in pads.tolist()]"),
+        (CENTRES, "begin = 0 if stride > 0 else -1", "begin = 0"),
+        (CENTRES, "moves.append((stride, begin, begin))", "moves.append((stride, 0, 0))"),
+        (CENTRES, "(1 / size, left / size, left / size)", "(1 / size, 0, 0)"),
+        (CENTRES, "else (size, -left, -left)", "else (size, 0, 0)"),
+        (CENTRES, "if order is None else order.tolist()", "if order is None else sorted(order)"),
+        (CENTRES, "[-1 if axis in gone else axis for axis in range(rank)]", "list(range(rank))"),
+        (CENTRES, "if seen.inputs.shape[1:].is_fully_defined():", "if True:"),
+        (CENTRES, 'return kept(sized, "centres", lambda: _centres(anatomy(recipe), sized.shape))',
+         "return _centres(anatomy(recipe), sized.shape)"),
+    ),
+    "align": group(
+        "test_silent_places.py", "",
+        (CAM, "return place.centres() if align == CENTRES else None", "return place.centres()"),
+        (CAM, "return place.centres() if align == CENTRES else None", "return None"),
+        (CAM, "query.inputs.shape[1:], _centres(place, align))", "query.inputs.shape[1:])"),
+        (ENLARGING, "(np.arange(side) - centre[0]) / centre[1]", "np.arange(side) / centre[1]"),
+        (ENLARGING, "(np.arange(side) + 0.5) * parts / side - 0.5", "np.linspace(0, parts - 1, side)"),
+        (PLACES, "getattr(call, self.side).name", "call.output.name"),
     ),
 }  # fmt: skip
