@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from heatproof import checks
 from heatproof.engine.programs import compiled_once, kept
+from heatproof.engine.randomness import overruled, untamed
 from heatproof.engine.rules import RELUS
 
 OTHER_ACTIVATIONS = {"LeakyRelu", "Elu", "Selu", "Softplus", "Softsign", "Tanh", "Sigmoid", "Erf", "Erfc", "Maximum"}
@@ -24,6 +25,8 @@ class Anatomy:
     others: frozenset
     inputs: tf.Tensor
     logits: tf.Tensor
+    untamed: tuple  # names of layers that draw random numbers with a state that cannot be put back
+    overruled: tuple  # names of layers that are called with training=True
 
     @property
     def places(self):
@@ -80,6 +83,8 @@ def _anatomy(recipe):
                 frozenset(inner),
                 run.inputs,
                 run.logits,
+                untamed(run),
+                overruled(recipe.base),
             )
         )
         return run.logits
