@@ -10,6 +10,7 @@ import collections
 import dis
 import functools
 import hashlib
+import sys
 import sysconfig
 import threading
 import types
@@ -29,9 +30,9 @@ _OF_MODELS = frozenset(vars(keras.Model())) | {"optimizer", "history", "_compile
 _OF_MODELS |= {"stop_training", "stop_predicting", "stop_evaluating", "_eval_epoch_iterator"}
 _PLAIN = {bool, int, float, complex, str, bytes, type(None), type(...)}
 _TRUSTED = {"keras", "tensorflow", "numpy", "math", "functools", "itertools", "typing", "builtins", "abc", "enum"}
-_TRUSTED |= {"collections", "dataclasses", "logging", "pathlib", "re", "threading", "_thread", "warnings"}
+_TRUSTED |= {"collections", "dataclasses", "logging", "operator", "_operator", "re", "threading", "_thread", "warnings"}
 _NOT_OF_CALLS = {"__init__", "build", "get_config", "from_config"}
-_INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+_INSTALLED = ("<frozen", *{sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 
 
 class Settings(NamedTuple):
@@ -84,8 +85,7 @@ class _Reading:
         self.depth += 1
         try:
             if kind not in self.readers:
-                readers = (read for kinds, read in _READERS if isinstance(value, kinds))
-                self.readers[kind] = next(readers, _Reading._object)
+                self.readers[kind] = _reader(value)
             return self.readers[kind](self, value)
         finally:
             self.depth -= 1
@@ -107,10 +107,11 @@ class _Reading:
         return array.shape, str(array.dtype), hashlib.sha256(array.tobytes()).digest()
 
     def _variable(self, variable):
-        return _same(getattr(variable, "_value", variable))
+        variable = getattr(variable, "_value", variable)  # TensorFlow's, inside that of Keras
+        return getattr(variable, "_unique_id", None) or _same(variable)
 
     def _seed(self, generator):
-        return _same(generator.state._value)
+        return self._variable(generator.state)
 
     def _layer(self, layer):
         kept = (*layer._trainable_variables, *layer._non_trainable_variables)
@@ -121,12 +122,14 @@ class _Reading:
         for name, value in list(vars(layer).items()):
             if name not in passed and (private or name[0] != "_"):
                 found.append((name, value if type(value) in _PLAIN else self.of(value)))
-        return *found, *(self.of(each) for each in type(layer).__mro__ if not _trusted(each))
+        if private:
+            found.extend(self.of(each) for each in type(layer).__mro__ if _own_class(each))
+        return tuple(found)
 
     def _class(self, value):
         """Its functions, and the values that they read but do not write: a counter is no setting."""
-        if _trusted(value):
-            return _same(value)
+        if not _own_class(value):
+            return self._foreign(value)
         parts = [(name, getattr(each, "fget", None) or getattr(each, "__func__", each)) for name, each in _own(value)]
         functions = [part for _, part in parts if isinstance(part, types.FunctionType) and not _installed(part)]
         written = set().union(*(_names(function.__code__).written for function in functions))
@@ -134,11 +137,10 @@ class _Reading:
         return _same(value), *map(self.of, functions), *((name, self.of(part)) for name, part in plain)
 
     def _function(self, function):
-        if _trusted(function):
-            return _same(function)
         if _installed(function):
-            return self._opaque(function, f"{function.__module__}.{function.__qualname__}")
+            return self._foreign(function)
         names, known = _names(function.__code__), function.__globals__
+        self.unknown.update({"open"} & {*names.globals})
         modules = [known[name] for name in names.globals if isinstance(known.get(name), types.ModuleType)]
         named = [known[name] for name in names.globals if name in known]
         parts = (
@@ -161,6 +163,10 @@ class _Reading:
             return tuple((name, self.of(vars(module)[name])) for name in names if name in vars(module))
         return None
 
+    def _foreign(self, value):
+        """A function or class that others wrote."""
+        return _same(value) if _trusted(value) else self._opaque(value, f"{value.__module__}.{value.__qualname__}")
+
     def _bound(self, method):
         return self.of(method.__func__), self.of(method.__self__)
 
@@ -172,8 +178,6 @@ class _Reading:
 
     def _object(self, value):
         kind = type(value)
-        if kind.__module__.split(".")[0] in _TRUSTED - {"builtins"} or isinstance(value, types.BuiltinFunctionType):
-            return _same(value) if callable(value) else None
         slots = [name for each in kind.__mro__ for name in _slots(each) if hasattr(value, name)]
         if not slots and not hasattr(value, "__dict__"):
             return self._opaque(value, kind.__name__)
@@ -193,10 +197,20 @@ _READERS = (  # by the kind of a value, the first that fits
     (types.ModuleType, lambda self, value: value.__name__),
     (type, _Reading._class),
     (types.FunctionType, _Reading._function),
+    (types.BuiltinFunctionType, _Reading._foreign),
     (types.MethodType, _Reading._bound),
     (functools.partial, _Reading._partial),
     (tf.types.experimental.GenericFunction, _Reading._compiled),
 )
+
+
+def _reader(value):
+    """How values of this kind are read."""
+    known = [read for kinds, read in _READERS if isinstance(value, kinds)]
+    name = type(value).__module__
+    if not known and _trusted(type(value)) and name != "builtins" and not name.startswith("numpy.random"):
+        known = [(lambda self, value: _same(value)) if callable(value) else (lambda self, value: None)]
+    return known[0] if known else _Reading._object
 
 
 class _Names(NamedTuple):
@@ -252,7 +266,13 @@ def _trusted(value):
 @functools.lru_cache(maxsize=10_000)
 def _of_packages(filename):
     """Whether a file belongs to an installed package, as all that has no file does."""
-    return filename is None or filename.startswith(_INSTALLED)
+    return filename is None or filename.startswith(_INSTALLED) or "site-packages" in filename
+
+
+def _own_class(value):
+    module = sys.modules.get(value.__module__)
+    filename = getattr(module, "__file__", None) if module and value.__module__ != "__main__" else ""
+    return not (_trusted(value) or _of_packages(filename))
 
 
 def _installed(function):
