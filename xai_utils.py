@@ -41,7 +41,7 @@ from heatproof.display.plots import plot_attributions, plot_images, plot_signals
 from heatproof.display.saving import describe, save_figure, save_table, save_value
 from heatproof.display.style import use_style
 from heatproof.engine.query import Query, scores
-from heatproof.engine.views import logits, unit, with_relu_rule
+from heatproof.engine.views import forget, logits, unit, with_relu_rule
 from heatproof.inside.synthesis import activation_maximization, class_model, deep_dream
 from heatproof.inside.units import activations, kernels
 from heatproof.methods.cam import (
@@ -113,6 +113,7 @@ __all__ = [
     "describe",
     "evaluate",
     "evidence_mass",
+    "forget",
     "grad_cam",
     "grad_cam_plus_plus",
     "gradient_x_input",

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from heatproof import checks
 from heatproof.engine.programs import compiled_once, kept
+from heatproof.engine.randomness import overruled, untamed
 from heatproof.engine.rules import RELUS
 from heatproof.problems import ArgumentValueError
 
@@ -25,6 +26,8 @@ class Anatomy:
     others: frozenset
     inputs: tf.Tensor
     logits: tf.Tensor
+    untamed: tuple  # names of layers that draw random numbers with a state that cannot be put back
+    overruled: tuple  # names of layers that are called with training=True
 
     @property
     def places(self):
@@ -82,6 +85,8 @@ def _anatomy(recipe):
                 frozenset(inner),
                 run.inputs,
                 run.logits,
+                untamed(run),
+                overruled(recipe.base),
             )
         )
         return run.logits

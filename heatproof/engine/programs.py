@@ -1,14 +1,22 @@
-"""The compiled functions of a model: traced once, kept for as long as the model lives."""
+"""The compiled functions of a model: traced once, kept for as long as the model lives and they are asked for.
 
+Of one model at most `MOST` answers are kept, graphs and what was read in them. What nobody asked for longest goes
+first.
+"""
+
+import collections
 import functools
 import weakref
 
 import tensorflow as tf
 
 from heatproof.engine.arrays import input_dtype, shared
-from heatproof.engine.recipe import TRACING, Recipe, settings_of
+from heatproof.engine.randomness import restored, written
+from heatproof.engine.recipe import Recipe
+from heatproof.engine.settings import TRACING, settings_of
 from heatproof.engine.tracing import Run
 
+MOST = 64
 _PROGRAMS = weakref.WeakKeyDictionary()
 
 
@@ -23,13 +31,22 @@ def program(recipe, name, build, *specs, layer=None, substitute=False):
 
 
 def kept(recipe, name, make):
-    """What `make()` gave for this model and name; a model whose layers or activations were changed starts anew."""
+    """What `make()` gave for this model and name; a model whose settings were changed starts anew."""
     with TRACING:
         key = (name, recipe.shape, recipe.ending, recipe.rule, recipe.settings or settings_of(recipe.base))
-        known = _PROGRAMS.setdefault(recipe.base, {})
+        known = _PROGRAMS.setdefault(recipe.base, collections.OrderedDict())
         if key not in known:
             known[key] = make()
+        known.move_to_end(key)
+        while len(known) > MOST:
+            known.popitem(last=False)
         return known[key]
+
+
+def forgotten(model):
+    """Let go of all that is kept for a model."""
+    with TRACING:
+        _PROGRAMS.pop(model, None)
 
 
 def compiled_once(recipe, build, specs, layer, substitute):
@@ -46,5 +63,17 @@ def compiled_once(recipe, build, specs, layer, substitute):
         return build(run, *tensors)
 
     inputs = tf.TensorSpec(recipe.shape, input_dtype(recipe.base))
-    compiled = tf.function(function, autograph=False).get_concrete_function(inputs, *specs)
-    return lambda inputs, *tensors: compiled(shared(inputs), *tensors)
+    return Program(tf.function(function, autograph=False).get_concrete_function(inputs, *specs))
+
+
+class Program:
+    """A compiled function of inputs and tensors; the variables that it writes come back as they were."""
+
+    def __init__(self, compiled):
+        self.compiled, self.states = compiled, written(compiled.graph)
+
+    def __call__(self, inputs, *tensors):
+        if not self.states:
+            return self.compiled(shared(inputs), *tensors)
+        with restored(self.states):
+            return self.compiled(shared(inputs), *tensors)

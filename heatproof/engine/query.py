@@ -9,9 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from heatproof import checks
-from heatproof.engine import chunks
+from heatproof.engine import chunks, randomness
 from heatproof.engine.anatomy import anatomy, find_layer
 from heatproof.engine.arrays import input_dtype
+from heatproof.engine.comparing import compare
 from heatproof.engine.counting import BOTH, FORWARD
 from heatproof.engine.places import CLASSES, Place
 from heatproof.engine.programs import program
@@ -39,6 +40,7 @@ class Query:
         base = self.recipe.base
         inputs = checks.as_inputs(inputs, self.recipe.shape, getattr(base, "input_range", None))
         self.inputs = np.ascontiguousarray(inputs, input_dtype(base))  # equal bits for any memory order
+        compare(self.recipe, self.inputs)
         self.anatomy = anatomy(self.recipe)
         self.score = reading(base, self.anatomy, score, activation)
         self.classes = self.anatomy.outputs if self.score.kind == "value" else self.anatomy.classes
@@ -46,6 +48,7 @@ class Query:
         if targets is None and self.score.kind == "value" and self.anatomy.kind == "linear":
             given = f"None, but of {self.classes} numbers none is the predicted one"
             raise ArgumentValueError("targets", given, cure=f"name the output, targets=0 to {self.classes - 1}")
+        randomness.warn(self.anatomy)
         self._opened = False
 
     @property

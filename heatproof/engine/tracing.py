@@ -67,17 +67,27 @@ def _watched(model, calls, layer=None, substitute=None):
 
     layers = list({id(each): each for each in model._flatten_layers()}.values())
     before = {id(each): each.__dict__.get("call") for each in layers}
-    losses = {id(each): list(each._losses) for each in layers}
     try:
         for each in layers:
             object.__setattr__(each, "call", watch(each))
-        yield
+        with unchanged_losses(model):
+            yield
     finally:
         for each in layers:
             each.__dict__.pop("call", None)
-            each._losses[:] = losses[id(each)]  # what the trace adds is no number
             if before[id(each)] is not None:
                 object.__setattr__(each, "call", before[id(each)])
+
+
+@contextlib.contextmanager
+def unchanged_losses(model):
+    """What a pass of ours adds to the losses of the layers is taken out again."""
+    losses = [(each._losses, list(each._losses)) for each in model._flatten_layers()]
+    try:
+        yield
+    finally:
+        for now, before in losses:
+            now[:] = before
 
 
 @contextlib.contextmanager
@@ -103,7 +113,7 @@ class Run:
         rules = recipe.rule.overrides() if recipe.rule else {}
         with _watched(recipe.base, self.calls, layer, substitute), graph.gradient_override_map(rules):
             with _open_functions():
-                outputs = recipe.base(inputs, training=False)
+                self.outputs = outputs = recipe.base(inputs, training=False)  # as model.predict asks
         self.kind, self.logits = recipe.ending.of(self, outputs)
         self.values = self.logits if self.kind == "unit" else as_float(outputs)
 

@@ -12,7 +12,7 @@ from heatproof import checks
 from heatproof.engine.anatomy import anatomy, find_layer
 from heatproof.engine.arrays import input_dtype
 from heatproof.engine.endings import LOGITS, Unit
-from heatproof.engine.programs import program
+from heatproof.engine.programs import forgotten, program
 from heatproof.engine.recipe import Recipe
 from heatproof.engine.rules import RULES
 from heatproof.engine.tracing import Run
@@ -94,6 +94,31 @@ def _input_shape(model):
         cure = "x = keras.Input(shape); model = keras.Model(x, model(x))"
         raise ArgumentValueError("model", "a model that does not tell its input shape", cure=cure)
     return (None, *shape[1:])
+
+
+def forget(model):
+    """Let go of every graph that is kept for a model (or the model of a view): its next map is traced anew.
+
+    Needed only for a change that nothing tells. What is noticed by itself, when the next question is asked:
+
+    =========================================================================  =====================================
+    what was changed                                                           how it is noticed
+    =========================================================================  =====================================
+    the value of a weight or a variable                                        read at every pass
+    an attribute of a layer: number, text, array, list, dictionary, function   read with every question
+    a layer, a variable or a seed generator, put in the place of another       read with every question
+    private attributes, objects and slots of a layer or model of your own      read with every question
+    code of your own: functions, their defaults, closures and globals;         read with every question
+    values of your own classes and modules that it names
+    what your code asks an installed package, a file, a C object or            compared: one input goes through the
+    numpy.random for                                                           model and through its graph
+    anything inside Keras, TensorFlow or another installed package, and        not noticed: call `forget`
+    private attributes of their layers
+    =========================================================================  =====================================
+
+    Raises `TypeError`, `ValueError` for what is not a model that can be explained.
+    """
+    forgotten(recipe_of(model).base)
 
 
 def logits(model):
