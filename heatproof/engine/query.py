@@ -130,9 +130,10 @@ class Query:
         return Place(self, find_layer(self.recipe, layer, spatial=True).layer)
 
     def block_ends(self):
-        """The last layer at each resolution, from the input on: the ends of the network's blocks."""
+        """The last place of each resolution that every way to the score leads through: the ends of the blocks."""
         last, shape = {}, (None, *self.inputs.shape[1:])  # the sizes of these inputs, for a model of any size
-        for call in anatomy(replace(self.recipe, shape=shape)).places:
+        seen = anatomy(replace(self.recipe, shape=shape))
+        for call in seen.carriers or seen.places:
             last[call.shape[1:-1]] = Place(self, call.layer)
         return list(last.values())
 

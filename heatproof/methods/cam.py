@@ -15,6 +15,7 @@ from heatproof.enlarging import enlarged, resize
 from heatproof.hiding import baselines, seen_through
 from heatproof.methods.gradients import saliency
 from heatproof.methods.heads import gap_head, no_gap_head
+from heatproof.methods.summing import over_layers
 
 CENTRES, STRETCH = "centres", "stretch"  # the words of `align`
 
@@ -40,6 +41,7 @@ def cam(model, inputs, targets=None, *, upsample=True, align=CENTRES, batch_size
     return _finished(maps, place, upsample, align)
 
 
+@over_layers
 def grad_cam(
     model,
     inputs,
@@ -72,6 +74,7 @@ def grad_cam(
     return _finished(place.maps(weighted), place, upsample, align)
 
 
+@over_layers
 def grad_cam_plus_plus(
     model,
     inputs,
@@ -105,6 +108,7 @@ def grad_cam_plus_plus(
     return _finished(place.maps(weighted), place, upsample, align)
 
 
+@over_layers
 def layer_cam(
     model,
     inputs,
@@ -131,6 +135,7 @@ def layer_cam(
     return _finished(place.maps(weighted), place, upsample, align)
 
 
+@over_layers
 def hires_cam(
     model,
     inputs,
@@ -160,6 +165,7 @@ def hires_cam(
     return _finished(place.maps(weighted), place, upsample, align)
 
 
+@over_layers
 def score_cam(
     model,
     inputs,
@@ -210,6 +216,7 @@ def _score_cam_of(place, A, item, weights, see, align):
     return np.maximum(A @ w, 0)
 
 
+@over_layers
 def ablation_cam(
     model,
     inputs,
@@ -251,6 +258,7 @@ def _ablated_scores(place, A, item):
     return np.concatenate(scores)
 
 
+@over_layers
 def guided_grad_cam(model, inputs, targets=None, *, layer=None, score=LOGIT, activation=None, batch_size=BATCH_SIZE):
     """Guided backprop where Grad-CAM is positive: the look of the one at the place of the other.
 
