@@ -447,6 +447,7 @@ ARGUMENTS = {
             "attribution": [*finite(X)[:-3], *finite(X)[-2:], (MAP[0], ValueError, "(8, 6)", "(N, H, W, C)")],
         },
     ),
+    "forget": ({}, {"model": MODEL}),
     "logits": ({}, {"model": MODEL}),
     "unit": (
         {"layer": "conv_1", "channel": 0},

@@ -126,20 +126,8 @@ def _anatomy(recipe):
             relus, inner = relus - 2 * slopes, [*inner, "PReLU"]
         # The model itself is left out: what is kept for a model must not keep it alive.
         calls = tuple(call for call in run.calls if call.layer is not recipe.base)
-        found.append(
-            Anatomy(
-                calls,
-                run.logits.shape[-1],
-                run.values.shape[-1],
-                run.kind,
-                relus,
-                frozenset(inner),
-                run.inputs,
-                run.logits,
-                untamed(run),
-                overruled(recipe.base),
-            )
-        )
+        sizes, random = (run.logits.shape[-1], run.values.shape[-1]), (untamed(run), overruled(recipe.base))
+        found.append(Anatomy(calls, *sizes, run.kind, relus, frozenset(inner), run.inputs, run.logits, *random))
         return run.logits
 
     compiled_once(recipe, build, (), None, False)

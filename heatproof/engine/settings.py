@@ -115,7 +115,7 @@ class _Reading:
 
     def _layer(self, layer):
         kept = (*layer._trainable_variables, *layer._non_trainable_variables)
-        found = [id(layer), *map(self._variable, kept), *map(self._seed, layer._seed_generators)]
+        found = [_same(layer), *map(self._variable, kept), *map(self._seed, layer._seed_generators)]
         found.append(getattr(layer._dtype_policy, "name", None))
         passed = _OF_MODELS if isinstance(layer, keras.Model) else _OF_LAYERS
         private = not type(layer).__module__.startswith("keras.")
@@ -143,14 +143,9 @@ class _Reading:
         self.unknown.update({"open"} & {*names.globals})
         modules = [known[name] for name in names.globals if isinstance(known.get(name), types.ModuleType)]
         named = [known[name] for name in names.globals if name in known]
-        parts = (
-            function.__defaults__,
-            function.__kwdefaults__,
-            vars(function),
-            *map(_held, function.__closure__ or ()),
-        )
-        read = [self._module(module, names.attributes) for module in modules]
-        return function.__code__, *map(self.of, (*parts, *named)), *read
+        given = (function.__defaults__, function.__kwdefaults__, vars(function))
+        parts = (*given, *map(_held, function.__closure__ or ()), *named)
+        return function.__code__, *map(self.of, parts), *(self._module(each, names.attributes) for each in modules)
 
     def _module(self, module, names):
         """The attributes that a function names, of a module of one's own."""
@@ -172,9 +167,6 @@ class _Reading:
 
     def _partial(self, value):
         return tuple(map(self.of, (value.func, value.args, value.keywords)))
-
-    def _compiled(self, value):
-        return _same(value), self.of(getattr(value, "python_function", None))
 
     def _object(self, value):
         kind = type(value)
@@ -200,7 +192,6 @@ _READERS = (  # by the kind of a value, the first that fits
     (types.BuiltinFunctionType, _Reading._foreign),
     (types.MethodType, _Reading._bound),
     (functools.partial, _Reading._partial),
-    (tf.types.experimental.GenericFunction, _Reading._compiled),
 )
 
 
