@@ -40,12 +40,12 @@ def as_inputs(inputs, shape, input_range=None):
     everything else becomes float32. Raises `TypeError` for integer, boolean or object arrays, `ValueError` for a wrong
     shape, an empty batch, NaN or infinity.
     """
-    array = as_array("inputs", inputs)
+    array, name = as_array("inputs", inputs), "inputs" if isinstance(inputs, np.ndarray) else "numpy.asarray(inputs)"
     if array.dtype.kind != "f":
-        cure = "inputs.astype('float32'), scaled as in training (often / 255)" if array.dtype.kind in "uib" else ""
+        cure = f"{name}.astype('float32'), scaled as in training (often / 255)" if array.dtype.kind in "uibO" else ""
         allowed = "one array of floats (N, ..., channels) in the model's own units"
         raise ArgumentTypeError("inputs", f"{array.dtype} values", allowed, cure)
-    _check_shape(array, shape)
+    _check_shape(array, shape, name)
     lowest, highest = array.min(), array.max()  # NaN, where any value is
     if not max(-lowest, highest) <= np.finfo(np.float32).max:
         given = "NaN, infinity or numbers beyond float32"
@@ -59,7 +59,7 @@ def as_inputs(inputs, shape, input_range=None):
     return array if array.dtype == np.float64 else array.astype(np.float32, copy=False)
 
 
-def _check_shape(array, shape):
+def _check_shape(array, shape, name):
     wanted = "(N, " + ", ".join("any" if size is None else str(size) for size in shape[1:]) + ")"
 
     def fits(given):
@@ -72,9 +72,9 @@ def _check_shape(array, shape):
         return
     cure = ""
     if array.ndim == len(shape) - 1 and fits((1, *array.shape)):
-        cure = f"inputs[None], with the batch axis that is missing: {(1, *array.shape)}"
+        cure = f"{name}[None], with the batch axis that is missing: {(1, *array.shape)}"
     elif array.ndim == len(shape) - 1 and fits((*array.shape, 1)):
-        cure = f"inputs[..., None], with the channel axis that is missing: {(*array.shape, 1)}"
+        cure = f"{name}[..., None], with the channel axis that is missing: {(*array.shape, 1)}"
     elif array.ndim == len(shape) and fits((array.shape[0], *array.shape[2:], array.shape[1])):
         cure = "numpy.moveaxis(inputs, 1, -1), with the channels last"
     raise ArgumentValueError("inputs", f"shape {array.shape}", wanted, cure)

@@ -381,6 +381,11 @@ ARGUMENTS = {
         {
             "path": PATH,
             "input_range": [each for each in RANGE if each[0] is not None],
+            "custom_objects": [
+                (3, TypeError, "3", "a dictionary"),
+                ({"Mine": "a text"}, TypeError, "'Mine'", "classes or functions"),
+                ({3: len}, TypeError, "3", "a dictionary"),
+            ],
         },
     ),
     "read_card": ({}, {"path": [*PATH[:-1], ("none.json", FileNotFoundError, "none.json", "make models")]}),

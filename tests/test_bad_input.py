@@ -325,7 +325,7 @@ MODELS = {
     ),
     "several inputs": (several_inputs, ValueError, ("model:", "2 inputs", "one")),
     "subclassed, two outputs": (subclassed_pair, ValueError, ("model:", "tuple", "(N, classes)", "keras.Model")),
-    "a map, not classes": (no_classes, ValueError, ("model:", "(None, 4, 3, 4)", "(N, classes)", "pool over space")),
+    "a map, not classes": (no_classes, ValueError, ("model:", "(None, 4, 3, 4)", "(N, classes)", "keras.ops.mean")),
     "None": (lambda: None, TypeError, ("model:", "NoneType", "Keras")),
     "a path": (lambda: "models/mnist1d.keras", TypeError, ("model:", "str", "Keras")),
     "a function": (lambda: tf.nn.softmax, TypeError, ("model:", "function", "Keras")),

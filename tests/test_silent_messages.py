@@ -271,6 +271,6 @@ def test_a_layer_that_is_called_twice_can_be_named_by_what_the_message_lists():
     inputs, twice = keras.Input(SHAPE), layers.Conv2D(3, 3, padding="same", activation="tanh", name="twice")
     x = layers.Conv2D(4, 3, padding="same", name="once")(twice(twice(inputs)))
     model = keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(x)))
-    with pytest.raises(ValueError, match="^layer: 'twice'.*2 calls") as caught:
+    with pytest.raises(ValueError, match="^layer: got 'twice'.*2 calls") as caught:
         xu.grad_cam(model, IMAGES, 1, layer="twice")
     assert "'once'" in str(caught.value)

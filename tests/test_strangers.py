@@ -155,7 +155,7 @@ def test_a_changed_attribute_of_a_layer_of_ones_own_is_seen(change):
 def test_a_softmax_over_groups_is_refused():
     inputs = keras.Input((32, 2))
     groups = layers.Softmax()(layers.Reshape((2, 5))(layers.Dense(10)(layers.Flatten()(inputs))))
-    with pytest.raises(ValueError, match="model: it ends in a softmax over 5 of its 10 outputs.* Cure:"):
+    with pytest.raises(ValueError, match="model: got a model that ends in a softmax over 5 of its 10 outputs.* Cure:"):
         xu.saliency(keras.Model(inputs, layers.Flatten()(groups)), SIGNALS)
 
 

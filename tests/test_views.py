@@ -135,7 +135,7 @@ def test_unit_refuses_what_is_not_there(net):
         xu.unit(model, "conv_1", 4)
     with pytest.raises(ValueError, match="'conv_9' is not in the model; its spatial layers are.*conv_1"):
         xu.unit(model, "conv_9", 0)
-    with pytest.raises(ValueError, match="score: an inner unit has no probability"):
+    with pytest.raises(ValueError, match="score: got .probability. of an inner unit, which has none"):
         xu.saliency(xu.unit(model, "conv_1", 0), inputs, score="probability")
 
 
@@ -388,11 +388,15 @@ def two_inputs():
 @pytest.mark.parametrize(
     "build, error, message",
     [
-        (lambda: len, TypeError, "model: got builtin_function"),
+        (lambda: len, TypeError, "model: got a builtin_function"),
         (lambda: keras.Sequential([layers.Flatten(), layers.Dense(2)]), ValueError, "never called.*model"),
         (two_outputs, ValueError, r"2 outputs.*keras.Model\(model.inputs, model.outputs\[0\]\)"),
         (two_inputs, ValueError, "2 inputs"),
-        (lambda: keras.Sequential([keras.Input((4, 2)), layers.Dense(3)]), ValueError, "classifier ends in one"),
+        (
+            lambda: keras.Sequential([keras.Input((4, 2)), layers.Dense(3)]),
+            ValueError,
+            "one output of shape \\(N, classes\\)",
+        ),
     ],
 )
 def test_models_that_cannot_be_explained_are_refused(build, error, message):

@@ -8,6 +8,7 @@ import tensorflow as tf
 from heatproof import checks
 from heatproof.engine.programs import compiled_once, kept
 from heatproof.engine.rules import RELUS
+from heatproof.problems import ArgumentValueError
 
 OTHER_ACTIVATIONS = {"LeakyRelu", "Elu", "Selu", "Softplus", "Softsign", "Tanh", "Sigmoid", "Erf", "Erfc", "Maximum"}
 
@@ -58,6 +59,7 @@ def _anatomy(recipe):
     found = []
 
     def build(run):
+        _check_channels(run)
         kinds = [operation.type for operation in run.logits.graph.get_operations()]
         inner = [kind for kind in kinds if kind in OTHER_ACTIVATIONS]
         if run.kind == "sigmoid" and "Sigmoid" in inner:
@@ -88,6 +90,22 @@ def _anatomy(recipe):
     return found[0]
 
 
+def _check_channels(run):
+    """Refuse images without an axis of channels: their width would be taken for channels of a signal."""
+    shape, read = run.inputs.shape, [run.inputs]
+    while any(operation.type in ("Identity", "Cast") for operation in read[-1].consumers()):
+        read.append(next(each for each in read[-1].consumers() if each.type in ("Identity", "Cast")).outputs[0])
+    made = [each.outputs[0].shape for each in read[-1].consumers() if each.type in ("Reshape", "ExpandDims")]
+    if shape.rank == 3 and any(other.rank == 4 and tuple(other[1:]) == (*shape[1:], 1) for other in made):
+        size = (*shape[1:], 1)
+        cure = (
+            f"x = keras.Input({size}); model = keras.Model(x, model(keras.ops.squeeze(x, -1))); "
+            "inputs = numpy.asarray(inputs)[..., None]"
+        )
+        given = f"a model that takes images {tuple(shape[1:])} without an axis of channels"
+        raise ArgumentValueError("model", given, "images (N, H, W, C)", cure)
+
+
 def find_layer(recipe, layer=None, spatial=False):
     """Return the `Call` of a layer given by name or object; None means the last one that still has space.
 
@@ -113,7 +131,11 @@ def find_layer(recipe, layer=None, spatial=False):
     if not found:
         raise ValueError(f"layer: {label} is not in the model; its spatial layers are {names}.")
     if len(found) > 1:
-        raise ValueError(f"layer: {label} stands for {len(found)} calls; pass one layer object that is called once.")
+        given, allowed = (
+            f"{label}, which stands for {len(found)} calls",
+            f"a layer that is called once, such as {names}",
+        )
+        raise ArgumentValueError("layer", given, allowed)
     if spatial and not found[0].spatial:
         raise ValueError(f"layer: {label} has no positions left (shape {found[0].shape}); choose one of {names}.")
     if spatial and (found[0].inner or len(found[0].shape) != len(seen.inputs.shape)):

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from heatproof.engine.arrays import as_float, space_mean
 from heatproof.engine.rules import RELUS
+from heatproof.problems import ArgumentValueError
 
 _SQUASHINGS = {"Softmax": "softmax", "LogSoftmax": "softmax", "Sigmoid": "sigmoid"}
 _REARRANGEMENTS = {"Identity", "Cast", "Reshape", "Squeeze"}
@@ -25,29 +26,47 @@ class Logits:
 
     def of(self, run, outputs):
         if not tf.is_tensor(outputs) or outputs.shape.rank != 2:
-            raise ValueError(
-                f"model: its output is {getattr(outputs, 'shape', type(outputs).__name__)}; a classifier ends in one "
-                f"output of shape (N, classes). Cure: keras.Model(model.inputs, model.outputs[k]), or pool over space."
-            )
+            raise _no_classifier(run, outputs)
         tensor = outputs
         while tensor.op.type in _REARRANGEMENTS:
             tensor = tensor.op.inputs[0]
         if tensor.op.type in _SEALED:
-            raise ValueError(
-                "model: it ends in a function loaded from a SavedModel, which hides its softmax. "
-                "Cure: load the Keras model itself (.keras)."
-            )
+            given = "a model that ends in a function loaded from a SavedModel, which hides its softmax"
+            raise ArgumentValueError("model", given, cure="load the Keras model itself (.keras)")
         kind = _SQUASHINGS.get(tensor.op.type, "linear")
         if kind == "softmax" and tensor.shape[-1] != outputs.shape[-1]:
-            raise ValueError(
-                f"model: it ends in a softmax over {tensor.shape[-1]} of its {outputs.shape[-1]} outputs, so it is "
-                f"several classifiers in one. Cure: one of them, keras.Model(model.inputs, the scores of one group)."
-            )
+            raise _several_classifiers(run, tensor, outputs)
         scores = outputs if kind == "linear" else tf.reshape(tensor.op.inputs[0], tf.shape(outputs))
         scores = as_float(tf.ensure_shape(scores, outputs.shape))
         if outputs.shape[-1] == 1:
             return "sigmoid" if kind == "sigmoid" else "one unit", tf.concat([-scores, scores], axis=-1)
         return kind, scores
+
+
+def _no_classifier(run, outputs):
+    """The refusal of outputs that are not (N, classes), with the code that makes a classifier of them."""
+    shape, allowed = tuple(run.inputs.shape[1:]), "one output of shape (N, classes)"
+    if not tf.is_tensor(outputs):
+        given = f"a model whose output is a {type(outputs).__name__} of {len(tf.nest.flatten(outputs))}"
+        scores = "keras.tree.flatten(model(x))[0]"
+    else:
+        given = f"a model whose output is {tuple(outputs.shape)}"
+        scores = f"keras.ops.mean(model(x), axis={tuple(range(1, outputs.shape.rank - 1))})"
+        if outputs.shape.rank < 2:
+            scores = "keras.ops.reshape(model(x), (-1, 1))"
+    return ArgumentValueError("model", given, allowed, f"x = keras.Input({shape}); model = keras.Model(x, {scores})")
+
+
+def _several_classifiers(run, softmax, outputs):
+    """The refusal of a softmax over groups, with the code that takes the first group by itself."""
+    given = f"a model that ends in a softmax over {softmax.shape[-1]} of its {outputs.shape[-1]} outputs"
+    logits = softmax.op.inputs[0]
+    while logits.op.type in _REARRANGEMENTS and logits.shape.rank != 2:
+        logits = logits.op.inputs[0]
+    names = [call.layer.name for call in run.calls if call.output is logits]
+    group = f"model.get_layer({names[0]!r}).output[:, :{softmax.shape[-1]}]" if names else "the logits of one group"
+    cure = f"one group by itself, keras.Model(model.inputs, keras.layers.Softmax()({group}))"
+    return ArgumentValueError("model", given, "one classifier", cure)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ from heatproof.engine.endings import LOGITS, Unit
 from heatproof.engine.programs import program
 from heatproof.engine.recipe import Recipe
 from heatproof.engine.rules import RULES
+from heatproof.engine.tracing import Run
+from heatproof.problems import ArgumentTypeError, ArgumentValueError
 
 
 class _Body(keras.layers.Layer):
@@ -26,7 +28,10 @@ class _Body(keras.layers.Layer):
         self.recipe = recipe
 
     def call(self, inputs):
-        return program(self.recipe, "logits", lambda run: run.logits)(tf.cast(inputs, input_dtype(self.base)))
+        inputs = tf.cast(inputs, input_dtype(self.base))
+        if tf.executing_eagerly():
+            return program(self.recipe, "logits", lambda run: run.logits)(inputs)
+        return Run(self.recipe, inputs).logits  # part of a larger graph, in which nothing is sealed
 
 
 class View(keras.Model):
@@ -37,34 +42,46 @@ class View(keras.Model):
         super().__init__(inputs, _Body(recipe)(inputs), name="view")
         self.recipe = recipe
 
+    def get_config(self):
+        """A view is no file: it has no weights of its own."""
+        given = "a view, which shares the weights of another model and is no file of its own"
+        raise ArgumentTypeError("model", given, cure="save that model, and make the view of it again after loading")
+
 
 def recipe_of(model):
     """Return the recipe of a model or view; refuses what cannot be explained, with the cure."""
     if isinstance(model, View):
         return model.recipe
-    if not isinstance(model, keras.Model):
-        raise TypeError(f"model: got {type(model).__name__}; pass a Keras 3 model (keras.Model, keras.Sequential).")
-    if not model.built:
-        raise ValueError("model: it was never called, so it has no weights. Cure: call it once, model(inputs[:1]).")
-    if len(getattr(model, "outputs", None) or [0]) > 1:
-        raise ValueError(
-            f"model: it has {len(model.outputs)} outputs; one is needed. "
-            f"Cure: keras.Model(model.inputs, model.outputs[0])."
-        )
-    inputs = getattr(model, "inputs", None) or []
-    if len(inputs) > 1:
-        raise ValueError(f"model: it has {len(inputs)} inputs; a method explains models with one.")
-    if inputs and not inputs[0].dtype.startswith("float"):
-        raise ValueError(
-            f"model: it takes {inputs[0].dtype} inputs, in which nothing can be differentiated. "
-            f"Cure: rebuild it behind keras.Input(shape, dtype='float32')."
-        )
+    _check_model(model)
     shape = _input_shape(model)
     if len(shape) not in (3, 4):
-        raise ValueError(
-            f"model: it takes inputs of shape {shape}; methods explain signals (N, T, C) and images (N, H, W, C)."
-        )
+        allowed = "signals (N, T, C) or images (N, H, W, C)"
+        raise ArgumentValueError("model", f"a model that takes inputs of shape {shape}", allowed)
     return Recipe(model, shape)
+
+
+def _check_model(model):
+    """Refuse what is no built model of one float input and one output."""
+    if not isinstance(model, keras.Model):
+        allowed = "a Keras 3 model (keras.Model, keras.Sequential)"
+        raise ArgumentTypeError("model", f"a {type(model).__name__}", allowed)
+    if not model.built:
+        given = "a model that was never called, so it has no weights"
+        raise ArgumentValueError("model", given, cure="call it once, model(inputs[:1])")
+    outputs, inputs = getattr(model, "outputs", None) or [0], getattr(model, "inputs", None) or []
+    if len(outputs) > 1:
+        cure = "keras.Model(model.inputs, model.outputs[0])"
+        raise ArgumentValueError("model", f"a model with {len(outputs)} outputs", "one output", cure)
+    if len(inputs) > 1:
+        raise ArgumentValueError("model", f"a model with {len(inputs)} inputs", "one input")
+    if inputs and "float" not in inputs[0].dtype:
+        shape = tuple(inputs[0].shape[1:])
+        cure = (
+            f"old = model; model = keras.models.clone_model(old, input_tensors=keras.Input({shape}, dtype='float32')); "
+            "model.set_weights(old.get_weights())"
+        )
+        given = f"a model that takes {inputs[0].dtype} inputs, of which nothing is a derivative"
+        raise ArgumentValueError("model", given, "float inputs", cure)
 
 
 def _input_shape(model):
@@ -74,10 +91,8 @@ def _input_shape(model):
         return (None, *tensors[0].shape[1:])
     shape = (model.get_build_config() or {}).get("input_shape")
     if not shape or not isinstance(shape[-1], int):
-        raise ValueError(
-            "model: it does not tell its input shape. "
-            "Cure: inputs = keras.Input(shape); model = keras.Model(inputs, model(inputs))."
-        )
+        cure = "x = keras.Input(shape); model = keras.Model(x, model(x))"
+        raise ArgumentValueError("model", "a model that does not tell its input shape", cure=cure)
     return (None, *shape[1:])
 
 
@@ -89,7 +104,8 @@ def logits(model):
     """
     recipe = recipe_of(model)
     if recipe.ending.layer is not None:
-        raise ValueError("model: it is a view of one inner unit, which has no logits. Cure: pass the model itself.")
+        given = "a view of one inner unit, which has no logits"
+        raise ArgumentValueError("model", given, cure="pass the model itself")
     return View(recipe)
 
 

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from heatproof import checks
+from heatproof.networks import opening
 from heatproof.problems import ArgumentFileError, ArgumentProblem, ArgumentTypeError, ArgumentValueError
 from heatproof.writing import replacing
 
@@ -39,78 +40,30 @@ ACCURACY_KEYS = ("accuracy", "correct", "total", "interval")
 # ----------------------------------------------------------------------------------------------------- files
 
 
-def load_model(path, input_range=None):
+def load_model(path, input_range=None, custom_objects=None):
     """Load a Keras classifier without running code that its file carries.
 
-    ``path`` ends in ``.keras`` or in the legacy ``.h5``; files of Keras 2 load too. The model comes back uncompiled,
-    with two attributes: ``input_range`` ``(low, high)`` and ``class_names``, both from the card beside the file, or
-    None where there is no card. The argument ``input_range`` wins over the card.
+    ``path`` ends in ``.keras`` or in the legacy ``.h5``; files of Keras 2 load too, HDF5 that is named .keras among
+    them. The model comes back uncompiled, with two attributes: ``input_range`` ``(low, high)`` and ``class_names``,
+    both from the card beside the file, or None where there is no card. The argument ``input_range`` wins over the card.
+
+    ``custom_objects`` maps names to what the file only names: layer classes and activations of your own, and, in files
+    of Keras 2, functions of TensorFlow (``{"tf.sort": keras.ops.sort}``).
 
     Raises ``FileNotFoundError`` for a missing file and ``ValueError`` for an unknown suffix, a damaged file, a file
-    with weights alone, and a model with a Lambda layer (a Lambda layer stores Python code, which loading would run).
+    with weights alone, a class or function that is not known (its name is told), and a model with a Lambda layer (a
+    Lambda layer stores Python code, which loading would run).
     """
     path = _check_model_path(path, must_exist=True)
     if input_range is not None:
         input_range = checks.as_range("input_range", input_range)
-    if path.suffix == ".keras" and not zipfile.is_zipfile(path):
-        given = f"{path}, which is not a complete .keras file: it is damaged or cut short"
-        raise ArgumentValueError("path", given, cure="fetch it again")
-    try:
-        if path.suffix == ".keras":
-            _check_archive(path)
-            _refuse_code(path)
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:
-        raise _loading_problem(path, error) from error
-    if path.suffix != ".keras" and len(model.inputs) == len(model.outputs) == 1:
-        model = keras.Model(model.inputs[0], model.outputs[0], name=model.name)  # Keras 2 wrote lists of one input
+    model = opening.read(path, opening.check_custom_objects(custom_objects))
     card = read_card(path) if path.with_suffix(".json").is_file() else {}
     if input_range is None and "input_range" in card:
         input_range = tuple(float(bound) for bound in card["input_range"])
     model.input_range = input_range
     model.class_names = tuple(card["class_names"]) if "class_names" in card else None
     return model
-
-
-def _check_archive(path):
-    """Refuse a zip bomb before anything is unpacked as a whole: by the sizes it declares, and by what is there."""
-    with zipfile.ZipFile(path) as archive:
-        for part in archive.infolist():
-            if part.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others unpack without a bound
-                raise ValueError(f"unpacking {part.filename} is not safe: method {part.compress_type}")
-            if part.file_size > max(10_000_000, 100 * part.compress_size):
-                raise ValueError(f"unpacking {part.filename} is not safe: {part.file_size:,} bytes")
-        damaged = archive.testzip()  # in small pieces
-    if damaged:
-        raise ValueError(f"{damaged} is not what the archive declares")
-
-
-def _refuse_code(path):
-    """Refuse a Lambda layer before Keras reads the file: a session told to trust every file overrides safe mode."""
-    with zipfile.ZipFile(path) as archive:
-        found = [json.loads(archive.read("config.json"))]
-    while found:
-        part = found.pop()
-        if isinstance(part, dict) and part.get("class_name") in ("Lambda", "__lambda__"):
-            raise ValueError("unsafe: a Lambda layer")
-        found += part.values() if isinstance(part, dict) else part if isinstance(part, list) else []
-
-
-def _loading_problem(path, error):
-    """What a failed load means, and its cure."""
-    text, allowed = " ".join(str(error).split()), ""
-    if text.startswith("unpacking"):
-        given, allowed = f"was not loaded: {text}", "parts that are stored, or that deflate to a hundredth at most"
-        cure = "fetch it again, or save it again with model.save, which does not compress"
-    elif "lambda" in text.lower() or "unsafe" in text.lower():
-        given = "holds a Lambda layer, which is Python code that loading would run; it was not loaded"
-        cure = "replace the Lambda layer by a built-in layer (Rescaling, Activation, ...) and save the model again"
-    elif "No model config" in text:
-        given, cure = "holds weights alone", "build the model in code, then call model.load_weights(path)"
-    else:
-        given = f"is not a readable Keras model: damaged or cut short, or it needs a custom layer ({text[:300]})"
-        cure = "fetch it again, or build the model in code"
-    return ArgumentValueError("path", f"{path}, which {given}", allowed, cure)
 
 
 def save_model(model, path, card):

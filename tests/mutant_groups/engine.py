@@ -79,7 +79,7 @@ GROUPS = {
          "TensorFlow lets go of the Python function once it is traced, and of the model that it holds"),
         (TRACING, 'if score.activation == "sigmoid" else', 'if score.activation != "sigmoid" else'),
         (ANATOMY, "if call.layer is not recipe.base)", "if True)"),
-        (VIEWS, 'if len(getattr(model, "outputs", None) or [0]) > 1:', "if False:"),
+        (VIEWS, "if len(outputs) > 1:", "if False:"),
         (CHUNKS, "whole[part] = value", "whole[part] = value[::-1]"),
     ),
     "speed": group(
