@@ -165,6 +165,10 @@ def pooled_and_spread_again(x):
     return layers.Concatenate()([layers.UpSampling2D((17, 3), interpolation="bilinear")(means), x])
 
 
+def less_one(x):
+    return x - x[:, 4:5]
+
+
 def attentive(x):
     patches = layers.Conv2D(4, (8, 1), strides=(8, 1))(x)
     return patches + layers.MultiHeadAttention(2, 2, attention_axes=(1, 2))(patches, patches)
@@ -184,7 +188,8 @@ def mismatched(x):
 SPREAD = {  # network, rows, where position 0 lies, how far apart two are: of what a position reads this is the middle
     "gated": (gated, 34, 1, 2),
     "normed": (normed, 34, 0.5, 4),  # nine windows of 4: one row of padding before, one behind
-    "pooled and spread again": (pooled_and_spread_again, 34, 1, 2),
+    "pooled and spread again": (pooled_and_spread_again, 33, 0, 2),
+    "less one of its rows": (lambda x: less_one(conv(3, 2)(x)), 34, 1, 2),
     "attentive": (attentive, 34, 3.5, 8),
     "recurrent in rows": (lambda x: layers.TimeDistributed(layers.Dense(4))(conv(3, 2)(x)), 34, 1, 2),
     "enlarged": (lambda x: layers.UpSampling2D((2, 1))(conv(2, 2)(x)), 34, 0, 1),

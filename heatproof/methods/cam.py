@@ -26,7 +26,7 @@ def cam(model, inputs, targets=None, *, upsample=True, align=CENTRES, batch_size
     M_c(p) = sum_k w_kc A_k(p), with A the maps that global average pooling (GAP) reads and w the weights of the dense
     (or 1x1 convolution) head. On the native grid (`upsample=False`) mean_p M_c(p) + b_c = S_c, the logit. Raises
     `ValueError` for any other head: use Grad-CAM there. Source: Zhou et al. 2016, eq. (1)-(2), whose score is the sum
-    over p: the mean times the number of positions.
+    over p: the mean times the number of positions. Enlarged as `align` says.
     """
     upsample, align = _as_enlarging(upsample, align)
     query = Query(model, inputs, targets, batch_size=batch_size)
@@ -57,10 +57,10 @@ def grad_cam(
 ):
     """Which positions of a layer's maps push the score up, each map weighted by the mean of its gradient.
 
-    alpha_k = 1/Z sum_p dS_c/dA_k(p);  M(p) = ReLU(sum_k alpha_k A_k(p)), without the ReLU for relu=False. `layer`:
-    name or layer object, by default the last that keeps space. At the layer that feeds GAP + Dense the raw map is
-    CAM / Z. An all-zero map draws an `XAIWarning`. Raises `ValueError` for an unknown layer or one without space.
-    Source: Selvaraju et al. 2017, eq. (1)-(2).
+    alpha_k = 1/Z sum_p dS_c/dA_k(p);  M(p) = ReLU(sum_k alpha_k A_k(p)), without the ReLU for relu=False. `layer`: name
+    or layer object, by default the last that keeps space. At the layer that feeds GAP + Dense the raw map is CAM / Z.
+    Enlarged as `align` says. An all-zero map draws an `XAIWarning`. Raises `ValueError` for an unknown layer or one
+    without space. Source: Selvaraju et al. 2017, eq. (1)-(2).
     """
     relu, (upsample, align) = checks.as_flag("relu", relu), _as_enlarging(upsample, align)
     query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
@@ -91,8 +91,8 @@ def grad_cam_plus_plus(
 
     With g = dS_c/dA and Y = exp(S_c):  a_k(p) = g^2 / (2 g^2 + g^3 sum_q A_k(q)),  w_k = sum_p a_k(p) ReLU(g_k(p)),
     M(p) = ReLU(sum_k w_k A_k(p)). The factor exp(S_c) is common to all maps of an input; it is left out, since it
-    overflows float32 at S_c = 89. g^2 cancels in a_k(p), which is 0 where its denominator is. Raises as `grad_cam`.
-    Source: Chattopadhay et al. 2018, eq. (5), (10), (19).
+    overflows float32 at S_c = 89. g^2 cancels in a_k(p), which is 0 where its denominator is. Enlarged as `align` says.
+    Raises as `grad_cam`. Source: Chattopadhay et al. 2018, eq. (5), (10), (19).
     """
     upsample, align = _as_enlarging(upsample, align)
     query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
@@ -123,7 +123,8 @@ def layer_cam(
 ):
     """Every position of every map weighted by its own positive gradient, so that early layers can be used.
 
-    M(p) = ReLU(sum_k ReLU(dS_c/dA_k(p)) A_k(p)). Raises as `grad_cam`. Source: Jiang et al. 2021, eq. (5)-(7).
+    M(p) = ReLU(sum_k ReLU(dS_c/dA_k(p)) A_k(p)). Enlarged as `align` says. Raises as `grad_cam`. Source: Jiang et al.
+    2021, eq. (5)-(7).
     """
     upsample, align = _as_enlarging(upsample, align)
     query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
@@ -152,7 +153,8 @@ def hires_cam(
     """Every position of every map weighted by its own gradient: the layer's exact share in a linear head.
 
     M(p) = sum_k dS_c/dA_k(p) A_k(p), cut at 0 for relu=True. Where only GAP + Dense or Flatten + Dense follows the
-    layer, the raw native map adds up to S_c - b_c. Raises as `grad_cam`. Source: Draelos and Carin 2020, eq. (4).
+    layer, the raw native map adds up to S_c - b_c. Enlarged as `align` says. Raises as `grad_cam`. Source: Draelos and
+    Carin 2020, eq. (4).
     """
     relu, (upsample, align) = checks.as_flag("relu", relu), _as_enlarging(upsample, align)
     query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
@@ -184,8 +186,9 @@ def score_cam(
     H_k = the map at input resolution, scaled to [0, 1];  w_k = p_c(x * H_k + f * (1 - H_k));  M(p) = ReLU(sum_k w_k
     A_k(p)). With weights="softmax" w = softmax over k of S_c instead of p_c, the paper's other version. f = `fill`: the
     paper's is "zero", where an input that is all 0 says nothing to the network; else "mean", "blur", a number or an
-    array. Constant maps, which cannot be scaled, are skipped. One forward pass per map and input. Raises as `grad_cam`,
-    and `ValueError` for other words in `weights` or `fill`. Source: Wang et al. 2020, eq. (3)-(8).
+    array. Constant maps, which cannot be scaled, are skipped. The H_k and M are enlarged as `align` says. One forward
+    pass per map and input. Raises as `grad_cam`, and `ValueError` for other words in `weights` or `fill`. Source: Wang
+    et al. 2020, eq. (3)-(8).
     """
     checks.one_of("weights", weights, ("probability", "softmax"))
     upsample, align = _as_enlarging(upsample, align)
@@ -234,7 +237,7 @@ def ablation_cam(
 
     w_k = S_c - S_c(A_k = 0);  M(p) = ReLU(sum_k w_k A_k(p)), without the ReLU for relu=False. The paper divides w_k by
     S_c, which only scales the map, and turns it over where S_c < 0. Only what follows the layer is run again, once per
-    map. Raises as `grad_cam`. Source: Desai and Ramaswamy 2020, eq. (2)-(3).
+    map. Enlarged as `align` says. Raises as `grad_cam`. Source: Desai and Ramaswamy 2020, eq. (2)-(3).
     """
     relu, (upsample, align) = checks.as_flag("relu", relu), _as_enlarging(upsample, align)
     query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
@@ -262,8 +265,9 @@ def _ablated_scores(place, A, item):
 def guided_grad_cam(model, inputs, targets=None, *, layer=None, score=LOGIT, activation=None, batch_size=BATCH_SIZE):
     """Guided backprop where Grad-CAM is positive: the look of the one at the place of the other.
 
-    M = guided_backprop * Grad-CAM at input resolution, in the shape of the inputs. What guided backprop does not tell
-    of the class, this does not tell either. Raises as both. Source: Selvaraju et al. 2017, sec. 3.2.
+    M = guided_backprop * Grad-CAM at input resolution (align="centres"), in the shape of the inputs. What guided
+    backprop does not tell of the class, this does not tell either. Raises as both. Source: Selvaraju et al. 2017, sec.
+    3.2.
     """
     view = with_relu_rule(model, "guided")
     options = {"score": score, "activation": activation, "batch_size": batch_size}

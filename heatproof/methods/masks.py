@@ -119,12 +119,13 @@ def sise(
 ):
     """The network's own feature maps as masks, scored by the class probability, fused from the first block to the last.
 
-    Per block: keep the maps whose mean gradient exceeds `threshold` times the largest one (and 0); scale each to
-    [0, 1] at input resolution, m_k; V = sum_k p_c(x * m_k + f * (1 - m_k)) m_k, scaled to [0, 1]. From the first block
-    to the last, with F = V of the first: F <- (F + V) * 1[V > Otsu threshold of V], scaled to [0, 1]. `layers`: names
-    or layers, by default the last one at each resolution. Constant maps are left out; a block of which none is left is
-    passed over, and a map for which no block is left is 0 and draws an `XAIWarning`. Values in [0, 1]. Raises
-    `ValueError` for unknown layers or a threshold outside [0, 1). Source: Sattarzadeh et al. 2021, sec. 3.
+    Per block: keep the maps whose mean gradient exceeds `threshold` times the largest one (and 0); scale each to [0, 1]
+    at input resolution, from the centres of its receptive fields, m_k; V = sum_k p_c(x * m_k + f * (1 - m_k)) m_k,
+    scaled to [0, 1]. From the first block to the last, with F = V of the first: F <- (F + V) * 1[V > Otsu threshold of
+    V], scaled to [0, 1]. `layers`: names or layers, by default the last one at each resolution. Constant maps are left
+    out; a block of which none is left is passed over, and a map for which no block is left is 0 and draws an
+    `XAIWarning`. Values in [0, 1]. Raises `ValueError` for unknown layers or a threshold outside [0, 1). Source:
+    Sattarzadeh et al. 2021, sec. 3.
     """
     threshold = checks.as_number("threshold", threshold, 0, 1, open_ends="high")  # no map exceeds 1
     query = Query(model, inputs, targets, score=PROBABILITY, activation=activation, batch_size=batch_size)

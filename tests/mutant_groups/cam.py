@@ -39,7 +39,7 @@ GROUPS = {
         (CAM, "+ bias[query.targets] -", "-"),
         (CAM, ".mean(axis=1) + bias", ".sum(axis=1) + bias"),
         (CAM, "if (gap > ", "if False and (gap > "),
-        (HEADS, "and isinstance(layers[-1], _POOLINGS)", "and layers[-1]"),
+        (HEADS, "and layers and isinstance(layers[-1], _POOLINGS)\n    return", "and layers\n    return"),
         (HEADS, "set(head.kernel_size) == {1}", "set(head.kernel_size) == {3}"),
         (HEADS, "while layers and isinstance(layers[-1], _PASSED):", "while layers and isinstance(layers[-1], _ENDINGS):",
          "a Softmax or Activation between GAP and Dense is then let in by its place, and refused by its score"),
