@@ -1,17 +1,6 @@
 """Mutants of the class activation maps."""
 
-from mutant_groups.modules import (
-    ANATOMY,
-    ARRAYS,
-    CAM,
-    CENTRES,
-    ENLARGING,
-    GRADIENTS,
-    HEADS,
-    HIDING,
-    PLACES,
-    TRACING,
-)
+from mutant_groups.modules import ANATOMY, ARRAYS, CAM, CENTRES, ENLARGING, GRADIENTS, HEADS, HIDING, PLACES, TRACING
 from mutant_groups.mutant import group
 
 SUM_OF_MAPS = 'np.einsum("n...k,kn->n...", A, weights[:, c])'
