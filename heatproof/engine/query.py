@@ -5,7 +5,9 @@ Methods are formulas over a `Query`; how a model is seen and differentiated stan
 
 from dataclasses import replace
 
+import keras
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from heatproof import checks
@@ -138,7 +140,15 @@ class Query:
         return list(last.values())
 
 
-def scores(model, inputs, targets=None, *, score=PROBABILITY, activation=None, batch_size=BATCH_SIZE):
+def scores(
+    model: keras.Model,
+    inputs: npt.ArrayLike,
+    targets: npt.ArrayLike | None = None,
+    *,
+    score: str = PROBABILITY,
+    activation: str | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
     """S_c of each input for its target class (the predicted one for None): float32 of shape (N,).
 
     Raises `TypeError`, `ValueError` as every method does.

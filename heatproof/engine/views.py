@@ -96,7 +96,7 @@ def _input_shape(model):
     return (None, *shape[1:])
 
 
-def forget(model):
+def forget(model: keras.Model) -> None:
     """Let go of every graph that is kept for a model (or the model of a view): its next map is traced anew.
 
     Needed only for a change that nothing tells. What is noticed by itself, when the next question is asked:
@@ -121,7 +121,7 @@ def forget(model):
     forgotten(recipe_of(model).base)
 
 
-def logits(model):
+def logits(model: keras.Model) -> keras.Model:
     """Return a view of `model` that ends before its softmax or sigmoid and shares its weights.
 
     Output (N, classes). A sigmoid (or linear) model with one unit z gets two classes: -z for class 0, z for class 1.
@@ -134,7 +134,7 @@ def logits(model):
     return View(recipe)
 
 
-def unit(model, layer, channel):
+def unit(model: keras.Model, layer: str | keras.layers.Layer, channel: int) -> keras.Model:
     """Return a view of `model` that ends in one inner unit's mean activation, so that every method explains it.
 
     S(x) = mean over space of A_channel(x), the output of `layer` (name or layer object); output shape (N, 1).
@@ -146,7 +146,7 @@ def unit(model, layer, channel):
     return View(replace(recipe, ending=Unit.at(call.layer, channel)))
 
 
-def with_relu_rule(model, rule):
+def with_relu_rule(model: keras.Model, rule: str) -> keras.Model:
     """Return a view of the logits whose ReLUs go back by `rule`: "guided" or "deconvnet".
 
     Shares weights; only gradients differ. Raises `ValueError` if the model has no ReLU that can be overridden.

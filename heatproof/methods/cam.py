@@ -3,7 +3,9 @@
 Shared arguments (model, inputs, targets, layer, upsample, align, score, batch_size) are explained in `xai_utils`.
 """
 
+import keras
 import numpy as np
+import numpy.typing as npt
 
 from heatproof import checks
 from heatproof.engine.arrays import space_mean
@@ -20,7 +22,15 @@ from heatproof.methods.summing import over_layers
 CENTRES, STRETCH = "centres", "stretch"  # the words of `align`
 
 
-def cam(model, inputs, targets=None, *, upsample=True, align=CENTRES, batch_size=BATCH_SIZE):
+def cam(
+    model: keras.Model,
+    inputs: npt.ArrayLike,
+    targets: npt.ArrayLike | None = None,
+    *,
+    upsample: bool = True,
+    align: str = CENTRES,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
     """Which positions of the last feature maps the class weights add up, in a network that ends in GAP + Dense.
 
     M_c(p) = sum_k w_kc A_k(p), with A the maps that global average pooling (GAP) reads and w the weights of the dense
@@ -43,18 +53,18 @@ def cam(model, inputs, targets=None, *, upsample=True, align=CENTRES, batch_size
 
 @over_layers
 def grad_cam(
-    model,
-    inputs,
-    targets=None,
+    model: keras.Model,
+    inputs: npt.ArrayLike,
+    targets: npt.ArrayLike | None = None,
     *,
-    layer=None,
-    relu=True,
-    upsample=True,
-    align=CENTRES,
-    score=LOGIT,
-    activation=None,
-    batch_size=BATCH_SIZE,
-):
+    layer: str | keras.layers.Layer | None = None,
+    relu: bool = True,
+    upsample: bool = True,
+    align: str = CENTRES,
+    score: str = LOGIT,
+    activation: str | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
     """Which positions of a layer's maps push the score up, each map weighted by the mean of its gradient.
 
     alpha_k = 1/Z sum_p dS_c/dA_k(p);  M(p) = ReLU(sum_k alpha_k A_k(p)), without the ReLU for relu=False. `layer`: name
@@ -76,17 +86,17 @@ def grad_cam(
 
 @over_layers
 def grad_cam_plus_plus(
-    model,
-    inputs,
-    targets=None,
+    model: keras.Model,
+    inputs: npt.ArrayLike,
+    targets: npt.ArrayLike | None = None,
     *,
-    layer=None,
-    upsample=True,
-    align=CENTRES,
-    score=LOGIT,
-    activation=None,
-    batch_size=BATCH_SIZE,
-):
+    layer: str | keras.layers.Layer | None = None,
+    upsample: bool = True,
+    align: str = CENTRES,
+    score: str = LOGIT,
+    activation: str | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
     """Grad-CAM with the positive gradients weighted so that every instance of the class counts.
 
     With g = dS_c/dA and Y = exp(S_c):  a_k(p) = g^2 / (2 g^2 + g^3 sum_q A_k(q)),  w_k = sum_p a_k(p) ReLU(g_k(p)),
@@ -110,17 +120,17 @@ def grad_cam_plus_plus(
 
 @over_layers
 def layer_cam(
-    model,
-    inputs,
-    targets=None,
+    model: keras.Model,
+    inputs: npt.ArrayLike,
+    targets: npt.ArrayLike | None = None,
     *,
-    layer=None,
-    upsample=True,
-    align=CENTRES,
-    score=LOGIT,
-    activation=None,
-    batch_size=BATCH_SIZE,
-):
+    layer: str | keras.layers.Layer | None = None,
+    upsample: bool = True,
+    align: str = CENTRES,
+    score: str = LOGIT,
+    activation: str | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
     """Every position of every map weighted by its own positive gradient, so that early layers can be used.
 
     M(p) = ReLU(sum_k ReLU(dS_c/dA_k(p)) A_k(p)). Enlarged as `align` says. Raises as `grad_cam`. Source: Jiang et al.
@@ -138,18 +148,18 @@ def layer_cam(
 
 @over_layers
 def hires_cam(
-    model,
-    inputs,
-    targets=None,
+    model: keras.Model,
+    inputs: npt.ArrayLike,
+    targets: npt.ArrayLike | None = None,
     *,
-    layer=None,
-    relu=False,
-    upsample=True,
-    align=CENTRES,
-    score=LOGIT,
-    activation=None,
-    batch_size=BATCH_SIZE,
-):
+    layer: str | keras.layers.Layer | None = None,
+    relu: bool = False,
+    upsample: bool = True,
+    align: str = CENTRES,
+    score: str = LOGIT,
+    activation: str | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
     """Every position of every map weighted by its own gradient: the layer's exact share in a linear head.
 
     M(p) = sum_k dS_c/dA_k(p) A_k(p), cut at 0 for relu=True. Where only GAP + Dense or Flatten + Dense follows the
@@ -169,18 +179,18 @@ def hires_cam(
 
 @over_layers
 def score_cam(
-    model,
-    inputs,
-    targets=None,
+    model: keras.Model,
+    inputs: npt.ArrayLike,
+    targets: npt.ArrayLike | None = None,
     *,
-    layer=None,
-    weights="probability",
-    fill="zero",
-    upsample=True,
-    align=CENTRES,
-    activation=None,
-    batch_size=BATCH_SIZE,
-):
+    layer: str | keras.layers.Layer | None = None,
+    weights: str = "probability",
+    fill: str | npt.ArrayLike = "zero",
+    upsample: bool = True,
+    align: str = CENTRES,
+    activation: str | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
     """Each map weighted by the class probability of the input seen through it: no gradient.
 
     H_k = the map at input resolution, scaled to [0, 1];  w_k = p_c(x * H_k + f * (1 - H_k));  M(p) = ReLU(sum_k w_k
@@ -221,18 +231,18 @@ def _score_cam_of(place, A, item, weights, see, align):
 
 @over_layers
 def ablation_cam(
-    model,
-    inputs,
-    targets=None,
+    model: keras.Model,
+    inputs: npt.ArrayLike,
+    targets: npt.ArrayLike | None = None,
     *,
-    layer=None,
-    relu=True,
-    upsample=True,
-    align=CENTRES,
-    score=LOGIT,
-    activation=None,
-    batch_size=BATCH_SIZE,
-):
+    layer: str | keras.layers.Layer | None = None,
+    relu: bool = True,
+    upsample: bool = True,
+    align: str = CENTRES,
+    score: str = LOGIT,
+    activation: str | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
     """Each map weighted by the score that is lost when the map is set to zero: no gradient.
 
     w_k = S_c - S_c(A_k = 0);  M(p) = ReLU(sum_k w_k A_k(p)), without the ReLU for relu=False. The paper divides w_k by
@@ -262,7 +272,16 @@ def _ablated_scores(place, A, item):
 
 
 @over_layers
-def guided_grad_cam(model, inputs, targets=None, *, layer=None, score=LOGIT, activation=None, batch_size=BATCH_SIZE):
+def guided_grad_cam(
+    model: keras.Model,
+    inputs: npt.ArrayLike,
+    targets: npt.ArrayLike | None = None,
+    *,
+    layer: str | keras.layers.Layer | None = None,
+    score: str = LOGIT,
+    activation: str | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
     """Guided backprop where Grad-CAM is positive: the look of the one at the place of the other.
 
     M = guided_backprop * Grad-CAM at input resolution (align="centres"), in the shape of the inputs. What guided

@@ -3,6 +3,9 @@
 Adding a method is one function in its family and one row here; the fields of a row stand in `heatproof.methods.rows`.
 """
 
+import numpy as np
+import numpy.typing as npt
+
 from heatproof.methods import cam, gradients, lime, masks, occlusion
 from heatproof.methods.rows import Method, chosen
 
@@ -103,7 +106,7 @@ _ROWS = (
 METHODS = {row.name: row for row in _ROWS}
 
 
-def relevance(name, attribution):
+def relevance(name: str, attribution: npt.ArrayLike) -> np.ndarray:
     """Reduce an attribution of the method `name` to one non-negative number per position, for ranking and metrics.
 
     "magnitude": sum over channels of |M|; "positive": the positive part of the sum over channels. A map has no channels
@@ -114,6 +117,6 @@ def relevance(name, attribution):
     return row.reduce(attribution)
 
 
-def methods_table():
+def methods_table() -> list[tuple]:
     """Return the catalogue as rows (function, title, formula, needs, reference), in order."""
     return [(row.name, row.title, row.formula, row.needs, row.reference) for row in _ROWS]

@@ -6,8 +6,11 @@ Each changes the input and watches the score; none needs a gradient, except SISE
 
 import functools
 from collections import defaultdict
+from collections.abc import Sequence
 
+import keras
 import numpy as np
+import numpy.typing as npt
 import skimage
 
 from heatproof import checks
@@ -21,19 +24,19 @@ from heatproof.problems import ArgumentValueError
 
 
 def rise(
-    model,
-    inputs,
-    targets=None,
+    model: keras.Model,
+    inputs: npt.ArrayLike,
+    targets: npt.ArrayLike | None = None,
     *,
-    masks=2000,
-    grid=None,
-    p=0.5,
-    fill="zero",
-    seed=0,
-    score=PROBABILITY,
-    activation=None,
-    batch_size=BATCH_SIZE,
-):
+    masks: npt.ArrayLike | None = 2000,
+    grid: int | Sequence[int] | None = None,
+    p: float = 0.5,
+    fill: str | npt.ArrayLike = "zero",
+    seed: int = 0,
+    score: str = PROBABILITY,
+    activation: str | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
     """How the score depends, on average, on seeing a position, over random smooth masks.
 
     M(l) = 1/(n p) sum_i S_c(x * m_i + f * (1 - m_i)) (m_i(l) - mean m(l)), with n = `masks`. Each m_i is a grid of
@@ -115,8 +118,16 @@ class RandomMasks:
 
 
 def sise(
-    model, inputs, targets=None, *, layers=None, threshold=0.0, fill="zero", activation=None, batch_size=BATCH_SIZE
-):
+    model: keras.Model,
+    inputs: npt.ArrayLike,
+    targets: npt.ArrayLike | None = None,
+    *,
+    layers: Sequence | str | keras.layers.Layer | None = None,
+    threshold: float = 0.0,
+    fill: str | npt.ArrayLike = "zero",
+    activation: str | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
     """The network's own feature maps as masks, scored by the class probability, fused from the first block to the last.
 
     Per block: keep the maps whose mean gradient exceeds `threshold` times the largest one (and 0); scale each to [0, 1]
