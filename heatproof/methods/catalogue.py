@@ -6,7 +6,7 @@ Adding a method is one function in its family and one row here; the fields of a 
 import numpy as np
 import numpy.typing as npt
 
-from heatproof.methods import cam, gradients, lime, masks, occlusion
+from heatproof.methods import cam, cam_by_scores, gradients, lime, masks, occlusion
 from heatproof.methods.rows import Method, chosen
 
 _ROWS = (
@@ -60,12 +60,12 @@ _ROWS = (
         formula="ReLU(sum_k w_k A_k), w_k = sum_p a_k ReLU(dS_c/dA_k)", reference="chattopadhay2018",
     ),
     Method(
-        function=cam.score_cam, title="Score-CAM", family="cam", output="map",
+        function=cam_by_scores.score_cam, title="Score-CAM", family="cam", output="map",
         signed=False, needs="layer with positions",
         formula="ReLU(sum_k p_c(x * H_k) A_k)", reference="wang2020",
     ),
     Method(
-        function=cam.ablation_cam, title="Ablation-CAM", family="cam", output="map",
+        function=cam_by_scores.ablation_cam, title="Ablation-CAM", family="cam", output="map",
         signed=False, needs="layer with positions",
         formula="ReLU(sum_k (S_c - S_c(A_k = 0)) A_k)", reference="desai2020",
     ),
