@@ -1,0 +1,3 @@
+from heatproof.backend import check_backend
+
+check_backend()

@@ -14,7 +14,7 @@ import pytest
 
 from heatproof.networks import accuracy, cards
 
-MODELS = Path(cards.__file__).parents[2] / "models"
+MODELS = Path(__file__).parents[1] / "models"
 CARD = {
     "name": "toy",
     "data": "made here",

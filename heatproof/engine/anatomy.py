@@ -59,6 +59,7 @@ def _anatomy(recipe):
     found = []
 
     def build(run):
+        _check_channels(run)
         kinds = [operation.type for operation in run.logits.graph.get_operations()]
         inner = [kind for kind in kinds if kind in OTHER_ACTIVATIONS]
         if run.kind == "sigmoid" and "Sigmoid" in inner:
@@ -87,6 +88,22 @@ def _anatomy(recipe):
 
     compiled_once(recipe, build, (), None, False)
     return found[0]
+
+
+def _check_channels(run):
+    """Refuse images without an axis of channels: their width would be taken for channels of a signal."""
+    shape, read = run.inputs.shape, [run.inputs]
+    while any(operation.type in ("Identity", "Cast") for operation in read[-1].consumers()):
+        read.append(next(each for each in read[-1].consumers() if each.type in ("Identity", "Cast")).outputs[0])
+    made = [each.outputs[0].shape for each in read[-1].consumers() if each.type in ("Reshape", "ExpandDims")]
+    if shape.rank == 3 and any(other.rank == 4 and tuple(other[1:]) == (*shape[1:], 1) for other in made):
+        size = (*shape[1:], 1)
+        cure = (
+            f"x = keras.Input({size}); model = keras.Model(x, model(keras.ops.squeeze(x, -1))); "
+            "inputs = numpy.asarray(inputs)[..., None]"
+        )
+        given = f"a model that takes images {tuple(shape[1:])} without an axis of channels"
+        raise ArgumentValueError("model", given, "images (N, H, W, C)", cure)
 
 
 def find_layer(recipe, layer=None, spatial=False):

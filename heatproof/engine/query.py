@@ -6,6 +6,7 @@ Methods are formulas over a `Query`; how a model is seen and differentiated stan
 from dataclasses import replace
 
 import numpy as np
+import tensorflow as tf
 
 from heatproof import checks
 from heatproof.engine import chunks
@@ -29,6 +30,9 @@ class Query:
     """
 
     def __init__(self, model, inputs, targets=None, *, score=LOGIT, activation=None, batch_size=BATCH_SIZE):
+        if not tf.executing_eagerly():
+            given = "a call inside a tf.Graph or a tf.function, where there are no numbers to answer with"
+            raise ArgumentValueError("model", given, cure="call the method outside of it")
         self.recipe = recipe_of(model).noted()
         checks.one_of("score", score, WORDS)
         self.batch_size = checks.as_count("batch_size", batch_size)

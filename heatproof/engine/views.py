@@ -15,6 +15,7 @@ from heatproof.engine.endings import LOGITS, Unit
 from heatproof.engine.programs import program
 from heatproof.engine.recipe import Recipe
 from heatproof.engine.rules import RULES
+from heatproof.engine.tracing import Run
 from heatproof.problems import ArgumentTypeError, ArgumentValueError
 
 
@@ -27,7 +28,10 @@ class _Body(keras.layers.Layer):
         self.recipe = recipe
 
     def call(self, inputs):
-        return program(self.recipe, "logits", lambda run: run.logits)(tf.cast(inputs, input_dtype(self.base)))
+        inputs = tf.cast(inputs, input_dtype(self.base))
+        if tf.executing_eagerly():
+            return program(self.recipe, "logits", lambda run: run.logits)(inputs)
+        return Run(self.recipe, inputs).logits  # part of a larger graph, in which nothing is sealed
 
 
 class View(keras.Model):
@@ -37,6 +41,11 @@ class View(keras.Model):
         inputs = keras.Input(recipe.shape[1:], dtype=input_dtype(recipe.base))
         super().__init__(inputs, _Body(recipe)(inputs), name="view")
         self.recipe = recipe
+
+    def get_config(self):
+        """A view is no file: it has no weights of its own."""
+        given = "a view, which shares the weights of another model and is no file of its own"
+        raise ArgumentTypeError("model", given, cure="save that model, and make the view of it again after loading")
 
 
 def recipe_of(model):

@@ -53,6 +53,8 @@ def gap_head(query):
     if query.anatomy.kind == "unit" or ranks != [query.inputs.ndim]:
         given = f"a head that ends in {[call.layer.name for call in calls[-4:]]}"
         raise ArgumentValueError("model", given, _HEAD, _CURE)
+    if head is None:  # the maps are the classes: network in network, Lin et al. 2014
+        return pooling, np.eye(query.anatomy.classes), np.zeros(query.anatomy.classes)
     weights = np.asarray(head.kernel.value)
     weights = weights.reshape(-1, weights.shape[-1])
     bias = np.zeros(weights.shape[-1]) if head.bias is None else np.asarray(head.bias.value)
@@ -65,6 +67,8 @@ def _ends_in_gap(layers):
     layers = list(layers)
     while layers and isinstance(layers[-1], _ENDINGS):
         layers.pop()
+    if layers and isinstance(layers[-1], _POOLINGS):
+        return layers[-1], None
     head = layers.pop() if layers else None
     pointwise = isinstance(head, (keras.layers.Conv1D, keras.layers.Conv2D)) and set(head.kernel_size) == {1}
     while layers and isinstance(layers[-1], _PASSED):

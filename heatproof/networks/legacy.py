@@ -14,7 +14,7 @@ from heatproof.networks import legacy_operations, legacy_weights
 from heatproof.networks.legacy_layers import layer_name, make, named, policy
 from heatproof.networks.legacy_weights import UnreadableError
 
-_MODELS = ("Functional", "Model", "Network", "Sequential")
+_MODELS = ("Functional", "Model", "Network")
 _FUNCTIONS = ("TFOpLambda", "SlicingOpLambda")
 _CONSTANT = "_CONSTANT_VALUE"
 
@@ -27,7 +27,7 @@ def configuration(path):
             return metadata.get("keras_version", "3"), json.loads(archive.read("config.json"))
     with h5py.File(path) as file:
         if "model_config" not in file.attrs:
-            raise UnreadableError("holds weights alone: build the model in code, then call model.load_weights(path)")
+            raise UnreadableError("holds weights alone", "build the model in code, then call model.load_weights(path)")
         version = file.attrs.get("keras_version", "1")
         return version.decode() if isinstance(version, bytes) else version, json.loads(file.attrs["model_config"])
 
@@ -40,12 +40,15 @@ def load(path, custom_objects):
     """
     version, part = configuration(path)
     if version.startswith("1"):
-        raise UnreadableError(f"was written by Keras {version}: load it in Keras 2.2 and save it again")
+        raise UnreadableError(f"was written by Keras {version}", "load it in Keras 2.2 and save it again")
     reader = _Reader()
     with keras.saving.custom_object_scope(custom_objects):
         model = reader.layer(part)
-        if not getattr(model, "inputs", None):
-            raise UnreadableError("does not hold the shape of its inputs: in Keras 2, call the model and save it again")
+    if not getattr(model, "inputs", None):
+        raise UnreadableError(
+            "does not hold the shape of its inputs",
+            "build the model in code, call it once, then call model.load_weights(path)",
+        )
     legacy_weights.fill(model, reader.inside, path)
     return model
 
@@ -58,11 +61,16 @@ class _Reader:
 
     def layer(self, part):
         """The layer, or the model, of one part of the configuration."""
-        if part["class_name"] not in _MODELS or named(part["class_name"]):
-            return make(part, self.layer)
-        return self._functional(part["config"]) if "input_layers" in part["config"] else self._sequential(part)
+        own = named(part.get("registered_name"), part["class_name"])
+        if "input_layers" in part["config"] and (own or part["class_name"] in _MODELS):
+            return self._functional(part["config"], own or keras.Model)
+        if own is None and part["class_name"] == "Sequential":
+            own = keras.Sequential
+        if isinstance(own, type) and issubclass(own, keras.Sequential):
+            return self._sequential(part, own)
+        return make(part, self.layer)
 
-    def _sequential(self, part):
+    def _sequential(self, part, kind):
         """A Sequential; before Keras 2.2.3 its configuration was the list of its layers."""
         config = part["config"] if isinstance(part["config"], dict) else {"layers": part["config"]}
         steps = [step for step in config["layers"] if step["class_name"] != "InputLayer"]
@@ -70,16 +78,19 @@ class _Reader:
         layers = [self.layer(step) for step in steps]
         if not start and (shape := _first_shape(part)):
             start = [keras.Input(batch_shape=shape)]
-        model = keras.Sequential(start + layers, name=layer_name(config.get("name")))
+        model = kind(start + layers, name=layer_name(config.get("name")))
         return self._noted(model, config, zip(layers, steps, strict=True))
 
-    def _functional(self, config):
+    def _functional(self, config, kind):
         """A graph of layers: each call is made as soon as what goes into it is there."""
         steps = {step["name"]: step for step in config["layers"]}
         inputs = {name: step for name, step in steps.items() if step["class_name"] == "InputLayer"}
         tensors = {(name, 0): [_input(step["config"])] for name, step in inputs.items()}
         layers = {name: self.layer(step) for name, step in steps.items() if _holds_layer(step)}
-        waiting = [(name, number, node) for name in steps for number, node in _calls(steps[name])]
+        waiting = []  # calls: name of the layer, number (0 of a model is its call on its own inputs), what goes in
+        for name, step in steps.items():
+            first = int(id(layers.get(name)) in self.inside)
+            waiting += [(name, number, node) for number, node in enumerate(step["inbound_nodes"], start=first)]
         while waiting:
             later = []
             for name, number, node in waiting:
@@ -92,7 +103,7 @@ class _Reader:
                 raise UnreadableError(f"holds a graph in which nothing reaches the layer {later[0][0]!r}")
             waiting = later
         ends = [_single(_filled(config[key], tensors)) for key in ("input_layers", "output_layers")]
-        model = keras.Model(*ends, name=layer_name(config.get("name")))
+        model = kind(*ends, name=layer_name(config.get("name")))
         return self._noted(model, config, ((layer, steps[name]) for name, layer in layers.items()))
 
     def _noted(self, model, config, parts):
@@ -102,8 +113,9 @@ class _Reader:
 
 
 def _input(config):
+    """The symbolic tensor of an input layer."""
     if config.get("ragged"):
-        raise UnreadableError(f"has the ragged input {config['name']!r}, which Keras 3 does not have: pad its rows")
+        raise UnreadableError(f"has the ragged input {config['name']!r}, which Keras 3 does not have", "pad its rows")
     shape = config["batch_input_shape"]
     return keras.Input(batch_shape=shape, dtype=policy(config.get("dtype")), name=layer_name(config["name"]))
 
@@ -123,11 +135,6 @@ def _first_shape(part):
 
 def _holds_layer(step):
     return step["class_name"] not in (*_FUNCTIONS, "InputLayer")
-
-
-def _calls(step):
-    """The calls of a layer, numbered as Keras 2 did: call 0 of a model is the one on its own inputs."""
-    return enumerate(step["inbound_nodes"], start=int(step["class_name"] in _MODELS))
 
 
 def _called(step, layer, node, tensors):
@@ -151,12 +158,12 @@ def _applied(step, inputs, options):
     cure = f"name a function of keras.ops that does it, load_model(path, custom_objects={{{symbol!r}: ...}})"
     function = named(symbol) or legacy_operations.PLAIN_OPERATIONS.get(step["config"]["function"])
     if function is None:
-        raise UnreadableError(f"calls {symbol} in the layer {step['name']!r}, no plain function that is read: {cure}")
+        raise UnreadableError(f"calls {symbol} in the layer {step['name']!r}, no plain function that is read", cure)
     try:
         return legacy_operations.apply(function, layer_name(step["name"]), inputs, options)
     except Exception as error:
         told = f"calls {symbol} in the layer {step['name']!r} with {options}, which could not be done"
-        raise UnreadableError(f"{told} ({error}): {cure}") from error
+        raise UnreadableError(f"{told} ({error})", cure) from error
 
 
 def _is_reference(value):

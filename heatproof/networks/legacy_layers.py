@@ -73,8 +73,8 @@ def make(part, nested):
     own = named(part.get("registered_name"), name, name.rpartition(">")[2])
     if own is None and _RENAMED_LAYERS.get(name, name) not in _LAYERS:
         raise UnreadableError(
-            f"has a layer {config.get('name')!r} of the class {name}, which Keras 3 does not have: name the class, "
-            f"load_model(path, custom_objects={{{name!r}: ...}})"
+            f"has a layer {config.get('name')!r} of the class {name}, which Keras 3 does not have",
+            f"name the class, load_model(path, custom_objects={{{name!r}: ...}})",
         )
     try:
         layer = _of_keras(name, config, nested) if own is None else own.from_config(_of_others(config))
@@ -82,8 +82,8 @@ def make(part, nested):
         raise
     except Exception as error:
         raise UnreadableError(
-            f"has a layer {config.get('name')!r} of the class {name} that could not be made ({error}): name a class "
-            f"that takes {config}, load_model(path, custom_objects={{{name!r}: ...}})"
+            f"has a layer {config.get('name')!r} of the class {name} that could not be made ({error})",
+            f"name a class that takes {sorted(config)}, load_model(path, custom_objects={{{name!r}: ...}})",
         ) from error
     layer.trainable = config.get("trainable", True)
     return layer
@@ -108,8 +108,8 @@ def _of_keras(name, config, nested):
             arguments[key] = _argument(key, value, nested)
         elif _GONE.get(key) is not _ANY and value not in _GONE.get(key, ()):
             raise UnreadableError(
-                f"has a layer {config.get('name')!r} of the class {name} with {key}={value!r}, which Keras 3 does not "
-                f"have: name a class that does it, load_model(path, custom_objects={{{name!r}: ...}})"
+                f"has a layer {config.get('name')!r} of the class {name} with {key}={value!r}, gone in Keras 3",
+                f"name a class that does it, load_model(path, custom_objects={{{name!r}: ...}})",
             )
     return kind(**arguments)
 
@@ -144,8 +144,8 @@ def _activation(value, nested):
     own = named(value)
     if own is None and value is not None and value not in _ACTIVATIONS:
         raise UnreadableError(
-            f"uses the activation {value!r}, which is not one of Keras 2: name the function, "
-            f"load_model(path, custom_objects={{{value!r}: ...}})"
+            f"uses the activation {value!r}, which is not one of Keras 2",
+            f"name the function, load_model(path, custom_objects={{{value!r}: ...}})",
         )
     return own or _ACTIVATIONS.get(value)
 

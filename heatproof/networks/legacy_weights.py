@@ -16,7 +16,11 @@ _RENAMED = {("depthwise_kernel", "kernel")}
 
 
 class UnreadableError(ValueError):
-    """A file that is whole and cannot be read; the text says why, and the cure."""
+    """A file that is whole and cannot be read: ``given`` says what it has or lacks, ``cure`` what helps."""
+
+    def __init__(self, given, cure="fetch it again, or save it again in Keras 2"):
+        super().__init__(given)
+        self.given, self.cure = given, cure
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,10 @@ def fill(model, inside, path):
 def _named(model, inside, file, limit):
     """Fill the layers from HDF5; the number of weights that were filled."""
     groups, filled = _member(file, "model_weights"), set()
+    if _text(file.attrs.get("backend", "")) == "theano":
+        raise UnreadableError(
+            "was written on Theano, which turns kernels round", "save it again from Keras 2.2 on TensorFlow"
+        )
     for stored in inside[id(model)].parts:
         name = stored.part["config"]["name"] if isinstance(stored.part["config"], dict) else stored.part.get("name")
         group = _member(groups, name)
@@ -89,7 +97,11 @@ def _names(group):
         )
     )
     names = [name for key in keys for name in group.attrs[key]]
-    return [name.decode() if isinstance(name, bytes) else str(name) for name in names]
+    return [_text(name) for name in names]
+
+
+def _text(value):
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _in_order(layer, inside):
@@ -176,5 +188,5 @@ def _member(group, path):
 def _array(dataset, limit):
     """An array whose numbers lie in the file itself, all of them."""
     if dataset.external or dataset.is_virtual or dataset.nbytes > limit:
-        raise UnreadableError(f"does not itself hold the array {dataset.name!r}: it was not read")
+        raise UnreadableError(f"does not itself hold the array {dataset.name!r}")
     return dataset[()]

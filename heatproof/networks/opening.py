@@ -35,7 +35,7 @@ def read(path, custom_objects):
         if version.startswith(("1", "2")):
             return legacy.load(path, custom_objects)
         if archive != (path.suffix == ".keras"):
-            raise legacy.UnreadableError(_misnamed(path, archive))
+            raise _misnamed(path, archive)
         model = keras.saving.load_model(path, custom_objects=custom_objects, compile=False, safe_mode=True)
         legacy_weights.finish(model)  # Keras leaves that out for HDF5
         return model
@@ -45,7 +45,7 @@ def read(path, custom_objects):
 
 def _misnamed(path, archive):
     kind, suffix = ("a zip", ".keras") if archive else ("HDF5", ".h5")
-    return f"is {kind} and named {path.suffix}: rename it to {path.with_suffix(suffix).name}"
+    return legacy.UnreadableError(f"is {kind} and named {path.suffix}", f"rename it to {path.with_suffix(suffix).name}")
 
 
 def _check_archive(path):
@@ -76,7 +76,7 @@ def _loading_problem(path, error):
     text, allowed = " ".join(str(error).split()), ""
     unknown = _UNKNOWN.search(text)
     if isinstance(error, legacy.UnreadableError):
-        given, _, cure = text.partition(": ")
+        given, cure = error.given, error.cure
     elif text.startswith("unpacking"):
         given, allowed = f"was not loaded: {text}", "parts that are stored, or that deflate to a hundredth at most"
         cure = "fetch it again, or save it again with model.save, which does not compress"
