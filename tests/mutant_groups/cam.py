@@ -28,7 +28,7 @@ GROUPS = {
         (CAM, "+ bias[query.targets] -", "-"),
         (CAM, ".mean(axis=1) + bias", ".sum(axis=1) + bias"),
         (CAM, "if (gap > ", "if False and (gap > "),
-        (CAM, "and isinstance(layers[-1], _POOLINGS)", "and layers[-1]"),
+        (CAM, "pointwise) and layers and isinstance(layers[-1], _POOLINGS)", "pointwise) and layers and layers[-1]"),
         (CAM, "set(head.kernel_size) == {1}", "set(head.kernel_size) == {3}"),
         (CAM, "while layers and isinstance(layers[-1], _PASSED):", "while layers and isinstance(layers[-1], _ENDINGS):",
          "a Softmax or Activation between GAP and Dense is then let in by its place, and refused by its score"),
