@@ -42,6 +42,7 @@ from heatproof.display.charts import plot_architecture, plot_confusion, plot_cur
 from heatproof.display.plots import plot_attributions, plot_images, plot_signals
 from heatproof.display.saving import describe, save_figure, save_table, save_value
 from heatproof.display.style import use_style
+from heatproof.engine.layout import channels_last
 from heatproof.engine.query import Query, scores
 from heatproof.engine.views import forget, logits, unit, with_relu_rule
 from heatproof.inside.synthesis import activation_maximization, class_model, deep_dream
@@ -106,6 +107,7 @@ __all__ = [
     "average_increase",
     "average_precision",
     "cam",
+    "channels_last",
     "class_model",
     "completeness_gap",
     "deconvnet",

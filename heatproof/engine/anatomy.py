@@ -60,7 +60,8 @@ class Anatomy:
         return sorted(found, key=lambda call: order.index(call.output.op.name) if call.output.op.name in order else -1)
 
     def _has_place(self, call):
-        return call.spatial and len(call.shape) == len(self.inputs.shape)
+        rank = call.output.shape.rank  # None where an operation does not tell
+        return rank == self.inputs.shape.rank and call.spatial
 
     def _operators(self):
         """The operations on the way to the score that stand in no layer of Keras, as calls."""

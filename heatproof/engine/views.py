@@ -12,6 +12,7 @@ from heatproof import checks
 from heatproof.engine.anatomy import anatomy, find_layer
 from heatproof.engine.arrays import input_dtype
 from heatproof.engine.endings import LOGITS, Unit
+from heatproof.engine.layout import check_layout
 from heatproof.engine.programs import forgotten, program
 from heatproof.engine.recipe import Recipe
 from heatproof.engine.rules import RULES
@@ -74,6 +75,7 @@ def _check_model(model):
         raise ArgumentValueError("model", f"a model with {len(outputs)} outputs", "one output", cure)
     if len(inputs) > 1:
         raise ArgumentValueError("model", f"a model with {len(inputs)} inputs", "one input")
+    check_layout(model)
     if inputs and "float" not in inputs[0].dtype:
         shape = tuple(inputs[0].shape[1:])
         cure = (

@@ -50,7 +50,7 @@ GROUPS = {
     "strangers": group(
         "test_strangers.py", "test",
         (ANATOMY, "            and not call.inner\n", ""),
-        (ANATOMY, "return call.spatial and len(call.shape) == len(self.inputs.shape)", "return call.spatial"),
+        (ANATOMY, "return rank == self.inputs.shape.rank and call.spatial", "return call.spatial"),
         (ANATOMY, "or call.output.name not in ends)", ")"),
         (ANATOMY, "sum(other.layer is call.layer for other in self.calls) == 1", "True"),
         (ANATOMY, "    if stateful:\n", "    if False:\n"),
