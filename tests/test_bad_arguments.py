@@ -447,7 +447,9 @@ ARGUMENTS = {
             "attribution": [*finite(X)[:-3], *finite(X)[-2:], (MAP[0], ValueError, "(8, 6)", "(N, H, W, C)")],
         },
     ),
+    "forget": ({}, {"model": MODEL}),
     "logits": ({}, {"model": MODEL}),
+    "channels_last": ({}, {"model": MODEL}),
     "unit": (
         {"layer": "conv_1", "channel": 0},
         {"model": MODEL, "layer": LAYER, "channel": [*whole(0), (4, ValueError, "4", "at most 3")]},

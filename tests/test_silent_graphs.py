@@ -76,7 +76,7 @@ def low_rank(model):
     model.conv.lora_kernel_b.assign(np.ones(model.conv.lora_kernel_b.shape))
 
 
-CHANGES = {  # where the factor is read, and what changes it to -2
+CHANGES = {  # where the factor is read, and what changes it to -2; a function makes both anew
     "a private number": (lambda m: m._private, lambda m: setattr(m, "_private", -2.0)),
     "a private array, in place": (lambda m: m._array, lambda m: np.copyto(m._array, -2.0)),
     "an object's attribute": (lambda m: m._nested.factor, lambda m: setattr(m._nested, "factor", -2.0)),
@@ -84,8 +84,8 @@ CHANGES = {  # where the factor is read, and what changes it to -2
     "a dictionary in a dictionary": (lambda m: m._dict["a"]["b"], lambda m: m._dict["a"].update({"b": -2.0})),
     "a global": (lambda m: FACTOR, set_global),
     "a global dictionary": (lambda m: SHARED["factor"], lambda m: SHARED.update(factor=-2.0)),
-    "a closure's list": closure(),
-    "a closure's name": rebound(),
+    "a closure's list": closure,
+    "a closure's name": rebound,
     "a variable": (lambda m: m.variable, lambda m: m.variable.assign(-2.0)),
     "a variable put in its place": (lambda m: m._holder.held, lambda m: setattr(m._holder, "held", tf.Variable(-2.0))),
     "a variable in a closure": (lambda m: m._untracked(), lambda m: m._untracked().assign(-2.0)),
@@ -106,7 +106,7 @@ def as_they_were():
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("name", ["saliency", "occlusion"])
 def test_after_a_change_the_map_is_that_of_the_changed_model(name, change):
-    read, make = CHANGES[change]
+    read, make = CHANGES[change]() if callable(CHANGES[change]) else CHANGES[change]
     model = Changing(read)
     model(IMAGES)
     randomised(model, 2)

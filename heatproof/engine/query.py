@@ -5,13 +5,16 @@ Methods are formulas over a `Query`; how a model is seen and differentiated stan
 
 from dataclasses import replace
 
+import keras
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from heatproof import checks
-from heatproof.engine import chunks
+from heatproof.engine import chunks, randomness
 from heatproof.engine.anatomy import anatomy, find_layer
 from heatproof.engine.arrays import input_dtype
+from heatproof.engine.comparing import compare
 from heatproof.engine.counting import BOTH, FORWARD
 from heatproof.engine.places import CLASSES, Place
 from heatproof.engine.programs import program
@@ -39,6 +42,7 @@ class Query:
         base = self.recipe.base
         inputs = checks.as_inputs(inputs, self.recipe.shape, getattr(base, "input_range", None))
         self.inputs = np.ascontiguousarray(inputs, input_dtype(base))  # equal bits for any memory order
+        compare(self.recipe, self.inputs)
         self.anatomy = anatomy(self.recipe)
         self.score = reading(base, self.anatomy, score, activation)
         self.classes = self.anatomy.outputs if self.score.kind == "value" else self.anatomy.classes
@@ -46,6 +50,7 @@ class Query:
         if targets is None and self.score.kind == "value" and self.anatomy.kind == "linear":
             given = f"None, but of {self.classes} numbers none is the predicted one"
             raise ArgumentValueError("targets", given, cure=f"name the output, targets=0 to {self.classes - 1}")
+        randomness.warn(self.anatomy)
         self._opened = False
 
     @property
@@ -127,14 +132,23 @@ class Query:
         return Place(self, find_layer(self.recipe, layer, spatial=True).layer)
 
     def block_ends(self):
-        """The last layer at each resolution, from the input on: the ends of the network's blocks."""
+        """The last place of each resolution that every way to the score leads through: the ends of the blocks."""
         last, shape = {}, (None, *self.inputs.shape[1:])  # the sizes of these inputs, for a model of any size
-        for call in anatomy(replace(self.recipe, shape=shape)).places:
+        seen = anatomy(replace(self.recipe, shape=shape))
+        for call in seen.carriers or seen.places:
             last[call.shape[1:-1]] = Place(self, call.layer)
         return list(last.values())
 
 
-def scores(model, inputs, targets=None, *, score=PROBABILITY, activation=None, batch_size=BATCH_SIZE):
+def scores(
+    model: keras.Model,
+    inputs: npt.ArrayLike,
+    targets: npt.ArrayLike | None = None,
+    *,
+    score: str = PROBABILITY,
+    activation: str | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
     """S_c of each input for its target class (the predicted one for None): float32 of shape (N,).
 
     Raises `TypeError`, `ValueError` as every method does.

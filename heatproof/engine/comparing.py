@@ -1,0 +1,48 @@
+"""Whether the kept graph of a model still answers as the model does, asked where its code cannot be read as a key.
+
+One input goes through the model itself and through its graph. This costs a pass, and sees only what changes that answer
+by more than rounding; it is done where `Settings.unknown` names something, and nowhere else.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from heatproof import checks
+from heatproof.engine.anatomy import anatomy
+from heatproof.engine.programs import forgotten, program
+from heatproof.engine.randomness import restored
+from heatproof.engine.tracing import unchanged_losses
+
+TOLERANCE = 1e-4  # of the largest output
+COARSER = {"float16": 2**-5, "bfloat16": 2**-2}  # 32 steps of the type
+
+
+def compare(recipe, inputs):
+    """Forget the graphs of a model that does not answer as they do; warn where a new graph does not either."""
+    if not recipe.settings.unknown or anatomy(recipe).untamed or _agrees(recipe, inputs):
+        return
+    forgotten(recipe.base)
+    if not _agrees(recipe, inputs):
+        names = ", ".join(recipe.settings.unknown)
+        checks.warn(
+            f"model: called as it is it gives other numbers than its own graph, so that the map is that of one moment. "
+            f"Its code reads {names}: a random number drawn in Python, say, or a file. Cure: draw with keras.random "
+            f"and a seed; hold what it reads in a variable or an attribute of the layer."
+        )
+
+
+def _agrees(recipe, inputs):
+    graph = program(recipe, "outputs", lambda run: run.outputs)
+    with restored(graph.states), unchanged_losses(recipe.base):
+        true = recipe.base(tf.constant(inputs[:1]), training=False)
+    true, found = (_comparable(each, anatomy(recipe).kind) for each in (true, graph(inputs[:1])))
+    if true.shape != found.shape:
+        return False
+    tolerance = max(COARSER.get(layer.compute_dtype, TOLERANCE) for layer in recipe.base._flatten_layers())
+    return np.abs(true - found).max() <= tolerance * np.abs(true).max()
+
+
+def _comparable(outputs, kind):
+    """The outputs in float64; of a softmax the logarithm, in which no class is drowned by the largest."""
+    values = tf.cast(outputs, tf.float64).numpy()
+    return np.log(np.maximum(values, 1e-30)) if kind == "softmax" else values

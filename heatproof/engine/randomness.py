@@ -1,0 +1,147 @@
+"""Networks that stay random at inference: what draws, whose state can be put back, and what is said of the rest.
+
+An operation that draws from a variable (a seed generator of Keras, a generator of TensorFlow) gives equal bits while
+the variable holds what it held; what a graph writes is put back after every run. An operation with a state of its own,
+such as that of tf.random.normal, cannot be put back: it is named in a warning. What `training=True` written into a
+functional network switches on, `model.predict` overrules: so do the maps, which explain what it answers; that is said.
+"""
+
+import contextlib
+import inspect
+import re
+import threading
+
+import tensorflow as tf
+
+from heatproof import checks
+
+_DRAWING = {"Multinomial", "TruncatedNormal", "ParameterizedTruncatedNormal"}
+_READING = {"ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape", "VarIsInitializedOp"}
+_RUNS = threading.RLock()  # of graphs that write: a second one would read what the first has written
+
+
+# ------------------------------------------------------------------------------------------------- states put back
+
+
+def written(graph):
+    """The variables that a graph writes (seeds, counters): their handles."""
+    captured = [(outer, inner) for outer, inner in graph.captures if outer.dtype == tf.resource]
+    return [outer for outer, inner in captured if any(map(_writes, inner.consumers()))]
+
+
+def _writes(operation):
+    """Whether an operation, or what runs in it (a loop, a branch), changes variables."""
+    if operation.type in _READING or not operation.op_def.is_stateful:
+        return False
+    inner = _within(operation)
+    return not inner or any("Assign" in node.op or "Rng" in node.op for node in inner)
+
+
+@contextlib.contextmanager
+def restored(handles):
+    """Put back what the variables held before."""
+    if not handles or not tf.executing_eagerly():
+        yield
+        return
+    types = [handle._handle_data.shape_and_type[0].dtype for handle in handles]
+    with _RUNS:
+        pairs = zip(handles, types, strict=True)
+        before = [tf.raw_ops.ReadVariableOp(resource=handle, dtype=dtype) for handle, dtype in pairs]
+        before = [tf.constant(value.numpy()) for value in before]
+        try:
+            yield
+        finally:
+            for handle, value in zip(handles, before, strict=True):
+                tf.raw_ops.AssignVariableOp(resource=handle, value=value)
+
+
+# ------------------------------------------------------------------------------------------------- what cannot be
+
+
+def untamed(run):
+    """The names of the layers on whose draws the answers of a `Run` depend, and whose state cannot be put back."""
+    names = {call.layer.name for call in run.calls}
+    drawing = [operation for operation in _behind(run.logits, run.values) if _draws(operation)]
+    return tuple(dict.fromkeys(_layer_of(operation.name, names) for operation in drawing))
+
+
+def _behind(*tensors):
+    """The operations that tensors are computed from."""
+    waiting, seen = [tensor.op for tensor in tensors], {}
+    while waiting:
+        operation = waiting.pop()
+        if operation.name not in seen:
+            seen[operation.name] = operation
+            waiting.extend(tensor.op for tensor in operation.inputs)
+    return sorted(seen.values(), key=lambda operation: operation._id)
+
+
+def _draws(operation):
+    """Whether an operation, or what runs in it, draws with a state of its own."""
+    if any(tensor.dtype == tf.resource for tensor in operation.inputs) and not _functions(operation.node_def):
+        return False  # a variable holds its state
+    kinds = [operation.type, *(node.op for node in _within(operation))]
+    return any(kind in _DRAWING or kind.startswith("Random") for kind in kinds)
+
+
+def _functions(node):
+    """The names of the functions that a node runs."""
+    parts = [part for value in node.attr.values() for part in (value.func, *value.list.func)]
+    return [part.name for part in parts if part.name]
+
+
+def _within(operation):
+    """All nodes of the functions that an operation runs, and of those that run in them."""
+    waiting, seen, nodes = _functions(operation.node_def), set(), []
+    library = {each.signature.name: each for each in operation.graph.as_graph_def().library.function if waiting}
+    while waiting:
+        name = waiting.pop()
+        if name in library and name not in seen:
+            seen.add(name)
+            nodes.extend(library[name].node_def)
+            waiting.extend(inner for node in library[name].node_def for inner in _functions(node))
+    return nodes
+
+
+def _layer_of(path, names):
+    """The innermost layer in the path of an operation's name, in which TensorFlow numbers what it has met before."""
+    for part in reversed(path.split("/")[:-1]):
+        found = [name for name in (part, re.sub(r"_\d+$", "", part)) if name in names]
+        if found:
+            return found[0]
+    return path.split("/")[0]
+
+
+def overruled(model):
+    """The names of the layers that functional networks in `model` call with training=True, where that is not usual."""
+    depths = [level for layer in model._flatten_layers() for level in getattr(layer, "_nodes_by_depth", {}).values()]
+    calls = [(node.operation, node.arguments.kwargs.get("training")) for level in depths for node in level]
+    return tuple(dict.fromkeys(layer.name for layer, training in calls if training is True and not _trains(layer)))
+
+
+def _trains(layer):
+    """Whether `training` is True by default, as in the layers that augment."""
+    parameter = inspect.signature(layer.call).parameters.get("training")
+    return parameter is not None and parameter.default is True
+
+
+def warn(seen):
+    """Say what is random and cannot be put back, and what is switched off, of an `Anatomy`."""
+    if seen.untamed:
+        checks.warn(
+            f"model: {_quoted(seen.untamed)} draws random numbers at inference whose state cannot be put back, so "
+            f"equal calls give other maps. Cure: draw with keras.random and "
+            f"a seed, seed=keras.random.SeedGenerator(0) held by the layer, or switch the layer off."
+        )
+    if seen.overruled:
+        checks.warn(
+            f"model: training=True is written into it for {_quoted(seen.overruled)}; model.predict overrules that, and "
+            f"so does this map: what is random there, or taken from the batch, is "
+            f"switched off. Cure: build it without training=True; or, to "
+            f"explain it as model(inputs) answers, call the layer with training=True in the call of a layer of your "
+            f"own, with a seed."
+        )
+
+
+def _quoted(names):
+    return ", ".join(map(repr, names))
