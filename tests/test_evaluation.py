@@ -348,14 +348,20 @@ def cluster_run(tmp_path_factory):
     """Tables made here and by a Dask cluster of two worker processes, of which one is killed on the way."""
     dask, distributed = pytest.importorskip("dask"), pytest.importorskip("distributed")
     processes.start_server()
+
+    def own(model, inputs, targets):
+        """A visitor's method, which no module of the workers has."""
+        return inputs**3
+
     network, folder, bar, kept = models.cnn(), tmp_path_factory.mktemp("cluster"), io.StringIO(), []
     network.input_range = (-6.0, 6.0)
     question = {
-        "methods": ("grad_cam", "smooth_grad", "rise"),
+        "methods": ("grad_cam", "smooth_grad", "rise", xu.Method(function=own, name="own", output="inputs")),
         "masks": np.random.default_rng(2).random((48, 8, 6)) < 0.3,
     }
     question["options"] = {"rise": {"masks": 60}, "smooth_grad": {"samples": 3}}
-    question["metrics"] = ("average_drop", "deletion", "insertion", "evidence_mass")
+    total = xu.Metric(name="total", measure=lambda case: case.relevance.sum(axis=(1, 2)), better="")
+    question["metrics"] = ("average_drop", "deletion", "insertion", "evidence_mass", total)
     start_method = {"distributed.worker.multiprocessing-method": processes.METHOD}
     with pytest.MonkeyPatch.context() as patch, dask.config.set(start_method), contextlib.redirect_stderr(bar):
         patch.setenv("XAI_PROGRESS", "1")
@@ -382,13 +388,14 @@ def cluster_run(tmp_path_factory):
 def test_a_dask_cluster_of_two_processes_gives_the_table_of_one_process(cluster_run):
     pd.testing.assert_frame_equal(cluster_run["cluster"], cluster_run["alone"], rtol=1e-5, atol=1e-5)  # threads differ
     assert cluster_run["began to take part"] == [True, True]
-    assert "evaluation: " in cluster_run["told"] and "/72 [" in cluster_run["told"]  # the bar
+    assert "evaluation: " in cluster_run["told"] and "/84 [" in cluster_run["told"]  # the bar
     assert cluster_run["alone"]["value"].notna().mean() > 0.9
+    assert np.isfinite(values(cluster_run["cluster"], "own", "total")).all()
 
 
 def test_a_worker_killed_in_the_middle_loses_nothing(cluster_run):
     when_killed, at_the_end = cluster_run["kept"]
-    assert 0 < when_killed < at_the_end == 72 and cluster_run["is gone"]
+    assert 0 < when_killed < at_the_end == 84 and cluster_run["is gone"]
     pd.testing.assert_frame_equal(cluster_run["killed"], cluster_run["alone"], rtol=1e-5, atol=1e-5)
 
 
