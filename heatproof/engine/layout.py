@@ -25,11 +25,13 @@ def channels_last(model: keras.Model) -> keras.Model:
     """Return the twin of a model whose channels come first that takes and keeps them last, with copies of its weights.
 
     twin(moveaxis(x, 1, -1)) = model(x): the layers are built again with data_format="channels_last", and what names
-    axis 1 names the last one. The model itself is not changed. Raises `TypeError` for what is no functional or
+    axis 1 names the last one. The model itself is not changed; one whose channels come last comes back. Raises `TypeError` for what is no functional or
     Sequential model, `ValueError` where the twin does not answer as the model does.
     """
     if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
         raise ArgumentTypeError("model", f"a {type(model).__name__}", "a functional or Sequential Keras model")
+    if not is_first(model):
+        return model
     shape = model.inputs[0].shape
     inputs = keras.Input((*shape[2:], shape[1]), dtype=model.inputs[0].dtype)
     try:

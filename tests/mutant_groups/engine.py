@@ -6,6 +6,7 @@ from mutant_groups.modules import (
     CHECKS,
     CHUNKS,
     COMPARING,
+    COUNTING,
     ENDINGS,
     ENLARGING,
     FINISHING,
@@ -191,5 +192,11 @@ GROUPS = {
         (RULES, "return tf.where(inside, gradient, tf.zeros_like(gradient))", "return gradient"),
         (ANATOMY, "and not is_gate(each)", ""),
         (ANATOMY, 'inner.remove("Maximum")', "pass"),
+    ),
+    "endings, rules and counts": group(
+        "test_engine.py", "not reloaded",
+        (COUNTING, "_OPEN.set((*_OPEN.get(), passes))", "_OPEN.set((passes,))"),
+        (COUNTING, "_OPEN.reset(token)", "pass"),
+        (ENDINGS, "return self.reference()", "return None"),
     ),
 }  # fmt: skip

@@ -86,7 +86,6 @@ GROUPS = {
         (CASES, "seed=self.settings.seed, **arguments)", "seed=0, **arguments)"),
         (COUNTING, "passes[name] += examples", "passes[name] += 1"),
         (QUERY, "self._gradient_program(), inputs, targets, passes=BOTH)", "self._gradient_program(), inputs, targets)"),
-        (COUNTING, "_OPEN.set((*_OPEN.get(), passes))", "_OPEN.set((passes,))"),
         (STORE, "self.question.copy().add(shard.name, row, shard.options)", "self.question.copy().add(shard.name, row)"),
         (WRITING, "os.replace(folder / path.name, path)", "pass"),
         (SUMMARY, "rank - rank.mean(axis=1, keepdims=True)", "rank"),
