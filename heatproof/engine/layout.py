@@ -25,8 +25,8 @@ def channels_last(model: keras.Model) -> keras.Model:
     """Return the twin of a model whose channels come first that takes and keeps them last, with copies of its weights.
 
     twin(moveaxis(x, 1, -1)) = model(x): the layers are built again with data_format="channels_last", and what names
-    axis 1 names the last one. The model itself is not changed; one whose channels come last comes back. Raises `TypeError` for what is no functional or
-    Sequential model, `ValueError` where the twin does not answer as the model does.
+    axis 1 names the last one. The model itself is not changed; one whose channels come last comes back as it is. Raises
+    `TypeError` for what is no functional or Sequential model, `ValueError` where the twin answers otherwise.
     """
     if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
         raise ArgumentTypeError("model", f"a {type(model).__name__}", "a functional or Sequential Keras model")
