@@ -154,7 +154,9 @@ def test_catalogue_row_is_true_of_its_method(answers, name):
     inputs, rise, maps = answers
     row, got = xu.METHODS[name], maps[name]
     assert row.name == name and getattr(xu, name) is row.function
-    rooms = {"perturbation": ("occlusion", "masks", "lime")}.get(row.family, (row.family,))
+    rooms = {"perturbation": ("occlusion", "masks", "lime"), "cam": ("cam", "cam_by_scores")}.get(
+        row.family, (row.family,)
+    )
     assert row.function.__module__ in [f"heatproof.methods.{room}" for room in rooms]
     assert got.dtype == np.float32 and got.shape == {"inputs": inputs.shape, "map": inputs.shape[:-1]}[row.output]
     assert (got.min() < 0) == row.signed

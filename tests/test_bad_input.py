@@ -493,8 +493,8 @@ WARNINGS = {
     ),
     "anatomy": (
         r"layer: got None, and no single layer carries the score: \['(one|two)', '(one|two)'\] lead.* Cure: layer=\[",
-        lambda: xu.grad_cam(two_streams(), LIGHT, 1),
-        lambda: xu.grad_cam(two_streams(), LIGHT, 1, layer=["one", "two"]),
+        lambda: xu.grad_cam(two_streams(), LIGHT, 1, relu=False),
+        lambda: xu.grad_cam(two_streams(), LIGHT, 1, layer=["one", "two"], relu=False),
     ),
     "comparing": (
         "model: called as it is it gives other numbers than its own graph.* Cure: draw with keras.random",
