@@ -210,7 +210,28 @@ def test_the_key_of_an_object_that_is_gone_is_that_of_no_other():
     others = [Scale()]
     while id(others[-1]) != place and len(others) < 100_000:
         others.append(Scale())
-    assert id(others[-1]) == place and key != Same(others[-1])
+    assert id(others[-1]) == place and Same(others[-1]) not in {key: 0}
+
+
+class Stretched(layers.Layer):
+    """Reads a module in its own call, and counts in its class how often."""
+
+    runs = 0
+
+    def call(self, x):
+        Stretched.runs += 1
+        return x * OPTIONS.factor
+
+
+def test_a_module_that_the_call_of_a_layer_reads_is_noticed_and_a_counter_is_no_setting():
+    OPTIONS.factor = 1.0
+    model = network(Stretched())
+    before = xu.saliency(model, IMAGES, 1)
+    runs = Stretched.runs
+    np.testing.assert_array_equal(xu.saliency(model, IMAGES, 1), before)
+    assert Stretched.runs == runs
+    OPTIONS.factor = -2.0
+    tapes.close(xu.saliency(model, IMAGES, 1), -2 * before)
 
 
 def test_what_is_met_again_and_what_has_no_end_is_read():
