@@ -15,8 +15,13 @@ score       what S_c is: "logit" (before the softmax), "probability", or "value"
             linearly and was compiled with a loss of numbers (mean squared error, ...) is explained by its value.
 activation  "softmax" or "sigmoid": how logits become probabilities where the model ends in logits; None asks the loss
             that the model was compiled with (from_logits=True). Where neither tells, a warning names the readings.
-layer       a layer's name or the layer itself; None is the last one that still has positions.
+layer       a layer's name, the layer itself, or the name of a sum or product that was written as an operator; None
+            is the last of them that has positions and through which every way to the score leads. A list gives the sum
+            of the maps of its layers.
 upsample    False returns a map on the layer's own grid, True at input resolution (linear interpolation).
+align       "stretch": the grid of a coarse map is spread evenly over the input, as other libraries do, which lies
+            aside where a network pads unevenly, not at all, or leaves a rest; "centres": each value lies in the middle
+            of what its position reads of the input (its receptive field).
 seed        feeds a generator of the call's own; the same noise serves every input, so an input alone and in a
             batch get the same answer.
 batch_size  inputs per pass through the network: memory and speed, not the answer.
@@ -37,20 +42,20 @@ from heatproof.display.charts import plot_architecture, plot_confusion, plot_cur
 from heatproof.display.plots import plot_attributions, plot_images, plot_signals
 from heatproof.display.saving import describe, save_figure, save_table, save_value
 from heatproof.display.style import use_style
+from heatproof.engine.layout import channels_last
 from heatproof.engine.query import Query, scores
 from heatproof.engine.views import forget, logits, unit, with_relu_rule
 from heatproof.inside.synthesis import activation_maximization, class_model, deep_dream
 from heatproof.inside.units import activations, kernels
 from heatproof.methods.cam import (
-    ablation_cam,
     cam,
     grad_cam,
     grad_cam_plus_plus,
     guided_grad_cam,
     hires_cam,
     layer_cam,
-    score_cam,
 )
+from heatproof.methods.cam_by_scores import ablation_cam, score_cam
 from heatproof.methods.catalogue import METHODS, methods_table, relevance
 from heatproof.methods.gradients import (
     deconvnet,
@@ -102,6 +107,7 @@ __all__ = [
     "average_increase",
     "average_precision",
     "cam",
+    "channels_last",
     "class_model",
     "completeness_gap",
     "deconvnet",

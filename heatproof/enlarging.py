@@ -1,34 +1,75 @@
-"""Enlarging maps and masks linearly, as products of small matrices that one thread computes."""
+"""Enlarging maps and masks linearly: by products of small matrices that one thread computes, or by two neighbours."""
 
 import functools
-import itertools
 
 import numpy as np
 
-CHUNK = 32  # maps that are enlarged together
+CHUNK, KEPT = 32, 2**25  # maps that are enlarged together, and the bytes that they may take
+DENSE = 2**20  # weights of an axis that are kept as a matrix
 PIECE = 2**17  # multiplications; OpenBLAS takes further threads from 2**18 on
 
 
-def interpolation(side, parts, places=None):
-    """The weights (side, parts) of linear interpolation between the centres of `parts` equal parts of an axis.
+def interpolation(parts, places):
+    """The weights (places, parts) of linear interpolation between the centres of equal `parts` of an axis.
 
-    `places`: where the `side` values are asked for, in parts from the first one's centre; by default the centres of
-    `side` equal parts of the same axis. Beyond the outer centres the outer value stays.
+    `places`: where values are asked for, in parts from the first one's centre. Beyond the outer centres the outer value
+    stays.
     """
-    places = (np.arange(side) + 0.5) * parts / side - 0.5 if places is None else places
     apart = np.clip(places, 0, parts - 1)[:, None] - np.arange(parts)
     return np.maximum(0, 1 - np.abs(apart)).astype(np.float32)
 
 
-def resize(maps, shape):
-    """Linear interpolation of maps (N, h, w) or (N, t) to the spatial `shape`, pixel centres at half-integers."""
-    sides = zip(shape, np.shape(maps)[1:], strict=True)
-    return _resized(np.asarray(maps, np.float32), *itertools.starmap(interpolation, sides))
+def resize(maps, shape, centres=None):
+    """Linear interpolation of maps (N, h, w) or (N, t) at the spatial `shape`.
+
+    `centres`: per axis where the first value lies, in positions of `shape`, and how far apart two are; by default in
+    the centres of equal parts, pixel centres at half-integers.
+    """
+    return _resized(np.asarray(maps, np.float32), *_axes(shape, np.shape(maps)[1:], centres))
 
 
-def _resized(maps, *weights):
-    *rows, columns = weights
-    return product(product(rows[0], maps) if rows else maps, columns.T)
+class _Axis:
+    """What makes of the values along an axis those at `places`, in parts from the first one's centre.
+
+    A product with the matrix of weights; where that would be large, the two neighbours of each place are looked up.
+    """
+
+    def __init__(self, places, parts):
+        self.places, self.parts = places, parts
+        dense = len(places) * parts <= DENSE
+        self.weights = interpolation(parts, places) if dense else None
+
+    def each(self, times):
+        """The same with each of the places several times in a row."""
+        return _Axis(np.repeat(self.places, times), self.parts) if times > 1 else self
+
+    def down(self, maps):
+        """Along the last but one axis."""
+        return self._between(maps, -2) if self.weights is None else product(self.weights, maps)
+
+    def along(self, maps):
+        """Along the last axis."""
+        return self._between(maps, -1) if self.weights is None else product(maps, self.weights.T)
+
+    def _between(self, maps, axis):
+        places = np.clip(self.places, 0, self.parts - 1)
+        before = np.minimum(places.astype(int), max(self.parts - 2, 0))
+        share = (places - before).astype(np.float32)
+        share = share[:, None] if axis == -2 else share
+        fine = np.take(maps, before, axis) * (1 - share)
+        fine += np.take(maps, np.minimum(before + 1, self.parts - 1), axis) * share
+        return fine
+
+
+def _axes(shape, grid, centres):
+    for side, parts, centre in zip(shape, grid, centres or [None] * len(grid), strict=True):
+        even = (np.arange(side) + 0.5) * parts / side - 0.5
+        yield _Axis(even if centre is None else (np.arange(side) - centre[0]) / centre[1], parts)
+
+
+def _resized(maps, *axes):
+    *rows, columns = axes
+    return columns.along(rows[0].down(maps) if rows else maps)
 
 
 def product(left, right):
@@ -46,17 +87,17 @@ def product(left, right):
     return whole
 
 
-def enlarged(maps, shape):
+def enlarged(maps, shape, centres=None):
     """number -> that one of the maps (K, ...) in the `shape` of an input, the same in all of its channels.
 
-    A chunk of them is resized and kept at a time.
+    A chunk of them is resized, as by `resize`, and kept at a time.
     """
-    *rows, columns = map(interpolation, shape, maps.shape[1:])
-    columns = np.repeat(columns, shape[-1], axis=0)
+    *rows, columns = _axes(shape[:-1], maps.shape[1:], centres)
+    axes, size = (*rows, columns.each(shape[-1])), max(1, min(CHUNK, KEPT // (4 * int(np.prod(shape)))))
 
     @functools.lru_cache(maxsize=1)
     def chunk(start):
-        part = maps[start : start + CHUNK].astype(np.float32, copy=False)
-        return _resized(part, *rows, columns).reshape(-1, *shape)
+        part = maps[start : start + size].astype(np.float32, copy=False)
+        return _resized(part, *axes).reshape(-1, *shape)
 
-    return lambda number: chunk(number - number % CHUNK)[number % CHUNK]
+    return lambda number: chunk(number - number % size)[number % size]

@@ -284,21 +284,21 @@ def build(name):
     checkpoint = folder / f"{name}.npz"
     model, epochs, facts = entry.train(checkpoint)
     model = _for_inference(model)
-    accuracy, confusion = {}, None
+    measured, confusion = {}, None
     for part, (inputs, labels) in entry.parts().items():
-        accuracy[part], matrix = accuracy.measure(model, inputs, labels)
+        measured[part], matrix = accuracy.measure(model, inputs, labels)
         confusion = matrix if part == entry.judged else confusion
     card = entry.card | {
         "name": name,
         "command": f"python models/train.py {name}",
         "epochs": epochs,
-        "accuracy": accuracy,
+        "accuracy": measured,
         "confusion_matrix": confusion.tolist(),
         "notes": f"{entry.card.get('notes', '')} {facts}".strip(),
     }
     cards.save_model(model, ROOT / "models" / f"{name}.keras", card)
     shutil.rmtree(checkpoint) if checkpoint.is_dir() else checkpoint.unlink(missing_ok=True)
-    judged = accuracy[entry.judged]
+    judged = measured[entry.judged]
     print(f"{name}: {entry.judged} {judged['accuracy']:.4f} {judged['interval']}, {time.time() - start:.0f} s")
 
 

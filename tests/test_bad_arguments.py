@@ -449,6 +449,7 @@ ARGUMENTS = {
     ),
     "forget": ({}, {"model": MODEL}),
     "logits": ({}, {"model": MODEL}),
+    "channels_last": ({}, {"model": MODEL}),
     "unit": (
         {"layer": "conv_1", "channel": 0},
         {"model": MODEL, "layer": LAYER, "channel": [*whole(0), (4, ValueError, "4", "at most 3")]},

@@ -1,5 +1,6 @@
 """Oracles for saving, loading and measuring networks."""
 
+import ast
 import json
 import math
 import warnings
@@ -243,3 +244,11 @@ def test_committed_networks_are_small_complete_and_as_their_cards_say(path):
         assert entry["interval"] == pytest.approx(accuracy.wilson_interval(entry["correct"], entry["total"]), abs=1e-4)
     names = {type(layer).__name__ for layer in model.layers}
     assert not names & {"Lambda", "BatchNormalization"}, "batch normalization is folded before a network is committed"
+
+
+def test_every_committed_network_can_be_trained_again_and_has_its_card():
+    tree = ast.parse((MODELS / "train.py").read_text(encoding="utf-8"))
+    assigned = [node for node in tree.body if isinstance(node, ast.Assign)]
+    (entries,) = [node.value for node in assigned if ast.unparse(node.targets[0]) == "NETWORKS"]
+    files = [path.name for path in MODELS.iterdir() if path.suffix in (".keras", ".json")]
+    assert sorted(files) == sorted(ast.literal_eval(key) + end for key in entries.keys for end in (".keras", ".json"))

@@ -76,7 +76,8 @@ def right_options(shape):
     side = min(shape[:-1])
     fills = st.sampled_from(["zero", "mean", "blur", 0.25, -3])
     return {
-        "score": st.sampled_from(["logit", "probability"]),
+        "score": st.sampled_from(["logit", "probability", "value"]),
+        "activation": st.sampled_from([None, "softmax"]),
         "batch_size": st.integers(1, 4),
         "samples": st.integers(2, 6),
         "noise": st.floats(0, 2),
@@ -89,6 +90,7 @@ def right_options(shape):
         "layer": st.sampled_from([None, *LAYERS]),
         "relu": st.booleans(),
         "upsample": st.booleans(),
+        "align": st.sampled_from(["centres", "stretch"]),
         "weights": st.sampled_from(["probability", "softmax"]),
         "fill": fills,
         "patch": st.integers(1, side),
@@ -161,6 +163,7 @@ no_fills = st.text() | st.none() | st.booleans() | st.sampled_from([NAN, INF, np
 no_layers = st.text() | st.integers() | st.floats() | st.sampled_from(["head", "gap", np.zeros(2), layers.Dense(2)])
 WRONG_OPTIONS = {
     "score": no_words,
+    "activation": no_words.filter(lambda word: word is not None) | st.just("sigmoid"),
     "batch_size": no_counts(1),
     "samples": no_counts(1),
     "noise": numbers_outside(0),
@@ -173,6 +176,7 @@ WRONG_OPTIONS = {
     "layer": no_layers,
     "relu": no_flags,
     "upsample": no_flags,
+    "align": no_words,
     "weights": no_words,
     "fill": no_fills,
     "patch": no_counts(1).filter(lambda value: value is not None) | st.integers(10),

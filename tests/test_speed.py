@@ -150,6 +150,38 @@ def test_maps_are_enlarged_by_the_chunk_as_one_by_one():
         np.testing.assert_array_equal(found(number), np.stack([wanted, wanted], axis=-1))
 
 
+@pytest.mark.parametrize("centres", [None, ((-1.5, 3.25), (4, 1.5)), ((8, -2), (0, 1))])
+def test_two_neighbours_give_what_the_matrix_gives(centres, monkeypatch):
+    for grid, shape in (((5, 1), (17, 9)), ((1, 6), (8, 40)), ((40,), (13,)), ((1,), (7,))):
+        maps, own = np.random.default_rng(0).random((4, *grid), np.float32), centres and centres[: len(grid)]
+        wanted = enlarging.resize(maps, shape, own), enlarging.enlarged(maps, (*shape, 3), own)(2)
+        with monkeypatch.context() as patched:
+            patched.setattr(enlarging, "DENSE", 0)
+            found = enlarging.resize(maps, shape, own), enlarging.enlarged(maps, (*shape, 3), own)(2)
+        for one, other in zip(found, wanted, strict=True):
+            np.testing.assert_allclose(one, other, atol=2e-7)
+
+
+def test_no_matrix_is_made_for_a_long_axis(monkeypatch):
+    monkeypatch.setattr(enlarging, "interpolation", lambda *given: pytest.fail("a matrix"))
+    maps = np.arange(2000, dtype=np.float32)[None]
+    np.testing.assert_allclose(enlarging.resize(maps, (8000,))[0], np.clip((np.arange(8000) - 1.5) / 4, 0, 1999))
+
+
+def test_large_maps_are_enlarged_few_at_a_time(monkeypatch):
+    """As many as may be kept, at least one; the same as all at once."""
+    maps, sizes, plain = np.random.default_rng(0).random((9, 3, 2), np.float32), [], enlarging._resized
+    wanted = [enlarging.enlarged(maps, (7, 9, 2))(number) for number in range(9)]
+    monkeypatch.setattr(enlarging, "_resized", lambda part, *axes: sizes.append(len(part)) or plain(part, *axes))
+    for kept, size in ((4 * 4 * 7 * 9 * 2, 4), (1, 1)):
+        sizes.clear()
+        monkeypatch.setattr(enlarging, "KEPT", kept)
+        found = enlarging.enlarged(maps, (7, 9, 2))
+        for number in range(9):
+            np.testing.assert_array_equal(found(number), wanted[number])
+        assert max(sizes) == size
+
+
 @pytest.mark.parametrize("left, right", [((70, 30), (30, 90)), ((5, 70, 30), (30, 90)), ((70, 30), (5, 30, 90))])
 def test_products_in_pieces_are_whole_products(left, right, monkeypatch):
     """Pieces of seven rows, the last one shorter."""

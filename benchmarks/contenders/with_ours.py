@@ -1,4 +1,4 @@
-"""Our methods, as a user calls them."""
+"""Our methods, as a user calls them; coarse maps are enlarged by the plain stretch, as the others do it."""
 
 import numpy as np
 
@@ -72,9 +72,9 @@ METHODS = {
     "converged": method("integrated_gradients"),
     "doubled": method("integrated_gradients"),
     "nodes needed": nodes_needed,
-    "grad_cam": method("grad_cam", layer=layer),
-    "score_cam": method("score_cam", layer=layer),
-    "ablation_cam": method("ablation_cam", layer=layer),
+    "grad_cam": method("grad_cam", layer=layer, align="stretch"),
+    "score_cam": method("score_cam", layer=layer, align="stretch"),
+    "ablation_cam": method("ablation_cam", layer=layer, align="stretch"),
     "occlusion": method(
         "occlusion",
         patch=lambda case, _: tuple(case.patch.tolist()),

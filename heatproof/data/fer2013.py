@@ -23,7 +23,7 @@ FER_PLACES = (
 )
 
 
-def load_fer2013(part="test"):
+def load_fer2013(part: str = "test") -> pictures.Dataset:
     """FER2013, 35,887 faces 48x48 grey of 7 expressions (Goodfellow et al. 2013, arXiv:1307.0414).
 
     ``part`` is "train" (Training), "validation" (PublicTest), "test" (PrivateTest) or "all". Reads ``fer2013.csv``,

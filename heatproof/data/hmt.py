@@ -33,7 +33,7 @@ HMT_FIRST_TEST_TILE = (
 )
 
 
-def load_hmt(part="test"):
+def load_hmt(part: str = "test") -> pictures.Dataset:
     """5000 tiles 150x150 RGB of human colorectal tissue, stained with H&E, 8 classes (Kather et al. 2016).
 
     ``part`` is "train" (4504 tiles), "test" (496) or "all"; a tile belongs to one of them by its name alone, so the

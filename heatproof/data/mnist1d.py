@@ -20,7 +20,7 @@ VALIDATION = 500  # the last signals of the (already shuffled) training part
 LARGEST_SEED = 2**32 - 1  # of numpy.random.RandomState
 
 
-def templates():
+def templates() -> dict:
     """Return the ten published templates: x (10, 12) amplitudes, t (12,) times, y (10,) digits.
 
     Each drawn row is standardised, shifted to start at 0 and divided by 6. Source: Greydanus and Kobak, fig. 1.
@@ -65,7 +65,15 @@ def _signal(template, random, correlated_noise, white_noise, shear):
     return _resample(signal, LENGTH), _resample(present.astype(float), LENGTH)
 
 
-def make_dataset(seed=42, *, count=5000, correlated_noise=0.25, white_noise=0.02, shear=0.75, glyphs=None):
+def make_dataset(
+    seed: int = 42,
+    *,
+    count: int = 5000,
+    correlated_noise: float = 0.25,
+    white_noise: float = 0.02,
+    shear: float = 0.75,
+    glyphs: dict | None = None,
+) -> dict:
     """Generate MNIST-1D: a dictionary with the published keys and where each signal carries its template.
 
     With the default arguments x, x_test (signals), y, y_test (digits), t (times) and templates equal the published
@@ -123,7 +131,7 @@ def check_templates(name, glyphs):
         raise ArgumentValueError(name, "NaN or infinity", "finite numbers, as templates() returns")
 
 
-def evidence_masks(data=None, threshold=0.5):
+def evidence_masks(data: dict | None = None, threshold: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
     """Return two boolean arrays, train (4000, 40) and test (1000, 40): where the signal carries its template.
 
     A sample is evidence when share >= threshold. The last resampling (72 to 40 samples) mixes two neighbours, so a
@@ -175,7 +183,7 @@ def check_signals(name, data, part):
         raise ArgumentValueError(name, given, f"whole numbers from 0 to 9 in y{part}")
 
 
-def split(data, part):
+def split(data: dict, part: str) -> tuple[np.ndarray, np.ndarray]:
     """Return one part of the data as network input x (N, 40, 1) float32 and labels y (N,).
 
     `part` is "train" (3500 signals), "validation" (the last 500 of the published training part) or "test" (1000).

@@ -1,5 +1,6 @@
 """MNIST-1D in its published pickle, read without executing anything that the file holds, and written."""
 
+import os
 import pickle
 
 import numpy as np
@@ -73,7 +74,7 @@ def _materialise(value):
     return {key: _materialise(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
-def load_pickle(path):
+def load_pickle(path: str | os.PathLike) -> dict:
     """Read a data set with the published keys from a pickle without executing anything that the file holds.
 
     A pickle is a program. This reader admits only the names that a numpy array needs (numpy 1 and 2, protocols 3
@@ -107,7 +108,7 @@ def _check_published(name, data):
     check_templates(f"{name}['templates']", data["templates"])
 
 
-def write_pickle(path, data=None):
+def write_pickle(path: str | os.PathLike, data: dict | None = None) -> None:
     """Write a data set with the published keys, the same bytes each time; `data` None is the published data set.
 
     Only the published keys are written: shares of evidence come from the generator. Raises ValueError for other data.

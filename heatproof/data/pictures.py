@@ -38,7 +38,7 @@ LFW_FACES = {
 ASTRONAUT_FACE = (slice(70, 190), slice(165, 285))
 
 
-def load_faces():
+def load_faces() -> Dataset:
     """Thirteen faces that scikit-image ships, 48x48 grey: the astronaut's and a dozen of Labeled Faces in the Wild.
 
     The labels are ours. The dozen is 25x25 pixels originally (Huang et al. 2007), enlarged with bicubic splines.
@@ -58,7 +58,7 @@ def load_faces():
     )
 
 
-def load_photos(size=224):
+def load_photos(size: int = 224) -> Dataset:
     """Four photographs that scikit-image ships (cat, coffee, rocket, astronaut), centre square, ``size`` pixels, RGB.
 
     Raises ``TypeError`` or ``ValueError`` when ``size`` is not a positive integer.

@@ -4,8 +4,12 @@ Every function returns the figure; end the cell with `plt.show()`. `width` is in
 of `heatproof.display.style`, at which the report includes figures in their natural size.
 """
 
+from collections.abc import Sequence
+
+import keras
 import matplotlib.pyplot as plt
 import numpy as np
+import numpy.typing as npt
 from matplotlib.colors import to_rgb
 
 from heatproof import checks
@@ -13,7 +17,9 @@ from heatproof.display import style
 from heatproof.problems import ArgumentTypeError, ArgumentValueError
 
 
-def plot_confusion(matrix, class_names, *, width=style.COLUMN_WIDTH):
+def plot_confusion(
+    matrix: npt.ArrayLike, class_names: Sequence[str], *, width: float = style.COLUMN_WIDTH
+) -> plt.Figure:
     """Draw a confusion matrix: counts written, shares of the true class (rows) as colour.
 
     Raises ValueError unless `matrix` is (K, K) of counts (rows true, columns predicted) with K class names.
@@ -43,7 +49,15 @@ def plot_confusion(matrix, class_names, *, width=style.COLUMN_WIDTH):
     return figure
 
 
-def plot_intervals(names, estimates, intervals, xlabel, *, reference=None, width=style.COLUMN_WIDTH):
+def plot_intervals(
+    names: Sequence[str],
+    estimates: npt.ArrayLike,
+    intervals: npt.ArrayLike,
+    xlabel: str,
+    *,
+    reference: tuple[float, str] | None = None,
+    width: float = style.COLUMN_WIDTH,
+) -> plt.Figure:
     """Draw one estimate per name as a dot with its interval as a line, the first name on top.
 
     `intervals` is (N, 2), the low and the high end; say in `xlabel` what they are ("with 95 % intervals").
@@ -73,7 +87,15 @@ def plot_intervals(names, estimates, intervals, xlabel, *, reference=None, width
     return figure
 
 
-def plot_curves(curves, xlabel, ylabel, *, log="", reference=None, width=style.COLUMN_WIDTH):
+def plot_curves(
+    curves: dict,
+    xlabel: str,
+    ylabel: str,
+    *,
+    log: str = "",
+    reference: tuple[float, str] | None = None,
+    width: float = style.COLUMN_WIDTH,
+) -> plt.Figure:
     """Draw curves {name: (x, y)}, told apart by colour and by marker.
 
     `log` names the logarithmic axes: "", "x", "y" or "xy". `reference` is a (value, text) pair drawn as a
@@ -133,7 +155,7 @@ KINDS = {
 }
 
 
-def plot_architecture(model, *, title=""):
+def plot_architecture(model: keras.Model, *, title: str = "") -> plt.Figure:
     """Draw a chain of layers from the input to the classes, each by the shape of its output, PAGE_WIDTH wide.
 
     An output with positions is a box: height and depth are its positions (H, W) or (T,), width its channels.

@@ -19,9 +19,11 @@ the cell with `plt.show()`. Arguments that they share:
 """
 
 import math
+from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+import numpy.typing as npt
 from matplotlib.colors import Normalize
 from matplotlib.patheffects import withStroke
 
@@ -90,7 +92,15 @@ def _panels(rows, columns, width, shape, titles, titled_rows, caption="", bar=0.
     return figure, axes, titles
 
 
-def plot_images(images, labels=None, *, masks=None, columns=8, input_range=(0, 1), width=style.PAGE_WIDTH):
+def plot_images(
+    images: npt.ArrayLike,
+    labels: Sequence | None = None,
+    *,
+    masks: npt.ArrayLike | None = None,
+    columns: int = 8,
+    input_range: tuple[float, float] | None = (0, 1),
+    width: float = style.PAGE_WIDTH,
+) -> plt.Figure:
     """Draw images (N, H, W[, C]) as a contact sheet, each under its label.
 
     `input_range` is the pair of values drawn as black and white; None stretches each image by itself.
@@ -109,9 +119,20 @@ def plot_images(images, labels=None, *, masks=None, columns=8, input_range=(0, 1
 
 
 def plot_attributions(
-    images, maps, labels=None, *, masks=None, channels="sum", signed=None, scale="row", percentile=99.5,
-    overlay=False, columns=None, input_range=(0, 1), width=style.PAGE_WIDTH,
-):  # fmt: skip
+    images: npt.ArrayLike,
+    maps: dict,
+    labels: Sequence | None = None,
+    *,
+    masks: npt.ArrayLike | None = None,
+    channels: str = "sum",
+    signed: bool | None = None,
+    scale: str = "row",
+    percentile: float = 99.5,
+    overlay: bool = False,
+    columns: int | None = None,
+    input_range: tuple[float, float] | None = (0, 1),
+    width: float = style.PAGE_WIDTH,
+) -> plt.Figure:
     """Draw each image and, beside it, its attribution maps: one row per image, one column per method.
 
     With `overlay` a map lies over the grey image, its opacity |value| / limit. With `columns` the panels of
@@ -163,9 +184,18 @@ def _show_map(axes, values, title, limit, signed, under=None):
 
 
 def plot_signals(
-    signals, maps, labels=None, *, masks=None, channels="sum", signed=None, scale="map", percentile=100,
-    overlay=False, width=style.PAGE_WIDTH,
-):  # fmt: skip
+    signals: npt.ArrayLike,
+    maps: dict,
+    labels: Sequence | None = None,
+    *,
+    masks: npt.ArrayLike | None = None,
+    channels: str = "sum",
+    signed: bool | None = None,
+    scale: str = "map",
+    percentile: float = 100,
+    overlay: bool = False,
+    width: float = style.PAGE_WIDTH,
+) -> plt.Figure:
     """Draw each signal over time with its attributions below: one column per signal, one row per method.
 
     Bars show sign and size; with `overlay` every row repeats the signal on coloured strips instead. The

@@ -7,6 +7,7 @@ that heatproof/folders.py says. The report quotes them; it holds no typed result
 import io
 import math
 import re
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -19,7 +20,7 @@ NAME = "small letters, digits and hyphens, such as 'ig-gap-2'"
 ALT = "one or two sentences that say what the figure shows"
 
 
-def describe(figure, alt):
+def describe(figure: plt.Figure, alt: str) -> plt.Figure:
     """Give a figure its alternative text: a notebook stores it beside the picture when `plt.show()` runs.
 
     Raises TypeError unless `figure` is a matplotlib figure and `alt` text, ValueError for an empty `alt`.
@@ -47,7 +48,7 @@ def _write(path, content):
     return path
 
 
-def save_figure(figure, name, alt, *, photograph=False):
+def save_figure(figure: plt.Figure, name: str, alt: str, *, photograph: bool = False) -> Path:
     """Write figures/NAME.pdf (for the report) and figures/NAME.png (150 dpi); return the path of the PDF.
 
     With `photograph` one file takes the place of both, figures/NAME.jpg (100 dpi): for pages full of pictures.
@@ -84,7 +85,7 @@ def _agrees(value, text):
     return False
 
 
-def save_value(name, value, text):
+def save_value(name: str, value: float, text: str) -> Path:
     r"""Write values/NAME.tex holding `text` alone, such as "0.943" or r"94.3\,\%"; return its path.
 
     `value` is the number behind the text. Raises ValueError when it is not finite, when no number in the
@@ -103,7 +104,7 @@ def save_value(name, value, text):
     return _write(_report_path("values", name).with_suffix(".tex"), text)
 
 
-def save_table(name, frame, *, formats=None, headers=None):
+def save_table(name: str, frame: pd.DataFrame, *, formats: dict | None = None, headers: dict | None = None) -> Path:
     r"""Write tables/NAME.tex (a booktabs tabular) and NAME.csv (raw values); return the path of the former.
 
     `formats` maps a column to a format such as "{:.2f}" or to a function; `headers` maps a column to its

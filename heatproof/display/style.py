@@ -30,7 +30,7 @@ STYLE = {
 }
 
 
-def use_style():
+def use_style() -> None:
     """Set the one figure style for the session: fonts of 8 and 9 points, colours safe for the colour-blind.
 
     The set-up cell calls it once, so that figures drawn here and figures drawn by hand in a notebook look

@@ -1,5 +1,6 @@
 """What one trace tells of a model without running it: calls, ending, activations, and where maps can lie."""
 
+import functools
 from dataclasses import dataclass
 
 import keras
@@ -8,9 +9,12 @@ import tensorflow as tf
 from heatproof import checks
 from heatproof.engine.programs import compiled_once, kept
 from heatproof.engine.randomness import overruled, untamed
-from heatproof.engine.rules import RELUS
-from heatproof.problems import ArgumentValueError
+from heatproof.engine.rules import RELUS, is_gate
+from heatproof.engine.tracing import Call, Operator
+from heatproof.engine.ways import PADDINGS, SHRINKING, Ways, is_flattened, made_by
+from heatproof.problems import ArgumentValueError, ArgumentWarning
 
+PASSED = {"Identity", "Cast"}
 OTHER_ACTIVATIONS = {"LeakyRelu", "Elu", "Selu", "Softplus", "Softsign", "Tanh", "Sigmoid", "Erf", "Erfc", "Maximum"}
 
 
@@ -29,22 +33,65 @@ class Anatomy:
     untamed: tuple  # names of layers that draw random numbers with a state that cannot be put back
     overruled: tuple  # names of layers that are called with training=True
 
-    @property
-    def places(self):
-        """The calls that a map can be drawn on: positions along the axes of the input, of a layer that is called once.
+    @functools.cached_property
+    def ways(self):
+        """From the input to the score."""
+        return Ways(self.inputs, self.logits)
 
-        A model inside the model counts where it ends in an operation of its own, and not in its last layer.
+    @functools.cached_property
+    def places(self):
+        """The calls that a map can be drawn on, in order: positions along the axes of the input, and one call alone.
+
+        A model inside the model counts where it ends in an operation of its own, and not in its last layer. A sum or a
+        product that no layer made counts as a call of its operator. What does not reach the score is no place.
         """
         ends = {call.output.name for call in self.calls if not hasattr(call.layer, "layers")}
-        return [
+        found = [
             call
             for call in self.calls
-            if call.spatial
+            if self._has_place(call)
             and not call.inner
-            and len(call.shape) == len(self.inputs.shape)
+            and call.output.name in self.ways.names
             and (not hasattr(call.layer, "layers") or call.output.name not in ends)
             and sum(other.layer is call.layer for other in self.calls) == 1
         ]
+        order = [operation.name for operation in self.ways.operations]
+        found += [call for call in self._operators() if call.output.name not in ends]
+        return sorted(found, key=lambda call: order.index(call.output.op.name) if call.output.op.name in order else -1)
+
+    def _has_place(self, call):
+        rank = call.output.shape.rank  # None where an operation does not tell
+        return rank == self.inputs.shape.rank and call.spatial
+
+    def _operators(self):
+        """The operations on the way to the score that stand in no layer of Keras, as calls."""
+        number = {operation.name: place for place, operation in enumerate(self.logits.graph.get_operations())}
+        inside = [call.made for call in self.calls if _is_closed(call.layer)]
+        free = [each for each in self.ways.operations if not any(number[each.name] in made for made in inside)]
+        calls = [Call(Operator(each.name), each.inputs[0], each.outputs[0]) for each in free if each.type not in PASSED]
+        return [call for call in calls if self._has_place(call)]
+
+    @property
+    def carriers(self):
+        """The places through which every way to the score leads, from the first convolution on, padding left out."""
+        narrow, ways = set(self.ways.narrow), self.ways
+        return [
+            call
+            for call in self.places
+            if call.output.name in narrow
+            and ways.position(call.output) >= ways.first_heavy
+            and not made_by(call.output, PADDINGS)
+        ]
+
+    @property
+    def ends(self):
+        """The places from which no other place is reached: one for each stream that leads to the score."""
+        names = {call.output.name for call in self.places}
+        return [call for call in self.places if not names & (Ways(call.output, self.logits).names - {call.output.name})]
+
+
+def _is_closed(part):
+    return type(part).__module__.startswith("keras.") and not isinstance(part, keras.Model)
 
 
 def anatomy(recipe):
@@ -65,9 +112,14 @@ def _anatomy(recipe):
         _check_channels(run)
         kinds = [operation.type for operation in run.logits.graph.get_operations()]
         inner = [kind for kind in kinds if kind in OTHER_ACTIVATIONS]
+        clipped = sum(
+            len([1 for kind in kinds[call.made.start : call.made.stop] if kind == "Maximum"]) for call in _norms(run)
+        )
+        for _ in range(clipped):
+            inner.remove("Maximum")
         if run.kind == "sigmoid" and "Sigmoid" in inner:
             inner.remove("Sigmoid")  # the one that ends the model
-        relus = sum(kind in RELUS for kind in kinds)
+        relus = sum(each.type in RELUS and not is_gate(each) for each in run.logits.graph.get_operations())
         if any(node.op in RELUS for each in run.logits.graph.as_graph_def().library.function for node in each.node_def):
             inner.append("ReLU inside a loop")  # a recurrent layer, say: there no rule reaches it
         slopes = sum(isinstance(call.layer, keras.layers.PReLU) for call in run.calls)
@@ -81,6 +133,11 @@ def _anatomy(recipe):
 
     compiled_once(recipe, build, (), None, False)
     return found[0]
+
+
+def _norms(run):
+    """The calls of layers that normalise: what they clip is no activation."""
+    return [call for call in run.calls if "Normalization" in type(call.layer).__name__ and _is_closed(call.layer)]
 
 
 def _check_channels(run):
@@ -110,16 +167,12 @@ def find_layer(recipe, layer=None, spatial=False):
     if recipe.ending.layer is not None:  # what comes after the unit has no part in it
         last = max(place for place, call in enumerate(calls) if call.layer is recipe.ending.layer)
         calls = calls[: last + 1]
-    places = [call for call in seen.places if any(call is other for other in calls)]
+    places = [call for call in seen.places if recipe.ending.layer is None or any(call is other for other in calls)]
     names = [call.layer.name for call in places]
     if layer is None:
-        if not places:
-            raise ValueError(
-                "layer: no layer of this model keeps space, so there is no map to make. "
-                "Cure: a method that needs no layer, such as saliency."
-            )
-        return places[-1]
-    found = [call for call in calls if call.layer is layer or (isinstance(layer, str) and call.layer.name == layer)]
+        return _default(seen, places)
+    known = [*calls, *(call for call in places if isinstance(call.layer, Operator))]
+    found = [call for call in known if call.layer is layer or (isinstance(layer, str) and call.layer.name == layer)]
     label = checks.shown(layer if isinstance(layer, str) else getattr(layer, "name", layer))
     if not found:
         raise ValueError(f"layer: {label} is not in the model; its spatial layers are {names}.")
@@ -137,3 +190,29 @@ def find_layer(recipe, layer=None, spatial=False):
             f"positions are no places in the input; choose one of {names}."
         )
     return found[0]
+
+
+def _default(seen, places):
+    """The last place that carries the whole score; pooling and padding behind the last convolution shrink or pad it."""
+    if not places:
+        raise ValueError(
+            "layer: no layer of this model keeps space, so there is no map to make. "
+            "Cure: a method that needs no layer, such as saliency."
+        )
+    carriers = [call for call in seen.carriers if any(call is other for other in places)]
+    while len(carriers) > 1 and is_flattened(carriers[-1].output) and made_by(carriers[-1].output, SHRINKING):
+        last = carriers.pop()
+        if not is_flattened(carriers[-1].output):
+            return _before(carriers, last)
+    if carriers:
+        return carriers[-1]
+    names = [call.layer.name for call in seen.ends]
+    if len(names) > 1:
+        given = f"None, and no single layer carries the score: {names} lead to it side by side"
+        checks.warn(ArgumentWarning("layer", given, cure=f"layer={names} for the sum of their maps, or one of them"))
+    return places[-1]
+
+
+def _before(carriers, pooled):
+    """The last carrier before the pooling or padding `pooled` that is none itself."""
+    return next((call for call in reversed(carriers) if not made_by(call.output, SHRINKING)), pooled)

@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from heatproof.engine.arrays import as_float
+from heatproof.engine.centres import centres
 from heatproof.engine.counting import BOTH
 from heatproof.engine.programs import program
 
@@ -15,6 +16,12 @@ class Place:
 
     def __init__(self, query, layer, side="output"):
         self.query, self.layer, self.side = query, layer, side
+
+    def centres(self):
+        """Per axis: where position 0 lies in the input, and how far apart two are; None where that is not known."""
+        seen = self.query.anatomy
+        call = next(call for call in (*seen.calls, *seen.places) if call.layer is self.layer)
+        return centres(self.query.recipe, self.query.inputs.shape[1:]).get(getattr(call, self.side).name)
 
     def maps(self, combine):
         """combine(A, dS_c/dA, targets) for each chunk of inputs, joined: one map per input on the layer's grid."""

@@ -14,7 +14,7 @@ from heatproof.engine.arrays import input_dtype, shared
 from heatproof.engine.randomness import restored, written
 from heatproof.engine.recipe import Recipe
 from heatproof.engine.settings import TRACING, settings_of
-from heatproof.engine.tracing import Run
+from heatproof.engine.tracing import Operator, Run
 
 MOST = 64
 _PROGRAMS = weakref.WeakKeyDictionary()
@@ -27,7 +27,7 @@ def program(recipe, name, build, *specs, layer=None, substitute=False):
     stands in for the output of `layer`, and one input will do for all of its rows.
     """
     make = functools.partial(compiled_once, recipe, build, specs, layer, substitute)
-    return kept(recipe, (name, layer and id(layer)), make)
+    return kept(recipe, (name, layer if isinstance(layer, Operator) else layer and id(layer)), make)
 
 
 def kept(recipe, name, make):
@@ -51,7 +51,8 @@ def forgotten(model):
 
 def compiled_once(recipe, build, specs, layer, substitute):
     # The graph must not keep the model alive, or _PROGRAMS would never let go: it sees only weak references.
-    base, seen = weakref.ref(recipe.base), layer and weakref.ref(layer)
+    base = weakref.ref(recipe.base)
+    seen = (lambda: layer) if isinstance(layer, Operator) else layer and weakref.ref(layer)
     shape, ending, rule = recipe.shape, recipe.ending, recipe.rule
 
     def function(inputs, *tensors):

@@ -5,7 +5,9 @@ Methods are formulas over a `Query`; how a model is seen and differentiated stan
 
 from dataclasses import replace
 
+import keras
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from heatproof import checks
@@ -130,14 +132,23 @@ class Query:
         return Place(self, find_layer(self.recipe, layer, spatial=True).layer)
 
     def block_ends(self):
-        """The last layer at each resolution, from the input on: the ends of the network's blocks."""
+        """The last place of each resolution that every way to the score leads through: the ends of the blocks."""
         last, shape = {}, (None, *self.inputs.shape[1:])  # the sizes of these inputs, for a model of any size
-        for call in anatomy(replace(self.recipe, shape=shape)).places:
+        seen = anatomy(replace(self.recipe, shape=shape))
+        for call in seen.carriers or seen.places:
             last[call.shape[1:-1]] = Place(self, call.layer)
         return list(last.values())
 
 
-def scores(model, inputs, targets=None, *, score=PROBABILITY, activation=None, batch_size=BATCH_SIZE):
+def scores(
+    model: keras.Model,
+    inputs: npt.ArrayLike,
+    targets: npt.ArrayLike | None = None,
+    *,
+    score: str = PROBABILITY,
+    activation: str | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
     """S_c of each input for its target class (the predicted one for None): float32 of shape (N,).
 
     Raises `TypeError`, `ValueError` as every method does.

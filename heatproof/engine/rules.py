@@ -7,6 +7,7 @@ name, which is registered once per process; after a reload of this room the new 
 import contextlib
 from dataclasses import dataclass
 
+import numpy as np
 import tensorflow as tf
 
 RELUS = {"Relu", "Relu6"}
@@ -42,11 +43,32 @@ class Deconvnet(Rule):
         return tf.nn.relu(gradient)
 
 
+def is_gate(operation):
+    """Whether this is the ReLU6 inside a hard sigmoid, relu6(x + 3) / 6: a gate's, and no ReLU of the network."""
+    if operation.type != "Relu6":
+        return False
+    source = operation.inputs[0].op
+    while source.type in ("Identity", "Cast"):
+        source = source.inputs[0].op
+    if source.type not in ("Add", "AddV2"):
+        return False
+    shifts = [tf.get_static_value(tensor) for tensor in source.inputs]
+    return any(shift is not None and np.all(np.asarray(shift, np.float32) == 3) for shift in shifts)
+
+
+def _back(rule, operation, gradient):
+    """By the rule; through a gate by the chain rule."""
+    if not is_gate(operation):
+        return rule.back(operation, gradient)
+    inside = (operation.outputs[0] > 0) & (operation.outputs[0] < 6)
+    return tf.where(inside, gradient, tf.zeros_like(gradient))
+
+
 def registered(rule):
     """Make a rule known to TensorFlow by its name; return it."""
     _RULES[rule.name] = rule
     with contextlib.suppress(KeyError):  # the name is known already, and looks its rule up in _RULES
-        tf.RegisterGradient(rule.name)(lambda operation, gradient: _RULES[rule.name].back(operation, gradient))
+        tf.RegisterGradient(rule.name)(lambda operation, gradient: _back(_RULES[rule.name], operation, gradient))
     return rule
 
 

@@ -25,6 +25,7 @@ class Call:
     input: tf.Tensor
     output: tf.Tensor
     inner: bool = False  # inside a layer of Keras itself, such as attention, which arranges its axes as it likes
+    made: range = range(0)  # the operations of the graph that the call made, by number
 
     @property
     def shape(self):
@@ -36,6 +37,21 @@ class Call:
         return len(self.shape) >= 3 and any(n != 1 for n in self.shape[1:-1])
 
 
+@dataclass(frozen=True)
+class Operator:
+    """What stands for a layer where a sum or a product was written as an operator: the operation of that name."""
+
+    name: str
+
+
+def _parts(model):
+    """The layers below a model, and the operations between them where it is functional: what is called in a pass."""
+    parts = {id(each): each for each in model._flatten_layers()}
+    for each in list(parts.values()):
+        parts |= {id(part): part for part in getattr(each, "_operations", ())}
+    return list(parts.values())
+
+
 @contextlib.contextmanager
 def _watched(model, calls, layer=None, substitute=None):
     """Record every layer's call below `model`; return `substitute` in place of the output of `layer`.
@@ -44,39 +60,46 @@ def _watched(model, calls, layer=None, substitute=None):
     """
     tracer, open_layers = threading.get_ident(), []
 
-    def watch(watched):
-        original = watched.call
+    def watch(watched, name):
+        original = getattr(watched, name)
         closed = type(watched).__module__.startswith("keras.") and not isinstance(watched, keras.Model)
+        graph = tf.compat.v1.get_default_graph()
 
         def call(*arguments, **options):
             if threading.get_ident() != tracer:
                 return original(*arguments, **options)
             replaced = substitute is not None and watched is layer
-            inner = any(open_layers)
+            inner, first = any(open_layers), graph.version
             open_layers.append(closed)
             try:
-                output = tf.cast(substitute, watched.compute_dtype) if replaced else original(*arguments, **options)
+                output = _in_place(substitute, watched) if replaced else original(*arguments, **options)
             finally:
                 open_layers.pop()
             if tf.is_tensor(output):
                 given = (*arguments, *options.values())
-                calls.append(Call(watched, given[0] if given else None, output, inner))
+                made = range(first, graph.version)
+                calls.append(Call(watched, given[0] if given else None, output, inner, made))
             return output
 
         return call
 
-    layers = list({id(each): each for each in model._flatten_layers()}.values())
-    before = {id(each): each.__dict__.get("call") for each in layers}
+    parts = [(each, name) for each in _parts(model) for name in ("call", "quantized_call") if hasattr(each, name)]
+    before = [vars(each).get(name) for each, name in parts]
     try:
-        for each in layers:
-            object.__setattr__(each, "call", watch(each))
+        for each, name in parts:
+            object.__setattr__(each, name, watch(each, name))
         with unchanged_losses(model):
             yield
     finally:
-        for each in layers:
-            each.__dict__.pop("call", None)
-            if before[id(each)] is not None:
-                object.__setattr__(each, "call", before[id(each)])
+        for (each, name), own in zip(parts, before, strict=True):
+            vars(each).pop(name, None)
+            if own is not None:
+                object.__setattr__(each, name, own)
+
+
+def _in_place(substitute, part):
+    """The substitute in the type of what it stands for."""
+    return tf.cast(substitute, getattr(part, "compute_dtype", None) or substitute.dtype)
 
 
 @contextlib.contextmanager
@@ -114,6 +137,8 @@ class Run:
         with _watched(recipe.base, self.calls, layer, substitute), graph.gradient_override_map(rules):
             with _open_functions():
                 self.outputs = outputs = recipe.base(inputs, training=False)  # as model.predict asks
+        if isinstance(layer, Operator) and substitute is not None:
+            self._rewire(self.call_of(layer).output, substitute)
         self.kind, self.logits = recipe.ending.of(self, outputs)
         self.values = self.logits if self.kind == "unit" else as_float(outputs)
 
@@ -128,8 +153,19 @@ class Run:
         rows = tf.range(tf.shape(targets)[0])  # with tf.gather the gradient takes longer to trace
         return tf.gather_nd(self.all(score), tf.stack([rows, targets], axis=1))
 
+    @staticmethod
+    def _rewire(tensor, substitute):
+        """Let all that reads the tensor read the substitute."""
+        for operation in tensor.consumers():
+            for place, read in enumerate(operation.inputs):
+                if read is tensor:
+                    operation._update_input(place, tf.cast(substitute, tensor.dtype))
+
     def call_of(self, layer):
         """The layer's only call in this pass."""
+        if isinstance(layer, Operator):
+            output = self.inputs.graph.get_operation_by_name(layer.name).outputs[0]
+            return Call(layer, output.op.inputs[0], output)
         found = [call for call in self.calls if call.layer is layer]
         if len(found) != 1:
             raise ValueError(f"layer {layer.name!r}: the model calls it {len(found)} times; name one called once.")

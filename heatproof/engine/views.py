@@ -12,6 +12,7 @@ from heatproof import checks
 from heatproof.engine.anatomy import anatomy, find_layer
 from heatproof.engine.arrays import input_dtype
 from heatproof.engine.endings import LOGITS, Unit
+from heatproof.engine.layout import check_layout
 from heatproof.engine.programs import forgotten, program
 from heatproof.engine.recipe import Recipe
 from heatproof.engine.rules import RULES
@@ -74,6 +75,7 @@ def _check_model(model):
         raise ArgumentValueError("model", f"a model with {len(outputs)} outputs", "one output", cure)
     if len(inputs) > 1:
         raise ArgumentValueError("model", f"a model with {len(inputs)} inputs", "one input")
+    check_layout(model)
     if inputs and "float" not in inputs[0].dtype:
         shape = tuple(inputs[0].shape[1:])
         cure = (
@@ -96,7 +98,7 @@ def _input_shape(model):
     return (None, *shape[1:])
 
 
-def forget(model):
+def forget(model: keras.Model) -> None:
     """Let go of every graph that is kept for a model (or the model of a view): its next map is traced anew.
 
     Needed only for a change that nothing tells. What is noticed by itself, when the next question is asked:
@@ -121,7 +123,7 @@ def forget(model):
     forgotten(recipe_of(model).base)
 
 
-def logits(model):
+def logits(model: keras.Model) -> keras.Model:
     """Return a view of `model` that ends before its softmax or sigmoid and shares its weights.
 
     Output (N, classes). A sigmoid (or linear) model with one unit z gets two classes: -z for class 0, z for class 1.
@@ -134,7 +136,7 @@ def logits(model):
     return View(recipe)
 
 
-def unit(model, layer, channel):
+def unit(model: keras.Model, layer: str | keras.layers.Layer, channel: int) -> keras.Model:
     """Return a view of `model` that ends in one inner unit's mean activation, so that every method explains it.
 
     S(x) = mean over space of A_channel(x), the output of `layer` (name or layer object); output shape (N, 1).
@@ -146,7 +148,7 @@ def unit(model, layer, channel):
     return View(replace(recipe, ending=Unit.at(call.layer, channel)))
 
 
-def with_relu_rule(model, rule):
+def with_relu_rule(model: keras.Model, rule: str) -> keras.Model:
     """Return a view of the logits whose ReLUs go back by `rule`: "guided" or "deconvnet".
 
     Shares weights; only gradients differ. Raises `ValueError` if the model has no ReLU that can be overridden.

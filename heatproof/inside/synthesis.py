@@ -6,7 +6,9 @@ and takes steps of a stated length, so that the rise of the activation can be ju
 
 from dataclasses import replace
 
+import keras
 import numpy as np
+import numpy.typing as npt
 from scipy.ndimage import gaussian_filter
 
 from heatproof import checks
@@ -21,8 +23,18 @@ LARGEST = 1e9  # of a step, a noise or a decay: what grows beyond it has no squa
 
 
 def activation_maximization(
-    model, layer, channels=None, *, iterations=64, step=1.0, noise=0.1, blur=0.0, jitter=0, clip=True, seed=0
-):
+    model: keras.Model,
+    layer: str | keras.layers.Layer,
+    channels: npt.ArrayLike | None = None,
+    *,
+    iterations: int = 64,
+    step: float = 1.0,
+    noise: float = 0.1,
+    blur: float = 0.0,
+    jitter: int = 0,
+    clip: bool = True,
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
     """Inputs that excite single channels of a layer, by gradient ascent from noise.
 
     x <- x + step * g / (||g||_2 + 1e-8), g = da/dx, a = mean over space of the channel before its ReLU, `iterations`
@@ -52,7 +64,18 @@ def _channels(channels, count):
     return np.array([checks.as_count("channels", each, 0, count - 1) for each in wanted], np.int32)
 
 
-def class_model(model, targets, *, iterations=200, step=1.0, decay=0.01, noise=0.1, blur=0.0, jitter=0, seed=0):
+def class_model(
+    model: keras.Model,
+    targets: npt.ArrayLike,
+    *,
+    iterations: int = 200,
+    step: float = 1.0,
+    decay: float = 0.01,
+    noise: float = 0.1,
+    blur: float = 0.0,
+    jitter: int = 0,
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
     """The input that a class score likes best, kept small: a picture of the class and not of any example.
 
     Ascend S_c(x) - decay * ||x - x_0||^2 by normalised steps as in `activation_maximization`, from x_0, the middle of
@@ -69,7 +92,15 @@ def class_model(model, targets, *, iterations=200, step=1.0, decay=0.01, noise=0
     return climb(model, start, targets)
 
 
-def deep_dream(model, inputs, layer=None, *, iterations=20, step=0.5, octaves=3):
+def deep_dream(
+    model: keras.Model,
+    inputs: npt.ArrayLike,
+    layer: str | keras.layers.Layer | None = None,
+    *,
+    iterations: int = 20,
+    step: float = 0.5,
+    octaves: int = 3,
+) -> tuple[np.ndarray, np.ndarray]:
     """The inputs, changed so that a layer answers more strongly to whatever it sees in them.
 
     Ascend the mean of A^2 over channels and space, from coarse to fine: in octave o the gradient is reduced by 2^o and

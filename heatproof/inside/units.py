@@ -3,7 +3,9 @@
 Shared arguments (model, inputs, layer) are explained in `xai_utils`.
 """
 
+import keras
 import numpy as np
+import numpy.typing as npt
 
 from heatproof.engine.anatomy import find_layer
 from heatproof.engine.places import Place
@@ -12,7 +14,7 @@ from heatproof.engine.views import recipe_of
 from heatproof.problems import ArgumentValueError
 
 
-def kernels(model, layer):
+def kernels(model: keras.Model, layer: str | keras.layers.Layer) -> np.ndarray:
     """Return the kernels of a convolution: (h, w, channels in, channels out) or (t, channels in, channels out).
 
     A copy in float32, as stored. Raises `ValueError` for a layer without kernels.
@@ -26,7 +28,9 @@ def kernels(model, layer):
     return np.array(weights.numpy(), np.float32)
 
 
-def activations(model, inputs, layer=None, *, batch_size=32):
+def activations(
+    model: keras.Model, inputs: npt.ArrayLike, layer: str | keras.layers.Layer | None = None, *, batch_size: int = 32
+) -> np.ndarray:
     """Return what a layer answers to the inputs, A = layer(x): (N, h, w, K) or (N, t, K), float32.
 
     Raises `ValueError` for an unknown layer.

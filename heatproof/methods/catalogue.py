@@ -3,7 +3,10 @@
 Adding a method is one function in its family and one row here; the fields of a row stand in `heatproof.methods.rows`.
 """
 
-from heatproof.methods import cam, gradients, lime, masks, occlusion
+import numpy as np
+import numpy.typing as npt
+
+from heatproof.methods import cam, cam_by_scores, gradients, lime, masks, occlusion
 from heatproof.methods.rows import Method, chosen
 
 _ROWS = (
@@ -57,12 +60,12 @@ _ROWS = (
         formula="ReLU(sum_k w_k A_k), w_k = sum_p a_k ReLU(dS_c/dA_k)", reference="chattopadhay2018",
     ),
     Method(
-        function=cam.score_cam, title="Score-CAM", family="cam", output="map",
+        function=cam_by_scores.score_cam, title="Score-CAM", family="cam", output="map",
         signed=False, needs="layer with positions",
         formula="ReLU(sum_k p_c(x * H_k) A_k)", reference="wang2020",
     ),
     Method(
-        function=cam.ablation_cam, title="Ablation-CAM", family="cam", output="map",
+        function=cam_by_scores.ablation_cam, title="Ablation-CAM", family="cam", output="map",
         signed=False, needs="layer with positions",
         formula="ReLU(sum_k (S_c - S_c(A_k = 0)) A_k)", reference="desai2020",
     ),
@@ -103,7 +106,7 @@ _ROWS = (
 METHODS = {row.name: row for row in _ROWS}
 
 
-def relevance(name, attribution):
+def relevance(name: str, attribution: npt.ArrayLike) -> np.ndarray:
     """Reduce an attribution of the method `name` to one non-negative number per position, for ranking and metrics.
 
     "magnitude": sum over channels of |M|; "positive": the positive part of the sum over channels. A map has no channels
@@ -114,6 +117,6 @@ def relevance(name, attribution):
     return row.reduce(attribution)
 
 
-def methods_table():
+def methods_table() -> list[tuple]:
     """Return the catalogue as rows (function, title, formula, needs, reference), in order."""
     return [(row.name, row.title, row.formula, row.needs, row.reference) for row in _ROWS]

@@ -6,7 +6,9 @@ Shared arguments (model, inputs, targets, score, batch_size) are explained in `x
 
 import functools
 
+import keras
 import numpy as np
+import numpy.typing as npt
 
 from heatproof import checks
 from heatproof.engine.query import BATCH_SIZE, Query
@@ -16,7 +18,15 @@ from heatproof.hiding import baselines
 from heatproof.problems import ArgumentValueError
 
 
-def saliency(model, inputs, targets=None, *, score=LOGIT, activation=None, batch_size=BATCH_SIZE):
+def saliency(
+    model: keras.Model,
+    inputs: npt.ArrayLike,
+    targets: npt.ArrayLike | None = None,
+    *,
+    score: str = LOGIT,
+    activation: str | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
     """How much the score changes for a small change of each input value.
 
     M = dS_c/dx. For a linear model S_c = w.x + b it is w everywhere. Signed: take the magnitude only to look at it.
@@ -26,7 +36,15 @@ def saliency(model, inputs, targets=None, *, score=LOGIT, activation=None, batch
     return np.require(query.gradient(), np.float32, "W")  # copied only where it is not ours alone
 
 
-def gradient_x_input(model, inputs, targets=None, *, score=LOGIT, activation=None, batch_size=BATCH_SIZE):
+def gradient_x_input(
+    model: keras.Model,
+    inputs: npt.ArrayLike,
+    targets: npt.ArrayLike | None = None,
+    *,
+    score: str = LOGIT,
+    activation: str | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
     """The first-order share of each input value in the score.
 
     M = x * dS_c/dx. It sums to S_c only for a network without biases and BatchNorm shifts: then S_c is homogeneous
@@ -37,8 +55,17 @@ def gradient_x_input(model, inputs, targets=None, *, score=LOGIT, activation=Non
 
 
 def smooth_grad(
-    model, inputs, targets=None, *, samples=50, noise=0.15, seed=0, score=LOGIT, activation=None, batch_size=BATCH_SIZE
-):
+    model: keras.Model,
+    inputs: npt.ArrayLike,
+    targets: npt.ArrayLike | None = None,
+    *,
+    samples: int = 50,
+    noise: float = 0.15,
+    seed: int = 0,
+    score: str = LOGIT,
+    activation: str | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
     """The gradient, averaged over noisy copies of the input.
 
     M = 1/n sum_k dS_c/dx (x + e_k), e_k ~ N(0, sigma^2), sigma = `noise` * (max x - min x) of each input. The same
@@ -55,8 +82,17 @@ def smooth_grad(
 
 
 def var_grad(
-    model, inputs, targets=None, *, samples=50, noise=0.15, seed=0, score=LOGIT, activation=None, batch_size=BATCH_SIZE
-):
+    model: keras.Model,
+    inputs: npt.ArrayLike,
+    targets: npt.ArrayLike | None = None,
+    *,
+    samples: int = 50,
+    noise: float = 0.15,
+    seed: int = 0,
+    score: str = LOGIT,
+    activation: str | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
     """The variance of the gradient over the noisy copies of `smooth_grad`: where the gradient is unsteady.
 
     M = 1/n sum_k (g_k - mean g)^2, never negative; 0 everywhere for noise=0 and for a linear model. Raises as
@@ -91,7 +127,15 @@ def _noisy(model, inputs, targets, samples, noise, seed, score, activation, batc
     return query, point, samples
 
 
-def guided_backprop(model, inputs, targets=None, *, score=LOGIT, activation=None, batch_size=BATCH_SIZE):
+def guided_backprop(
+    model: keras.Model,
+    inputs: npt.ArrayLike,
+    targets: npt.ArrayLike | None = None,
+    *,
+    score: str = LOGIT,
+    activation: str | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
     """The backward signal that passes each ReLU only where its input and the signal itself are positive.
 
     R_l = 1[a_l > 0] * 1[R_{l+1} > 0] * R_{l+1} at every ReLU, the chain rule elsewhere. Not a gradient, and close to
@@ -101,7 +145,15 @@ def guided_backprop(model, inputs, targets=None, *, score=LOGIT, activation=None
     return saliency(view, inputs, targets, score=score, activation=activation, batch_size=batch_size)
 
 
-def deconvnet(model, inputs, targets=None, *, score=LOGIT, activation=None, batch_size=BATCH_SIZE):
+def deconvnet(
+    model: keras.Model,
+    inputs: npt.ArrayLike,
+    targets: npt.ArrayLike | None = None,
+    *,
+    score: str = LOGIT,
+    activation: str | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
     """The backward signal that passes each ReLU only where the signal is positive, whatever the input was.
 
     R_l = 1[R_{l+1} > 0] * R_{l+1} at every ReLU, the chain rule elsewhere (max pooling by its switches). Raises
@@ -112,19 +164,19 @@ def deconvnet(model, inputs, targets=None, *, score=LOGIT, activation=None, batc
 
 
 def integrated_gradients(
-    model,
-    inputs,
-    targets=None,
+    model: keras.Model,
+    inputs: npt.ArrayLike,
+    targets: npt.ArrayLike | None = None,
     *,
-    baseline="zero",
-    steps=None,
-    rule="midpoint",
-    tolerance=0.01,
-    max_steps=486,
-    score=LOGIT,
-    activation=None,
-    batch_size=BATCH_SIZE,
-):
+    baseline: str | npt.ArrayLike | list = "zero",
+    steps: int | None = None,
+    rule: str = "midpoint",
+    tolerance: float = 0.01,
+    max_steps: int = 486,
+    score: str = LOGIT,
+    activation: str | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
     """The gradient, averaged on the straight way from a baseline x' to the input, times the way.
 
     M = (x - x') * integral_0^1 dS_c/dx (x' + a (x - x')) da; its sum is S_c(x) - S_c(x') (completeness).

@@ -4,7 +4,9 @@ One float32 map per input at its own resolution. Shared arguments (model, inputs
 explained in `xai_utils`.
 """
 
+import keras
 import numpy as np
+import numpy.typing as npt
 import skimage
 
 from heatproof import checks
@@ -15,20 +17,20 @@ from heatproof.problems import ArgumentTypeError, ArgumentValueError, ArgumentWa
 
 
 def lime(
-    model,
-    inputs,
-    targets=None,
+    model: keras.Model,
+    inputs: npt.ArrayLike,
+    targets: npt.ArrayLike | None = None,
     *,
-    segments=None,
-    samples=1000,
-    fill="mean",
-    kernel_width=0.25,
-    alpha=1.0,
-    seed=0,
-    score=PROBABILITY,
-    activation=None,
-    batch_size=BATCH_SIZE,
-):
+    segments: int | npt.ArrayLike | None = None,
+    samples: int = 1000,
+    fill: str | npt.ArrayLike = "mean",
+    kernel_width: float = 0.25,
+    alpha: float = 1.0,
+    seed: int = 0,
+    score: str = PROBABILITY,
+    activation: str | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
     """The coefficients of a linear model of the score in "is this segment visible", fitted near the input.
 
     Minimise sum_i pi_i (S_c(x_i) - b - beta.z_i)^2 + alpha |beta|^2 over n = `samples` draws z_i in {0, 1}^d (the first
@@ -70,7 +72,7 @@ def proximity(visible, kernel_width):
     return np.sqrt(np.exp(-((distance / kernel_width) ** 2)))
 
 
-def superpixels(inputs, count=None):
+def superpixels(inputs: npt.ArrayLike, count: int | None = None) -> np.ndarray:
     """Return segment labels 0, 1, ... for each input: SLIC superpixels of images, equal stretches of signals.
 
     `count`: how many are wanted, by default 100 for images and a fifth of the samples, 5 to 10, for signals; SLIC
@@ -127,7 +129,9 @@ def _segment_means(inputs, labels):
     return means
 
 
-def pros_and_cons(attribution, segments, count=5):
+def pros_and_cons(
+    attribution: npt.ArrayLike, segments: npt.ArrayLike, count: int | None = 5
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the boolean masks of the `count` segments that speak most for the class, and most against it.
 
     `attribution` and `segments` of one input, in one shape; only segments above 0 are pros, only below 0 cons. Raises

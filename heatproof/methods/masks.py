@@ -6,8 +6,11 @@ Each changes the input and watches the score; none needs a gradient, except SISE
 
 import functools
 from collections import defaultdict
+from collections.abc import Sequence
 
+import keras
 import numpy as np
+import numpy.typing as npt
 import skimage
 
 from heatproof import checks
@@ -21,19 +24,19 @@ from heatproof.problems import ArgumentValueError
 
 
 def rise(
-    model,
-    inputs,
-    targets=None,
+    model: keras.Model,
+    inputs: npt.ArrayLike,
+    targets: npt.ArrayLike | None = None,
     *,
-    masks=2000,
-    grid=None,
-    p=0.5,
-    fill="zero",
-    seed=0,
-    score=PROBABILITY,
-    activation=None,
-    batch_size=BATCH_SIZE,
-):
+    masks: npt.ArrayLike | None = 2000,
+    grid: int | Sequence[int] | None = None,
+    p: float = 0.5,
+    fill: str | npt.ArrayLike = "zero",
+    seed: int = 0,
+    score: str = PROBABILITY,
+    activation: str | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
     """How the score depends, on average, on seeing a position, over random smooth masks.
 
     M(l) = 1/(n p) sum_i S_c(x * m_i + f * (1 - m_i)) (m_i(l) - mean m(l)), with n = `masks`. Each m_i is a grid of
@@ -108,23 +111,32 @@ class RandomMasks:
         """Weights (positions, cells) that enlarge an axis so far that `side` positions may begin all over a cell."""
         cell = -(-side // cells)
         places = (np.arange(side + cell - 1) + 0.5) * cells / ((cells + (cell > 1)) * cell) - 0.5
-        return interpolation(side, cells, places)
+        return interpolation(cells, places)
 
 
 # --- SISE -------------------------------------------------------------------------------------------------------
 
 
 def sise(
-    model, inputs, targets=None, *, layers=None, threshold=0.0, fill="zero", activation=None, batch_size=BATCH_SIZE
-):
+    model: keras.Model,
+    inputs: npt.ArrayLike,
+    targets: npt.ArrayLike | None = None,
+    *,
+    layers: Sequence | str | keras.layers.Layer | None = None,
+    threshold: float = 0.0,
+    fill: str | npt.ArrayLike = "zero",
+    activation: str | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
     """The network's own feature maps as masks, scored by the class probability, fused from the first block to the last.
 
-    Per block: keep the maps whose mean gradient exceeds `threshold` times the largest one (and 0); scale each to
-    [0, 1] at input resolution, m_k; V = sum_k p_c(x * m_k + f * (1 - m_k)) m_k, scaled to [0, 1]. From the first block
-    to the last, with F = V of the first: F <- (F + V) * 1[V > Otsu threshold of V], scaled to [0, 1]. `layers`: names
-    or layers, by default the last one at each resolution. Constant maps are left out; a block of which none is left is
-    passed over, and a map for which no block is left is 0 and draws an `XAIWarning`. Values in [0, 1]. Raises
-    `ValueError` for unknown layers or a threshold outside [0, 1). Source: Sattarzadeh et al. 2021, sec. 3.
+    Per block: keep the maps whose mean gradient exceeds `threshold` times the largest one (and 0); scale each to [0, 1]
+    at input resolution, from the centres of its receptive fields, m_k; V = sum_k p_c(x * m_k + f * (1 - m_k)) m_k,
+    scaled to [0, 1]. From the first block to the last, with F = V of the first: F <- (F + V) * 1[V > Otsu threshold of
+    V], scaled to [0, 1]. `layers`: names or layers, by default the last one at each resolution. Constant maps are left
+    out; a block of which none is left is passed over, and a map for which no block is left is 0 and draws an
+    `XAIWarning`. Values in [0, 1]. Raises `ValueError` for unknown layers or a threshold outside [0, 1). Source:
+    Sattarzadeh et al. 2021, sec. 3.
     """
     threshold = checks.as_number("threshold", threshold, 0, 1, open_ends="high")  # no map exceeds 1
     query = Query(model, inputs, targets, score=PROBABILITY, activation=activation, batch_size=batch_size)

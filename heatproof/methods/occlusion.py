@@ -2,8 +2,11 @@
 
 import functools
 import itertools
+from collections.abc import Sequence
 
+import keras
 import numpy as np
+import numpy.typing as npt
 
 from heatproof import checks
 from heatproof.engine.query import BATCH_SIZE, Query
@@ -13,18 +16,18 @@ from heatproof.hiding import fills
 
 
 def occlusion(
-    model,
-    inputs,
-    targets=None,
+    model: keras.Model,
+    inputs: npt.ArrayLike,
+    targets: npt.ArrayLike | None = None,
     *,
-    patch=None,
-    stride=None,
-    fill="middle",
-    probability_map=False,
-    score=LOGIT,
-    activation=None,
-    batch_size=BATCH_SIZE,
-):
+    patch: int | Sequence[int] | None = None,
+    stride: int | Sequence[int] | None = None,
+    fill: str | npt.ArrayLike = "middle",
+    probability_map: bool = False,
+    score: str = LOGIT,
+    activation: str | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
     """How much the score falls when a patch is covered.
 
     M(p) = mean over the patches that contain p of S_c(x) - S_c(x with the patch set to `fill`). With

@@ -61,16 +61,24 @@ class Method:
         unknown = set(given) - set(known)
         if unknown and not any(one.kind is one.VAR_KEYWORD for one in asked):
             raise ArgumentValueError("options", f"{sorted(unknown)} for {self.name}", f"its options {known}")
+        if missing := sorted(set(_needed(self.function)) - {*shared, *given}):
+            raise ArgumentValueError("options", f"nothing for {missing} of {self.name}", cure="pass a value for each")
         return {name: value for name, value in shared.items() if name in known} | given
 
 
+def _needed(function):
+    """The options without a default."""
+    asked = inspect.signature(function).parameters.values()
+    return [one.name for one in asked if one.kind is one.KEYWORD_ONLY and one.default is one.empty]
+
+
 def check_call(argument, function, *given):
-    """`TypeError` for what cannot be called with these arguments by position."""
+    """`TypeError` for what cannot be called with these arguments by position, whatever its options."""
     allowed = f"a function that is called as {argument}({', '.join(given)})"
     if not callable(function):
         raise ArgumentTypeError(argument, checks.shown(function), allowed)
     try:
-        inspect.signature(function).bind(*given)
+        inspect.signature(function).bind(*given, **dict.fromkeys(_needed(function)))
     except (TypeError, ValueError) as error:
         given = f"{checks.shown(function)}, which does not fit ({error})"
         raise ArgumentTypeError(argument, given, allowed) from None

@@ -9,11 +9,13 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import joblib
 import keras
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import psutil
 
@@ -28,7 +30,14 @@ MEBIBYTE = 2**20
 PERIOD = 0.002  # seconds between two looks at the process
 
 
-def peak_memory(model, inputs, targets=None, methods=("grad_cam", "integrated_gradients"), *, options=None):
+def peak_memory(
+    model: keras.Model,
+    inputs: npt.ArrayLike,
+    targets: npt.ArrayLike | None = None,
+    methods: Sequence = ("grad_cam", "integrated_gradients"),
+    *,
+    options: object = None,
+) -> pd.DataFrame:
     """Measure the peak memory of each method, one after the other, each in a new Python process.
 
     peak = max_t resident(t) - resident(before), in MiB: from just before the call, with the network loaded and the

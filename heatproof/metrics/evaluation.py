@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import joblib
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from heatproof import checks
@@ -28,7 +29,7 @@ COLUMNS = ("method", "metric", "item", "value", "reason")
 def evaluate(
     model: Callable,
     inputs: np.ndarray,
-    targets=None,
+    targets: npt.ArrayLike | None = None,
     methods: Sequence[str | Method] = ("grad_cam", "integrated_gradients"),
     metrics: Sequence[str | Metric] | None = None,
     masks: np.ndarray | None = None,

@@ -7,7 +7,9 @@ inputs, targets, seed, batch_size) are explained in `xai_utils`.
 
 import math
 
+import keras
 import numpy as np
+import numpy.typing as npt
 
 from heatproof import checks
 from heatproof.engine.query import BATCH_SIZE, Query
@@ -18,17 +20,17 @@ from heatproof.problems import ArgumentTypeError, ArgumentValueError
 
 
 def deletion_curve(
-    model,
-    inputs,
-    relevance,
-    targets=None,
+    model: keras.Model,
+    inputs: npt.ArrayLike,
+    relevance: npt.ArrayLike,
+    targets: npt.ArrayLike | None = None,
     *,
-    steps=None,
-    fill="mean",
-    score=PROBABILITY,
-    activation=None,
-    batch_size=BATCH_SIZE,
-):
+    steps: int | None = None,
+    fill: str | npt.ArrayLike = "mean",
+    score: str = PROBABILITY,
+    activation: str | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
     """The class probability while the most relevant positions are replaced, step by step, by `fill`.
 
     f(k) = S_c(x with its k n / K most relevant positions replaced), k = 0..K, n positions, K = `steps` (by default one
@@ -43,17 +45,17 @@ def deletion_curve(
 
 
 def insertion_curve(
-    model,
-    inputs,
-    relevance,
-    targets=None,
+    model: keras.Model,
+    inputs: npt.ArrayLike,
+    relevance: npt.ArrayLike,
+    targets: npt.ArrayLike | None = None,
     *,
-    steps=None,
-    fill="blur",
-    score=PROBABILITY,
-    activation=None,
-    batch_size=BATCH_SIZE,
-):
+    steps: int | None = None,
+    fill: str | npt.ArrayLike = "blur",
+    score: str = PROBABILITY,
+    activation: str | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
     """The class probability while the most relevant positions return, step by step, to an input that is all `fill`.
 
     f(k) = S_c(fill with the k n / K most relevant positions of x). Arguments, errors and source as in `deletion_curve`;
@@ -63,7 +65,7 @@ def insertion_curve(
     return _curve(query, baselines(fill, query.inputs, "fill"), query.inputs, relevance, steps)
 
 
-def area_under_curve(curves):
+def area_under_curve(curves: npt.ArrayLike) -> np.ndarray:
     """The mean height of each curve, by trapezoids: (f(0)/2 + f(1) + ... + f(K)/2) / K.
 
     `curves`: (N, K + 1). Returns (N,). Lower is better for deletion, higher for insertion.
@@ -108,18 +110,18 @@ def _relevance(relevance, shape):
 
 
 def infidelity(
-    model,
-    inputs,
-    attribution,
-    targets=None,
+    model: keras.Model,
+    inputs: npt.ArrayLike,
+    attribution: npt.ArrayLike,
+    targets: npt.ArrayLike | None = None,
     *,
-    noise=0.1,
-    samples=200,
-    seed=0,
-    score=LOGIT,
-    activation=None,
-    batch_size=BATCH_SIZE,
-):
+    noise: float = 0.1,
+    samples: int = 200,
+    seed: int = 0,
+    score: str = LOGIT,
+    activation: str | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
     """How badly the map predicts what small perturbations I do to the score, at the scale that suits the map best.
 
     E[(b I.M - (S(x) - S(x - I)))^2] / E[(S(x) - S(x - I))^2], b = E[I.M dS] / E[(I.M)^2] per input: the share of the
@@ -157,7 +159,7 @@ def _attribution(attribution, shape):
     return M if M.shape == shape else M[..., None]
 
 
-def keep_top(inputs, relevance, fraction=0.15, fill=0.0):
+def keep_top(inputs: npt.ArrayLike, relevance: npt.ArrayLike, fraction: float = 0.15, fill: float = 0.0) -> np.ndarray:
     """Return the inputs with only their most relevant `fraction` of positions kept and `fill` everywhere else.
 
     ceil(fraction * positions) positions are kept; among equals the earlier one. `inputs` (N, H, W, C) or (N, T, C).
@@ -173,7 +175,7 @@ def keep_top(inputs, relevance, fraction=0.15, fill=0.0):
     return np.where(kept.reshape(relevance.shape)[..., None], inputs, inputs.dtype.type(fill))
 
 
-def soft_mask(inputs, relevance, fill=0.0):
+def soft_mask(inputs: npt.ArrayLike, relevance: npt.ArrayLike, fill: float = 0.0) -> np.ndarray:
     """Return the inputs dimmed by their relevance: m x + (1 - m) fill with m = R / max R of each item.
 
     `inputs` (N, H, W, C) or (N, T, C), `relevance` (N, H, W) or (N, T); an all-zero map leaves nothing but `fill`.
@@ -187,7 +189,7 @@ def soft_mask(inputs, relevance, fill=0.0):
     return (m * inputs + (1 - m) * checks.as_number("fill", fill)).astype(inputs.dtype)
 
 
-def average_drop(full, kept):
+def average_drop(full: npt.ArrayLike, kept: npt.ArrayLike) -> float:
     """How much of the class probability is lost, in percent: 100 * mean(max(0, Y - O) / Y).
 
     `full`: Y, the probability of the class on the whole input; `kept`: O, on the input reduced to its relevant part;
@@ -197,7 +199,7 @@ def average_drop(full, kept):
     return float(100 * np.mean(np.maximum(0, full - kept) / full))
 
 
-def average_increase(full, kept):
+def average_increase(full: npt.ArrayLike, kept: npt.ArrayLike) -> float:
     """How often the class probability rises, in percent: 100 * mean(1[Y < O]).
 
     Arguments as in `average_drop`. Higher is better. Source: Chattopadhay et al. 2018.
@@ -206,7 +208,7 @@ def average_increase(full, kept):
     return float(100 * np.mean(full < kept))
 
 
-def completeness_gap(attribution, score, baseline_score):
+def completeness_gap(attribution: npt.ArrayLike, score: npt.ArrayLike, baseline_score: npt.ArrayLike) -> np.ndarray:
     """How far an additive attribution is from adding up: |sum M - (S(x) - S(x'))| / max(|S(x) - S(x')|, 1e-6).
 
     `attribution` (N, ...); `score`, `baseline_score` (N,). Returns (N,). Source: Sundararajan, Taly, Yan 2017, prop. 1.

@@ -5,12 +5,13 @@ attribution, (N, H, W) or (N, T), which `xu.relevance` makes.
 """
 
 import numpy as np
+import numpy.typing as npt
 
 from heatproof import checks
 from heatproof.problems import ArgumentValueError
 
 
-def evidence_mass(relevance, mask):
+def evidence_mass(relevance: npt.ArrayLike, mask: npt.ArrayLike) -> np.ndarray:
     """The share of the relevance that lies on the evidence.
 
     m = sum_p R(p) 1[p in mask] / sum_p R(p), in [0, 1]; NaN where all R(p) are 0. `mask`: bool, in the shape of
@@ -23,7 +24,7 @@ def evidence_mass(relevance, mask):
         return np.where(total > 0, (relevance * mask).sum(axis=1) / total, np.nan)
 
 
-def pointing_game(relevance, mask):
+def pointing_game(relevance: npt.ArrayLike, mask: npt.ArrayLike) -> np.ndarray:
     """Whether the most relevant position lies on the evidence: 1 or 0, with ties shared; NaN for an all-zero map.
 
     Returns (N,). Raises as `evidence_mass`. Source: Zhang et al. 2018 (without their tolerance of 15 pixels).
@@ -34,7 +35,7 @@ def pointing_game(relevance, mask):
     return np.where(relevance.any(axis=1), hits, np.nan)
 
 
-def rank_accuracy(relevance, mask):
+def rank_accuracy(relevance: npt.ArrayLike, mask: npt.ArrayLike) -> np.ndarray:
     """The share of the K most relevant positions that lie on the evidence, with K the size of the evidence.
 
     a = |top_K and mask| / K, in [0, 1]; positions that tie for the last places share them. NaN for an all-zero map or
@@ -53,7 +54,7 @@ def _rank_accuracy(R, inside):
     return ((above & inside).sum() + (tied & inside).sum() * (K - above.sum()) / tied.sum()) / K
 
 
-def average_precision(relevance, mask):
+def average_precision(relevance: npt.ArrayLike, mask: npt.ArrayLike) -> np.ndarray:
     """How well the relevance separates evidence from the rest: the area under its precision-recall curve.
 
     AP = sum_n (r_n - r_{n-1}) p_n over the thresholds n, with precision p_n and recall r_n of the positions above them;

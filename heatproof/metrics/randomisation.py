@@ -1,7 +1,10 @@
 """Is a map about what the network has learned? It should change when the weights are shuffled."""
 
+from collections.abc import Callable, Iterator
+
 import keras
 import numpy as np
+import numpy.typing as npt
 import scipy
 import skimage
 
@@ -11,7 +14,7 @@ from heatproof.engine.views import recipe_of
 from heatproof.problems import ArgumentTypeError, ArgumentValueError
 
 
-def randomised(model, *, seed=0):
+def randomised(model: keras.Model, *, seed: int = 0) -> Iterator[tuple[str, keras.Model]]:
     """Yield (layer's name, copy of the model) with more and more layers' weights shuffled, from the output down.
 
     First the last layer's weights are shuffled, then also those of the layer before, and so on: the "cascading
@@ -37,7 +40,16 @@ def randomised(model, *, seed=0):
         yield layer.name, copy
 
 
-def randomisation(method, model, inputs, targets=None, *, seed=0, batch_size=BATCH_SIZE, **options):
+def randomisation(
+    method: Callable,
+    model: keras.Model,
+    inputs: npt.ArrayLike,
+    targets: npt.ArrayLike | None = None,
+    *,
+    seed: int = 0,
+    batch_size: int = BATCH_SIZE,
+    **options: object,
+) -> tuple[list[str], np.ndarray, np.ndarray]:
     """How much of a map is left when the network's weights are shuffled, layer by layer, from the output down.
 
     `method`: a function of the catalogue, `options` its options; channels are summed. The class explained is that of
@@ -62,7 +74,7 @@ def randomisation(method, model, inputs, targets=None, *, seed=0, batch_size=BAT
     return names, np.stack(alike, axis=1), np.stack(ranked, axis=1)
 
 
-def rank_correlation(one, other):
+def rank_correlation(one: npt.ArrayLike, other: npt.ArrayLike) -> np.ndarray:
     """Spearman's correlation of two arrays of maps, map by map: 1 for the same order of values, -1 for the reverse.
 
     `one`, `other`: (N, ...), equal shapes. NaN where a map is constant. Returns (N,). Raises `ValueError` for shapes
@@ -76,7 +88,7 @@ def rank_correlation(one, other):
     return np.array(found)
 
 
-def similarity(one, other):
+def similarity(one: npt.ArrayLike, other: npt.ArrayLike) -> np.ndarray:
     """Structural similarity of two arrays of maps, each divided by its largest magnitude: 1 for equal pictures.
 
     `one`, `other`: (N, H, W) or (N, T), equal shapes, signed or not; sum the channels of a gradient method first. The

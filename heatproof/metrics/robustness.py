@@ -1,14 +1,27 @@
 """Does a map stay when the input hardly changes?"""
 
+from collections.abc import Callable
+
+import keras
 import numpy as np
+import numpy.typing as npt
 
 from heatproof import checks
 from heatproof.engine.query import BATCH_SIZE, Query
 
 
 def max_sensitivity(
-    method, model, inputs, targets=None, *, radius=0.02, samples=10, seed=0, batch_size=BATCH_SIZE, **options
-):
+    method: Callable,
+    model: keras.Model,
+    inputs: npt.ArrayLike,
+    targets: npt.ArrayLike | None = None,
+    *,
+    radius: float = 0.02,
+    samples: int = 10,
+    seed: int = 0,
+    batch_size: int = BATCH_SIZE,
+    **options: object,
+) -> np.ndarray:
     """How much a map changes, at most, when the input hardly does.
 
     max_k ||M(x + e_k) - M(x)|| / ||M(x)||, e_k uniform in [-r, r] at every value, r = `radius` * (max x - min x) per

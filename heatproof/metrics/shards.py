@@ -55,7 +55,7 @@ def check_travel(argument, rows):
         try:
             joblib.Parallel()([joblib.delayed(_arrived)(row)])
         except Exception as error:
-            reason = f"{type(error).__name__}: {checks.shown(str(error))}"
+            reason = "".join(str(error.__cause__ or error).strip(' \n"').splitlines()[-1:])
             given = f"{row.name!r}, whose function cannot be sent to other processes ({reason})"
             cure = "let it hold nothing that belongs to this process (an open file, a lock) and define it in a module "
             raise ArgumentTypeError(argument, given, cure=f"{cure}that the others can import, {STAY}") from error

@@ -7,7 +7,7 @@ from heatproof import checks
 from heatproof.problems import ArgumentValueError
 
 
-def wilson_interval(correct, total):
+def wilson_interval(correct: int, total: int) -> tuple[float, float]:
     """The 95 % score interval of a proportion (Wilson 1927, J. Am. Stat. Assoc. 22:209).
 
     With p = correct / total and z = 1.96: (p + z^2/2n +- z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n).

@@ -6,6 +6,7 @@ was trained on, how it was chosen, what its inputs must look like and how well i
 
 import datetime
 import json
+import os
 import re
 import zipfile
 
@@ -40,7 +41,9 @@ ACCURACY_KEYS = ("accuracy", "correct", "total", "interval")
 # ----------------------------------------------------------------------------------------------------- files
 
 
-def load_model(path, input_range=None, custom_objects=None):
+def load_model(
+    path: str | os.PathLike, input_range: tuple[float, float] | None = None, custom_objects: dict | None = None
+) -> keras.Model:
     """Load a Keras classifier without running code that its file carries.
 
     ``path`` ends in ``.keras`` or in the legacy ``.h5``; files of Keras 2 load too, HDF5 that is named .keras among
@@ -66,7 +69,7 @@ def load_model(path, input_range=None, custom_objects=None):
     return model
 
 
-def save_model(model, path, card):
+def save_model(model: keras.Model, path: str | os.PathLike, card: dict) -> None:
     """Write ``models/NAME.keras`` and its card ``models/NAME.json``, both or neither.
 
     ``card`` needs the keys of ``CARD_KEYS``; ``input_shape``, ``parameters``, ``date`` and ``versions`` are filled in
@@ -103,7 +106,7 @@ def _without_newer_words(path):
             archive.writestr(info, content)
 
 
-def read_card(path):
+def read_card(path: str | os.PathLike) -> dict:
     """Read the card of a model; ``path`` names the model (``.keras``, ``.h5``) or the card (``.json``).
 
     Raises ``FileNotFoundError`` when there is no card and ``ValueError`` when it is not JSON or lacks a key.

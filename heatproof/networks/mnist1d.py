@@ -6,6 +6,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import numpy.typing as npt
 from tqdm.auto import tqdm
 
 from heatproof import checks
@@ -17,7 +18,7 @@ WIDTHS = (32, 48, 64)  # channels of conv1, conv2, conv3
 BATCH = 50
 
 
-def network(head="flatten", seed=0):
+def network(head: str = "flatten", seed: int = 0) -> keras.Model:
     """Build the classifier: three Conv1D with ReLU (conv1, conv2, conv3), a head, Dense(10) softmax "probabilities".
 
     `head` "flatten" keeps the place of a feature (conv3: 10 positions); "gap" averages over time, so that CAM
@@ -42,7 +43,7 @@ def network(head="flatten", seed=0):
     return keras.Model(inputs, outputs, name=f"mnist1d_{head}")
 
 
-def augment(x, random):
+def augment(x: npt.ArrayLike, random: np.random.Generator) -> np.ndarray:
     """Vary signals (N, 40, 1) in ways that keep the digit, each like a step of the generator; float32.
 
     x' = (1 + a) roll(x, k) + b u + n with k in -5 ... 5 samples, a in [-0.2, 0.2], slope b in [-1, 1] along
@@ -61,7 +62,15 @@ def augment(x, random):
     return varied[..., None].astype("float32")
 
 
-def train(model, data, *, epochs=40, seed=0, checkpoint=None, progress=None):
+def train(
+    model: keras.Model,
+    data: dict,
+    *,
+    epochs: int = 40,
+    seed: int = 0,
+    checkpoint: str | os.PathLike | None = None,
+    progress: bool | None = None,
+) -> dict:
     """Train the model in place on split "train"; it ends with the weights of the epoch best on "validation".
 
     AdamW with weight decay 0.001, rate falling from 0.005 to 0 along a cosine (Loshchilov and Hutter 2017/2019),

@@ -122,7 +122,7 @@ COMPARISONS = (
     ),
     Comparison(
         "guided_grad_cam", "captum", "guided_grad_cam",
-        lambda ours: ours("guided_grad_cam", layer=ours.case.layer),
+        lambda ours: ours("guided_backprop") * ours.cam("grad_cam", upsample=True)[..., None],
         reason="enlarges Grad-CAM by repetition unless told otherwise; ours linearly",
         adapted_key="guided_grad_cam_linear",
     ),

@@ -31,8 +31,8 @@ class Ours:
         )
 
     def cam(self, method, **options):
-        """On the layer's own grid unless told otherwise."""
-        return self(method, layer=self.case.layer, **({"upsample": False} | options))
+        """On the layer's own grid unless told otherwise; enlarged by the plain stretch, as the others do."""
+        return self(method, layer=self.case.layer, **({"upsample": False, "align": "stretch"} | options))
 
     def smooth(self, method):
         return self(method, samples=self.case.noise.shape[1], noise=NOISE)

@@ -1,0 +1,90 @@
+"""The ways from the input to the score in a traced graph: what lies on them, and through which tensors all lead.
+
+A tensor carries the score where every way leads through it: swept in the order of the graph, it is then the only one
+that has been made and is still to be read.
+"""
+
+import functools
+
+HEAVY = {"Conv2D", "Conv3D", "DepthwiseConv2dNative", "MatMul", "BatchMatMulV2", "Einsum", "Conv2DBackpropInput"}
+PADDINGS = {"Pad", "PadV2", "MirrorPad"}
+SHRINKING = {"MaxPool", "AvgPool", "MaxPoolV2", "MaxPool3D", "AvgPool3D"} | PADDINGS
+_PASSED = {"Identity", "Cast"}
+_REARRANGED = {"Squeeze", "ExpandDims"}  # how Keras makes an image of a signal, and a signal of it again
+
+
+class Ways:
+    """What lies on the ways from the tensor `start` to the tensor `end`."""
+
+    def __init__(self, start, end):
+        self.start, self.end = start, end
+
+    @functools.cached_property
+    def operations(self):
+        """The operations on the ways, in the order of the graph."""
+        back, waiting = {}, [self.end.op]
+        while waiting:
+            operation = waiting.pop()
+            if operation.name not in back:
+                back[operation.name] = operation
+                waiting += [tensor.op for tensor in operation.inputs]
+        order, reached = [], {self.start.op.name}
+        for operation in self.end.graph.get_operations():
+            if operation.name in back and any(tensor.op.name in reached for tensor in operation.inputs):
+                reached.add(operation.name)
+                order.append(operation)
+        return order
+
+    @functools.cached_property
+    def names(self):
+        """The names of all tensors on the ways."""
+        return {tensor.name for operation in self.operations for tensor in operation.outputs} | {self.start.name}
+
+    @functools.cached_property
+    def narrow(self):
+        """The names of the tensors through which every way leads, in order."""
+        readers = {}
+        for operation in self.operations:
+            for tensor in operation.inputs:
+                if tensor.name in self.names:
+                    readers.setdefault(tensor.name, set()).add(operation.name)
+        open_ones, found = {self.start.name: set(readers.get(self.start.name, ()))}, []
+        for operation in self.operations:
+            for tensor in operation.inputs:
+                if tensor.name in open_ones:
+                    open_ones[tensor.name].discard(operation.name)
+                    if not open_ones[tensor.name]:
+                        del open_ones[tensor.name]
+            made = [tensor.name for tensor in operation.outputs if tensor.name in readers]
+            open_ones |= {name: set(readers[name]) for name in made}
+            if len(open_ones) == 1 and len(made) == 1:
+                found += made
+        return found
+
+    @functools.cached_property
+    def first_heavy(self):
+        """Where, in the order of the operations, the network begins: its first convolution or product."""
+        kinds = [operation.type in HEAVY for operation in self.operations]
+        return kinds.index(True) if any(kinds) else 0
+
+    def position(self, tensor):
+        """Where an operation stands in their order."""
+        return self._positions.get(tensor.op.name, -1)
+
+    @functools.cached_property
+    def _positions(self):
+        return {operation.name: place for place, operation in enumerate(self.operations)}
+
+
+def made_by(tensor, kinds):
+    """Whether the values of a tensor come straight from an operation of one of these types."""
+    operation = tensor.op
+    while operation.type in _PASSED | _REARRANGED:
+        operation = operation.inputs[0].op
+    return operation.type in kinds
+
+
+def is_flattened(tensor):
+    """Whether what reads a tensor lays its positions side by side."""
+    readers = [operation for operation in tensor.consumers() if operation.type not in _PASSED]
+    return any(operation.type == "Reshape" and operation.outputs[0].shape.rank == 2 for operation in readers)
