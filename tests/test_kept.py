@@ -415,6 +415,19 @@ def test_a_draw_that_the_answer_does_not_depend_on_is_passed_over():
     assert len(tapes.heard(xu.saliency, model, IMAGES, 1)[1]) == 1
 
 
+@pytest.mark.parametrize("kind", ["tf.random", "training=True"])
+def test_a_draw_is_said_once_by_a_call_that_asks_several_questions(kind):
+    random = Drawing(DRAWS["tf.random"][0], PLACES["plain"], name="noise")
+    inputs = keras.Input(SHAPE)
+    x = layers.Conv2D(2, 2, activation="relu", name="conv")(inputs)
+    x = random(x) if kind == "tf.random" else layers.Dropout(0.5, name="noise")(x, training=True)
+    model = keras.Model(inputs, layers.Dense(3, activation="softmax")(layers.Flatten()(x)))
+    for _ in range(2):
+        for call in (xu.guided_grad_cam, functools.partial(xu.max_sensitivity, xu.saliency, samples=2)):
+            _, texts = tapes.heard(call, model, IMAGES, 1)
+            assert sum("'noise'" in text for text in texts) == 1
+
+
 def test_the_cures_of_what_is_random_work():
     """Drawn with a seed that the layer holds; and a layer of one's own whose call says training=True."""
     assert len(tapes.heard(xu.saliency, network(Drawing(DRAWS["tf.random"][0], PLACES["plain"])), IMAGES, 1)[1]) == 1
