@@ -31,6 +31,12 @@ returns     one float32 array, raw and signed: in the shape of `inputs` from the
             is what the plots do.
 raises      TypeError, ValueError before any compute, naming the argument, what was given, what is allowed and
             the cure; `XAIWarning` for what is legal but probably not meant.
+
+What is explained is what `model.predict` answers: layers run with training=False. Where a network draws random numbers
+all the same, the seeds that it holds come back as they were, so that equal calls give equal bits; a draw whose state
+cannot be put back is said. Of a model the graphs of the last 64 questions are kept, for as long as it lives; `forget`
+says which changes of it are noticed. Threads may share a model. Processes are to be spawned (or loky's workers): one
+that is forked after TensorFlow has run hangs in TensorFlow itself.
 """
 
 from heatproof.checks import XAIWarning

@@ -4,9 +4,11 @@ Nothing here computes with a model. A check raises `ArgumentTypeError` for a wro
 `ArgumentValueError` for a wrong value; `XAIWarning` is for what is legal but probably not what was meant.
 """
 
+import contextlib
 import math
 import sys
 import warnings
+from contextvars import ContextVar
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +16,30 @@ import numpy as np
 from heatproof.problems import ArgumentTypeError, ArgumentValueError, ArgumentWarning, XAIWarning
 
 RESCALE = "scale as in training, or set model.input_range"
+_SAID: ContextVar[set[str] | None] = ContextVar("said", default=None)
 
 
 def warn(message):
     """Issue an `XAIWarning` of a text, or the `ArgumentWarning` given, at the line outside this package that asked."""
+    said = _SAID.get()
+    if said is not None and str(message) in said:
+        return
+    if said is not None:
+        said.add(str(message))
     level, frame = 1, sys._getframe(1)
     while frame.f_back and Path(frame.f_code.co_filename).is_relative_to(Path(__file__).parent):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, XAIWarning, stacklevel=level + 1)
+
+
+@contextlib.contextmanager
+def once():
+    """Inside the block each text is said once: for a call that asks a model several questions."""
+    token = _SAID.set(set() if _SAID.get() is None else _SAID.get())
+    try:
+        yield
+    finally:
+        _SAID.reset(token)
 
 
 def shown(value, letters=80):

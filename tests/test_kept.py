@@ -210,7 +210,28 @@ def test_the_key_of_an_object_that_is_gone_is_that_of_no_other():
     others = [Scale()]
     while id(others[-1]) != place and len(others) < 100_000:
         others.append(Scale())
-    assert id(others[-1]) == place and key != Same(others[-1])
+    assert id(others[-1]) == place and Same(others[-1]) not in {key: 0}
+
+
+class Stretched(layers.Layer):
+    """Reads a module in its own call, and counts in its class how often."""
+
+    runs = 0
+
+    def call(self, x):
+        Stretched.runs += 1
+        return x * OPTIONS.factor
+
+
+def test_a_module_that_the_call_of_a_layer_reads_is_noticed_and_a_counter_is_no_setting():
+    OPTIONS.factor = 1.0
+    model = network(Stretched())
+    before = xu.saliency(model, IMAGES, 1)
+    runs = Stretched.runs
+    np.testing.assert_array_equal(xu.saliency(model, IMAGES, 1), before)
+    assert Stretched.runs == runs
+    OPTIONS.factor = -2.0
+    tapes.close(xu.saliency(model, IMAGES, 1), -2 * before)
 
 
 def test_what_is_met_again_and_what_has_no_end_is_read():
@@ -392,6 +413,19 @@ def test_a_draw_that_the_answer_does_not_depend_on_is_passed_over():
     model = network(layers.Conv2D(2, 1, name="conv"), Drawing(DRAWS["tf.random"][0], PLACES["plain"]))
     tapes.silent(xu.saliency, xu.unit(model, "conv", 0), IMAGES)
     assert len(tapes.heard(xu.saliency, model, IMAGES, 1)[1]) == 1
+
+
+@pytest.mark.parametrize("kind", ["tf.random", "training=True"])
+def test_a_draw_is_said_once_by_a_call_that_asks_several_questions(kind):
+    random = Drawing(DRAWS["tf.random"][0], PLACES["plain"], name="noise")
+    inputs = keras.Input(SHAPE)
+    x = layers.Conv2D(2, 2, activation="relu", name="conv")(inputs)
+    x = random(x) if kind == "tf.random" else layers.Dropout(0.5, name="noise")(x, training=True)
+    model = keras.Model(inputs, layers.Dense(3, activation="softmax")(layers.Flatten()(x)))
+    for _ in range(2):
+        for call in (xu.guided_grad_cam, functools.partial(xu.max_sensitivity, xu.saliency, samples=2)):
+            _, texts = tapes.heard(call, model, IMAGES, 1)
+            assert sum("'noise'" in text for text in texts) == 1
 
 
 def test_the_cures_of_what_is_random_work():

@@ -192,5 +192,6 @@ def guided_grad_cam(
     """
     view = with_relu_rule(model, "guided")
     options = {"score": score, "activation": activation, "batch_size": batch_size}
-    coarse = grad_cam(model, inputs, targets, layer=layer, **options)
-    return saliency(view, inputs, targets, **options) * coarse[..., None]
+    with checks.once():
+        coarse = grad_cam(model, inputs, targets, layer=layer, **options)
+        return saliency(view, inputs, targets, **options) * coarse[..., None]

@@ -32,17 +32,18 @@ def max_sensitivity(
     checks.as_method(method)
     samples, seed = checks.as_count("samples", samples), checks.as_count("seed", seed, 0)
     radius = checks.as_number("radius", radius, 0, open_ends=True)
-    query = Query(model, inputs, targets, batch_size=batch_size)
-    x, space = query.inputs, tuple(range(1, query.inputs.ndim - 1))
-    width = radius * (x.max(axis=space, keepdims=True) - x.min(axis=space, keepdims=True))
+    with checks.once():
+        query = Query(model, inputs, targets, batch_size=batch_size)
+        x, space = query.inputs, tuple(range(1, query.inputs.ndim - 1))
+        width = radius * (x.max(axis=space, keepdims=True) - x.min(axis=space, keepdims=True))
 
-    def explain(points):
-        maps = method(model, points, query.targets, batch_size=batch_size, **options)
-        return np.asarray(maps, np.float64).reshape(len(maps), -1)
+        def explain(points):
+            maps = method(model, points, query.targets, batch_size=batch_size, **options)
+            return np.asarray(maps, np.float64).reshape(len(maps), -1)
 
-    before, generator, worst = explain(x), np.random.default_rng(seed), np.zeros(len(x))
-    for _ in range(samples):
-        change = explain((x + width * generator.uniform(-1, 1, x.shape[1:])).astype(x.dtype)) - before
-        worst = np.maximum(worst, np.linalg.norm(change, axis=1))
+        before, generator, worst = explain(x), np.random.default_rng(seed), np.zeros(len(x))
+        for _ in range(samples):
+            change = explain((x + width * generator.uniform(-1, 1, x.shape[1:])).astype(x.dtype)) - before
+            worst = np.maximum(worst, np.linalg.norm(change, axis=1))
     size = np.linalg.norm(before, axis=1)
     return np.divide(worst, size, out=np.full(len(x), np.nan), where=size > 0)
