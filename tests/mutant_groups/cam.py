@@ -74,7 +74,7 @@ GROUPS = {
         (ENLARGING, "np.clip(places, 0, parts - 1)", "places"),
         (ENLARGING, "rows[0].down(maps)", "rows[0].down(maps)[:, ::-1]"),
         (ANATOMY, "return places[-1]", "return places[-2]"),
-        (ANATOMY, "return places[-1]", "return places[0]"),
+        (ANATOMY, "return carriers[-1]\n    names", "return carriers[0]\n    names"),
         (TRACING, "any(n != 1 for n in self.shape[1:-1])", "True"),
         (TRACING, "any(n != 1 for n in self.shape[1:-1])", "all((n or 0) > 1 for n in self.shape[1:-1])"),
         (ARRAYS, "axes = tuple(range(1, len(array.shape) - 1))", "axes = tuple(range(1, 2))"),
