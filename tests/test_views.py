@@ -12,9 +12,9 @@ from keras import layers
 
 import models
 import xai_utils as xu
+from heatproof import enlarging
 from heatproof.engine import arrays, programs
 from heatproof.engine.query import Query
-from heatproof.methods import cam
 
 TARGETS = np.array([2, 0, 1, 2])
 BUILDERS = {
@@ -438,6 +438,6 @@ def test_space_mean_and_resize_by_hand():
     np.testing.assert_allclose(arrays.space_mean(array), [[5, 6]])
     np.testing.assert_allclose(arrays.space_mean(tf.constant(array)), [[5, 6]])
     np.testing.assert_allclose(arrays.space_mean(array[:, 0]), [[2, 3]])
-    np.testing.assert_allclose(cam.resize(np.array([[[0, 4.0]]]), (1, 4)), [[[0, 1, 3, 4]]])
-    np.testing.assert_allclose(cam.resize(np.array([[[0], [4.0]]]), (4, 1)), [[[0], [1], [3], [4]]])
-    np.testing.assert_allclose(cam.resize(np.array([[0, 4.0], [8, 0]]), (4,)), [[0, 1, 3, 4], [8, 6, 2, 0]])
+    np.testing.assert_allclose(enlarging.resize(np.array([[[0, 4.0]]]), (1, 4)), [[[0, 1, 3, 4]]])
+    np.testing.assert_allclose(enlarging.resize(np.array([[[0], [4.0]]]), (4, 1)), [[[0], [1], [3], [4]]])
+    np.testing.assert_allclose(enlarging.resize(np.array([[0, 4.0], [8, 0]]), (4,)), [[0, 1, 3, 4], [8, 6, 2, 0]])

@@ -10,8 +10,9 @@ TOLERANCE = 1e-4  # of the largest output, between a network and its twin
 
 
 def is_first(model: keras.Model) -> bool:
-    """Whether a layer of the model reads its channels from the second axis."""
-    return any(getattr(layer, "data_format", None) == "channels_first" for layer in model._flatten_layers())
+    """Whether a convolution or a pooling of windows reads its channels from the second axis."""
+    windows = [each for each in model._flatten_layers() if hasattr(each, "kernel_size") or hasattr(each, "pool_size")]
+    return any(getattr(layer, "data_format", None) == "channels_first" for layer in windows)
 
 
 def check_layout(model: keras.Model) -> None:
