@@ -165,7 +165,6 @@ GROUPS = {
         (CENTRES, "or not np.isclose(self.apart, other.apart)", ""),
         (CENTRES, "fields[axis] or _even(inputs, tensor, axis) for axis in range(1, len(shape) - 1)",
          "_even(inputs, tensor, axis) for axis in range(1, len(shape) - 1)"),
-        (CENTRES, "if not call.inner:", "if True:"),
         (CENTRES, "fields[axis] or spread(axis) for", "fields[axis] for"),
         (CENTRES, "known.stretched(side, parts) if known else", "None if known else"),
         (CENTRES, "if 1 in (side, parts):", "if parts == 1:"),
