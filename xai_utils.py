@@ -19,9 +19,9 @@ layer       a layer's name, the layer itself, or the name of a sum or product th
             is the last of them that has positions and through which every way to the score leads. A list gives the sum
             of the maps of its layers.
 upsample    False returns a map on the layer's own grid, True at input resolution (linear interpolation).
-align       "stretch": the grid of a coarse map is spread evenly over the input, as other libraries do, which lies
-            aside where a network pads unevenly, not at all, or leaves a rest; "centres": each value lies in the middle
-            of what its position reads of the input (its receptive field).
+align       "centres": each value of a coarse map lies in the middle of what its position reads of the input (its
+            receptive field); "stretch": the grid is spread evenly over the input, as other libraries do, which lies
+            aside where a network pads unevenly, not at all, or leaves a rest.
 seed        feeds a generator of the call's own; the same noise serves every input, so an input alone and in a
             batch get the same answer.
 batch_size  inputs per pass through the network: memory and speed, not the answer.

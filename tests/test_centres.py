@@ -234,6 +234,6 @@ def test_a_model_of_any_size_has_the_centres_of_the_size_of_these_inputs(rows):
 def test_the_graph_is_read_once_per_model(monkeypatch):
     model, read = network(shortcut), []
     monkeypatch.setattr(centres, "_centres", lambda *given, plain=centres._centres: read.append(given) or plain(*given))
-    xu.grad_cam(model, examples(), 1, layer="place", relu=False, align="centres")
-    xu.grad_cam(model, examples()[:1], 0, layer="place", relu=False, align="centres")
+    xu.grad_cam(model, examples(), 1, layer="place", relu=False)
+    xu.grad_cam(model, examples()[:1], 0, layer="place", relu=False)
     assert len(read) == 1

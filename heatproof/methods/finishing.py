@@ -43,7 +43,11 @@ def finished(maps, place, upsample, align):
 
 
 def as_enlarging(upsample, align):
-    return checks.as_flag("upsample", upsample), checks.one_of("align", align, (CENTRES, STRETCH))
+    return checks.as_flag("upsample", upsample), as_align(align)
+
+
+def as_align(align):
+    return checks.one_of("align", align, (CENTRES, STRETCH))
 
 
 def centres_of(place, align):
