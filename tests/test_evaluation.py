@@ -444,7 +444,9 @@ def test_rank_agreement_by_hand():
 
 @pytest.mark.parametrize("name", tables.TABLES)
 def test_committed_results_belong_to_the_committed_network(name):
-    assert tables.is_current(name), f"results/{name}.csv was made by another network or other settings: make evaluation"
+    assert not tables.outdated(name), (
+        f"results/{name}.csv was made by another network or other settings: make evaluation"
+    )
 
 
 @pytest.mark.parametrize("name", ["tissue_phantom", "hmt"])
@@ -466,7 +468,7 @@ def test_the_table_of_all_methods_agrees_with_that_of_six_where_both_have_an_ite
 
 def test_a_small_table_takes_other_fills_and_baselines_on_every_nth_item(monkeypatch):
     phantom = xu.tissue_phantom(6, seed=3)
-    settings = {"methods": ("gradient_x_input",), "options": {}, "starts": {"mean": "mean"}}
+    settings = {"methods": ("gradient_x_input", "integrated_gradients"), "options": {}, "starts": {"mean": "mean"}}
     settings |= {"fraction": 0.15, "fill": "grey", "seed": 0}
     tiny = tables.Table("tissue_phantom", lambda: (phantom.images, phantom.masks), "", settings, 2, ("white",))
     monkeypatch.setattr(tables, "TABLES", {"tiny": tiny})
@@ -504,23 +506,23 @@ def test_a_large_table_has_one_row_per_method_and_item_and_is_taken_up_again(mon
 
 def test_a_table_is_kept_until_its_network_settings_or_bytes_change(tmp_path, monkeypatch):
     table = frame_of(a=[1.5, 2.25])
-    assert not tables.is_current("tissue_phantom", tmp_path)
+    assert tables.outdated("tissue_phantom", tmp_path) == tables.METHODS
     tables.store("tissue_phantom", table, tmp_path)
-    assert tables.is_current("tissue_phantom", tmp_path)
+    assert tables.outdated("tissue_phantom", tmp_path) == ()
     pd.testing.assert_frame_equal(
         pd.read_csv(tmp_path / "tissue_phantom.csv", keep_default_na=False), table, check_dtype=False
     )
     with monkeypatch.context() as patch:
         patch.setitem(tables.SETTINGS, "fraction", 0.2)
-        assert not tables.is_current("tissue_phantom", tmp_path)
+        assert tables.outdated("tissue_phantom", tmp_path) == tables.METHODS
     (tmp_path / "tissue_phantom.csv").write_text("cut")
-    assert not tables.is_current("tissue_phantom", tmp_path)
+    assert tables.outdated("tissue_phantom", tmp_path) == tables.METHODS
 
 
 def test_an_absent_data_set_leaves_its_table_alone(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("XAI_DATA", str(tmp_path))
     monkeypatch.setattr(tables, "TABLES", {"hmt": tables.TABLES["hmt"]})
-    monkeypatch.setattr(tables, "is_current", lambda name: False)
+    monkeypatch.setattr(tables, "outdated", lambda name, folder: tables.METHODS)
     monkeypatch.setattr(tables, "store", lambda *_: pytest.fail("nothing may be stored"))
     tables.run()
     assert "results/hmt.csv: left as it is, because hmt is not in" in capsys.readouterr().out

@@ -2,7 +2,7 @@
 
 For a table NAME the folder results/ holds NAME.csv (tidy: method, metric, item, value, reason; 4 digits) and
 NAME.json (settings, hashes, date, versions, and the stamp of the code), written last: without it,
-or with other settings, the table is made anew.
+or with other settings, the table is made anew: the rows of one method, if only its own options are others.
 """
 
 import contextlib
@@ -146,13 +146,28 @@ def settings(name: str) -> dict:
     return json.loads(json.dumps(wanted))
 
 
-def is_current(name: str, folder: Path = RESULTS) -> bool:
-    """Whether the table was made with these settings and is the one that its note speaks of."""
+def outdated(name: str, folder: Path = RESULTS) -> tuple:
+    """The methods whose rows were not made with these settings; all, if the table is not the one its note speaks of."""
+    wanted = settings(name)
     table, note = folder / f"{name}.csv", folder / f"{name}.json"
     if not (table.exists() and note.exists()):
-        return False
-    found = json.loads(note.read_text(encoding="utf-8"))
-    return found.get("settings") == settings(name) and found.get("table_sha256") == digest(table)
+        return tuple(wanted["methods"])
+    stored = json.loads(note.read_text(encoding="utf-8"))
+    found = stored.get("settings", {})
+    gone = set(found.get("methods", ())) - set(wanted["methods"])
+    if gone or stored.get("table_sha256") != digest(table) or _shared(found) != _shared(wanted):
+        return tuple(wanted["methods"])
+    return tuple(each for each in wanted["methods"] if _own(found, each) != _own(wanted, each))
+
+
+def _shared(settings):
+    """The settings of a table that all of its rows depend on."""
+    return {field: value for field, value in settings.items() if field not in ("methods", "options")}
+
+
+def _own(settings, method):
+    """The options of one method; None if it is not in the table."""
+    return settings["options"].get(method, {}) if method in settings["methods"] else None
 
 
 def code(name: str) -> dict:
@@ -174,10 +189,10 @@ def stamp(name: str, folder: Path) -> None:
     write(path, json.dumps(note | code(name), indent=1) + "\n")
 
 
-def make(name: str, items=None, left_out=()):
-    """One table as a frame, in the form in which it is stored; of some `items` and not of all methods, if so asked."""
+def make(name: str, items=None, methods=None):
+    """One table as a frame, in the form in which it is stored; of some `items` and some `methods`, if so asked."""
     table = TABLES[name]
-    methods = tuple(method for method in table.settings["methods"] if method not in left_out)
+    methods = table.settings["methods"] if methods is None else methods
     options = {method: given for method, given in table.settings["options"].items() if method in methods}
     table = replace(table, settings=table.settings | {"methods": methods, "options": options})
     model, (inputs, masks) = _network(table.network), table.data()
@@ -222,7 +237,8 @@ def _small(name, table, model, inputs, masks, items):
 
     few = table.others_on_every
     parts = [score(1, chosen["methods"], chosen["options"], chosen["fill"])]
-    for word, start in chosen["starts"].items():
+    paths = "integrated_gradients" in chosen["methods"]
+    for word, start in chosen["starts"].items() if paths else ():
         options = {"integrated_gradients": {"steps": STEPS, "baseline": start}}
         part = score(few, tuple(options), options, chosen["fill"])
         parts.append(part[part["method"].isin(tuple(options))].assign(method=f"integrated_gradients_{word}"))
@@ -283,18 +299,32 @@ def store(name: str, table, folder: Path = RESULTS) -> None:
     write(folder / f"{name}.json", json.dumps(note, indent=1) + "\n")
 
 
-def run() -> None:
-    """Make every table that was made by other settings; a data set that is not here leaves its table alone."""
+def renew(name: str, methods: tuple, folder: Path = RESULTS) -> None:
+    """Make the rows of some methods anew, and those of the maps that know nothing; all others stay as they are."""
+    import pandas as pd
+
+    print(f"results/{name}.csv: computing {', '.join(methods)}", flush=True)
+    code(name)  # kept: the code as it is now, not in some hours
+    found = make(name, methods=methods)
+    if set(methods) < set(TABLES[name].settings["methods"]):
+        keys = [key for key in ("method", "metric", "item") if key in found]
+        stored, found = (
+            pd.read_csv(folder / f"{name}.csv").fillna({"reason": ""}).set_index(keys),
+            found.set_index(keys),
+        )
+        order = stored.index.append(found.index.difference(stored.index, sort=False))
+        found = pd.concat([stored.loc[stored.index.difference(found.index)], found]).loc[order].reset_index()
+    store(name, found, folder)
+    print(f"results/{name}.csv: {len(found)} rows", flush=True)
+
+
+def run(folder: Path = RESULTS) -> None:
+    """Make the rows that were made by other settings; a data set that is not here leaves its table alone."""
     sys.path.insert(0, str(ROOT))
     for name in TABLES:
-        if is_current(name):
+        if not (methods := outdated(name, folder)):
             continue
-        print(f"results/{name}.csv: computing", flush=True)
-        code(name)  # kept: the code as it is now, not in some hours
         try:
-            table = make(name)
+            renew(name, methods, folder)
         except FileNotFoundError as absent:
             print(f"results/{name}.csv: left as it is, because {absent}", flush=True)
-            continue
-        store(name, table)
-        print(f"results/{name}.csv: {len(table)} rows", flush=True)
