@@ -14,7 +14,8 @@ _CURE = "use grad_cam, which needs no special head"
 
 def gap_head(query):
     """Return the pooling layer, the weights (K, classes) and the bias (classes,) of a GAP + Dense head."""
-    calls = [call for call in query.anatomy.calls if not hasattr(call.layer, "layers")]
+    called = {id(call.layer) for call in query.anatomy.calls}
+    calls = [call for call in query.anatomy.calls if called.isdisjoint(map(id, _inside(call.layer)))]
     pooling, head = _ends_in_gap([call.layer for call in calls])
     ranks = [len(call.input.shape) for call in calls if call.layer is pooling]
     if query.anatomy.kind == "unit" or ranks != [query.inputs.ndim]:
@@ -27,6 +28,11 @@ def gap_head(query):
     if weights.shape[-1] == 1 and query.score.kind != "value":  # one sigmoid unit z: class 0 has -z, class 1 has z
         weights, bias = weights * [-1, 1], bias * [-1, 1]
     return pooling, weights, bias
+
+
+def _inside(layer):
+    """The layers that a layer calls for itself: a model inside, a block or a head of one's own; an operation, none."""
+    return layer._flatten_layers(include_self=False) if isinstance(layer, keras.layers.Layer) else ()
 
 
 def _ends_in_gap(layers):
