@@ -95,6 +95,7 @@ from heatproof.metrics.localisation import average_precision, evidence_mass, poi
 from heatproof.metrics.randomisation import randomisation, randomised, rank_correlation, similarity
 from heatproof.metrics.robustness import max_sensitivity
 from heatproof.metrics.summary import rank_agreement, summarise
+from heatproof.metrics.tuning import Tuned, tune
 from heatproof.networks.accuracy import wilson_interval
 from heatproof.networks.cards import load_model, read_card, save_model
 
@@ -121,6 +122,8 @@ __all__ = [
     "deletion_curve",
     "describe",
     "evaluate",
+    "tune",
+    "Tuned",
     "evidence_mass",
     "forget",
     "grad_cam",

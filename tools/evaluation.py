@@ -1,5 +1,8 @@
 """Score the methods on whole test sets and keep the tables in results/, each with a note of what made it.
 
+What the rule of `xu.tune` chooses on validation parts stands in NETWORK_tuning.csv; the large tables then score every
+method twice, as its paper sets it and, where the rule chose otherwise, as METHOD_tuned.
+
 For a table NAME the folder results/ holds NAME.csv (tidy: method, metric, item, value, reason; 4 digits) and
 NAME.json (settings, hashes, date, versions, and the stamp of the code), written last: without it,
 or with other settings, the table is made anew: the rows of one method, if only its own options are others.
@@ -17,10 +20,11 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
+from heatproof.metrics.knobs import KNOBS
 from heatproof.writing import write
 from tools import stamps
 from tools.environment import ROOT
-from tools.sets import hmt, mnist1d, schematic_faces, tissue_phantom
+from tools.sets import TUNED_ON, hmt, mnist1d, schematic_faces, tissue_phantom, validation
 
 RESULTS = ROOT / "results"
 METHODS = ("grad_cam", "integrated_gradients", "saliency", "gradient_x_input", "smooth_grad", "guided_backprop")
@@ -115,7 +119,39 @@ TISSUE = ("tissue_phantom", functools.partial(tissue_phantom, 500), TISSUE_NOTE.
 DRAWN = ("schematic_faces", schematic_faces, "xai_utils.schematic_faces(500, seed=3), generated", FACES)
 SIGNAL = ("mnist1d", mnist1d, "mnist1d_utils.make_dataset(), test part, generated", SIGNALS)
 TILES = ("hmt", hmt, HMT_NOTE, IMAGES)
+BUDGET = SAMPLED | {"rise": {"masks": 300}, "integrated_gradients": {"steps": STEPS}}
+TUNING = {
+    "mnist1d": {"lime": {"samples": 300}},
+    "schematic_faces": {"lime": {"samples": 300}},
+    "tissue_phantom": {"lime": {"samples": 200}},
+    "hmt": {"lime": {"samples": 200}},
+}
+
+
+@dataclass(frozen=True)
+class TuningTable:
+    """What `xu.tune` tries of every method on validation items of a network; one row per setting."""
+
+    network: str
+    note: str
+    settings: dict
+
+    def data(self):
+        return validation(self.network), None
+
+
+def tuning(network, methods=MANY):
+    """The tuning of all methods for a network; what stays as it is are the numbers of samples: equal passes."""
+    settings = {"methods": methods, "options": BUDGET | TUNING[network], "steps": 20, "seed": 0}
+    note = f"{TUNED_ON} items of the validation part, spread over it"
+    return TuningTable(network, note, settings | {"knobs": {name: [*KNOBS[name]] for name in methods if name in KNOBS}})
+
+
 TABLES = {
+    "mnist1d_tuning": tuning("mnist1d"),
+    "schematic_faces_tuning": tuning("schematic_faces"),
+    "tissue_phantom_tuning": tuning("tissue_phantom"),
+    "hmt_tuning": tuning("hmt"),
     "tissue_phantom": Table("tissue_phantom", tissue_phantom, TISSUE_NOTE.format(100), SETTINGS),
     "hmt": Table("hmt", hmt, HMT_NOTE, SETTINGS, others_on_every=4),
     "mnist1d_all": LargeTable(*SIGNAL, (*QUICK, *TRUTH, *COST)),
@@ -139,7 +175,8 @@ def settings(name: str) -> dict:
     table = TABLES[name]
     model = f"models/{table.network}.keras"
     wanted = {"data": table.note, "model": model, "model_sha256": digest(ROOT / model)} | table.settings
-    own = {Table: ("others_on_every",), LargeTable: ("metrics", "items"), MemoryTable: ("items",)}[type(table)]
+    own = {Table: ("others_on_every",), LargeTable: ("metrics", "items"), MemoryTable: ("items",), TuningTable: ()}
+    own = own[type(table)]
     wanted |= {field: getattr(table, field) for field in own}
     if getattr(table, "every", 1) > 1:
         wanted["every"] = table.every
@@ -196,7 +233,7 @@ def make(name: str, items=None, methods=None):
     options = {method: given for method, given in table.settings["options"].items() if method in methods}
     table = replace(table, settings=table.settings | {"methods": methods, "options": options})
     model, (inputs, masks) = _network(table.network), table.data()
-    made = {Table: _small, LargeTable: _large, MemoryTable: _memory}[type(table)]
+    made = {Table: _small, LargeTable: _large, MemoryTable: _memory, TuningTable: _tuned}[type(table)]
     return made(name, table, model, inputs, masks, items)
 
 
@@ -272,6 +309,23 @@ def _memory(name, table, model, inputs, masks, items):
     return found.assign(reason="")
 
 
+def _tuned(name, table, model, inputs, masks, items):
+    """One row per method, knob and value; what was chosen, and all options as JSON."""
+    import pandas as pd
+
+    import xai_utils as xu
+
+    chosen, parts = table.settings, []
+    with _parallel():
+        for method in chosen["methods"]:
+            options = {"options": chosen["options"].get(method), "folder": ROOT / "build" / "evaluation" / name}
+            _, curve = xu.tune(model, inputs, method, steps=chosen["steps"], seed=chosen["seed"], **options)
+            parts.append(curve.assign(method=method, options=curve["options"].map(json.dumps)))
+            print(f"results/{name}.csv: {method} tuned", flush=True)
+    whole = pd.concat(parts, ignore_index=True)
+    return whole[["method", *(column for column in whole if column != "method")]]
+
+
 def _parallel():
     """As many processes as cores, each with one thread; XAI_JOBS says how many, 1 for none but this."""
     jobs = int(os.environ.get("XAI_JOBS", os.cpu_count() or 1))
@@ -291,7 +345,7 @@ def store(name: str, table, folder: Path = RESULTS) -> None:
         "date": datetime.date.today().isoformat(),
         "versions": {"python": sys.version.split()[0]} | {room: version(room) for room in ("numpy", "keras")},
         "settings": settings(name),
-        "items": int(table["item"].nunique()) if "item" in table else TABLES[name].items,
+        "items": int(table["item"].nunique()) if "item" in table else getattr(TABLES[name], "items", TUNED_ON),
         "rows": len(table),
         "without_value": int((table["reason"] != "").sum()),
         "table_sha256": digest(folder / f"{name}.csv"),
@@ -308,6 +362,7 @@ def renew(name: str, methods: tuple, folder: Path = RESULTS) -> None:
     found = make(name, methods=methods)
     if set(methods) < set(TABLES[name].settings["methods"]):
         keys = [key for key in ("method", "metric", "item") if key in found]
+        keys = ["method", "knob", "value"] if "knob" in found else keys
         stored, found = (
             pd.read_csv(folder / f"{name}.csv").fillna({"reason": ""}).set_index(keys),
             found.set_index(keys),

@@ -14,19 +14,22 @@ from tools.environment import ROOT
 from tools.evaluation import COST, RESULTS
 
 SEED, ITEMS = 0, 2
+QUICK = ("smooth_grad", "grad_cam")  # methods whose tuning is done again
 COSTLY = dict.fromkeys(("tissue_phantom_stability", "hmt_stability"), ("score_cam", "rise", "sise", "lime"))
 
 # Where two values of a map lie a rounding apart, another order of adding swaps their ranks, and what counts ranks jumps
 # (maps that differ by 1e-7 gave rank correlations 5e-4 apart). Such a metric agrees to a thousandth of its range, and
 # has changed if that fails on most of the items; any other agrees to the stored digits on every item.
 RANKING = ("average_drop", "average_increase", "deletion", "insertion", "pointing_game", "rank_accuracy")
-RANKING += ("average_precision", "randomised_rank_correlation")
+RANKING += ("average_precision", "randomised_rank_correlation", "criterion", "error")
 PERCENT = ("average_drop", "average_increase")
 
 
 def tidy(table):
     """One row per method, metric and item; without what making a map cost, which belongs to a shard of 32 items."""
-    table = table.drop(columns=[name for name in ("reason", *COST) if name in table])
+    table = table.drop(columns=[name for name in ("reason", "options", "chosen", *COST) if name in table])
+    if "knob" in table:
+        table = table.assign(item=table.pop("knob").fillna("") + " " + table.pop("value").fillna(""))
     return table if "metric" in table else table.melt(["method", "item"], var_name="metric")
 
 
@@ -67,8 +70,9 @@ def check(name: str, folder: Path):
     import pandas as pd
 
     stored = pd.read_csv(folder / f"{name}.csv")
-    items = drawn(name, stored)
+    items = drawn(name, stored) if "item" in stored else None
     methods = tuple(each for each in tables.TABLES[name].settings["methods"] if each not in COSTLY.get(name, ()))
+    methods = methods if "item" in stored else QUICK  # a curve is of all items
     rows = compared(stored, tables.make(name, items, methods))
     print(f"results/{name}.csv: {len(rows)} values made again, {int((~rows['far']).sum())} as stored", flush=True)
     far = changed(rows)
