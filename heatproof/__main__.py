@@ -103,7 +103,7 @@ def read_picture(path):
     if picture.mode.startswith(("I", "F")):
         given = f"{path}, which has more than 8 bits a channel"
         raise ArgumentValueError("image", given, cure="save it with 8, as PNG or JPEG")
-    if picture.has_transparency_data and picture.convert("RGBA").getchannel("A").getextrema()[0] < 255:
+    if picture.has_transparency_data and np.min(picture.convert("RGBA").getchannel("A").getextrema()) < 255:
         given = f"{path}, which is transparent in places"
         raise ArgumentValueError("image", given, cure="save it on a plain background")
     return picture

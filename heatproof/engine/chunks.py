@@ -11,7 +11,7 @@ from heatproof.progress import progress
 
 def batched(function, *arrays, size, passes=FORWARD):
     """Run `function` on chunks of `size` along the first axis, join its answers, count the passes."""
-    examples, joined = len(arrays[0]), None
+    examples, joined = len(arrays[0]), list[np.ndarray]()
     count(passes, examples)
     for start in range(0, examples, size):
         part = slice(start, start + size)

@@ -58,7 +58,8 @@ def _watched(model, calls, layer=None, substitute=None):
 
     Calls from other threads, which may be using the model, are left alone.
     """
-    tracer, open_layers = threading.get_ident(), []
+    open_layers: list = []
+    tracer = threading.get_ident()
 
     def watch(watched, name):
         original = getattr(watched, name)
@@ -131,7 +132,8 @@ class Run:
     """One symbolic pass through the model in the graph under construction."""
 
     def __init__(self, recipe, inputs, layer=None, substitute=None):
-        self.inputs, self.layer, self.calls = inputs, layer, []
+        self.inputs, self.layer = inputs, layer
+        self.calls: list = []
         graph = tf.compat.v1.get_default_graph()
         rules = recipe.rule.overrides() if recipe.rule else {}
         with _watched(recipe.base, self.calls, layer, substitute), graph.gradient_override_map(rules):
