@@ -281,8 +281,9 @@ def _draw_bar_row(
 
 def _mark_evidence(axes: plt.Axes, mask: np.ndarray | None) -> None:
     """Mark each run of a mask by a grey band and a black strip at its foot, over whole samples."""
-    edges: Any = [] if mask is None else np.flatnonzero(np.diff(np.pad(mask.astype(int), 1))).reshape(-1, 2) - 0.5
-    for start, stop in edges:
+    if mask is None:
+        return
+    for start, stop in np.flatnonzero(np.diff(np.pad(mask.astype(int), 1))).reshape(-1, 2) - 0.5:
         axes.axvspan(start, stop, facecolor="0.88", linewidth=0, zorder=0)
         axes.axvspan(start, stop, ymax=0.05, facecolor="black", linewidth=0, zorder=4)
 

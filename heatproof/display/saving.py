@@ -33,7 +33,7 @@ def describe(figure: plt.Figure, alt: str) -> plt.Figure:
         raise ArgumentValueError("alt", "an empty text", ALT)
     # IPython asks an object for this method first and merges what it returns with the picture.
     texts = {kind: {"alt": alt} for kind in ("image/png", "image/jpeg")}
-    figure._repr_mimebundle_ = lambda **options: ({}, texts)  # type: ignore[attr-defined]
+    figure._repr_mimebundle_ = lambda **options: ({}, texts)  # type: ignore[attr-defined]  # IPython's
     return figure
 
 

@@ -145,7 +145,7 @@ def sise(
     align = as_align(align)
     query = Query(model, inputs, targets, score=PROBABILITY, activation=activation, batch_size=batch_size)
     one = isinstance(layers, str) or hasattr(layers, "name") or not np.iterable(layers)
-    named = [layers] if one else list(layers)  # type: ignore[arg-type]
+    named = [layers] if one else list(layers)  # type: ignore[arg-type]  # several, as `one` says
     places = query.block_ends() if layers is None else [query.place(layer) for layer in named]
     if not places:
         given = "None, and no layer of this model keeps space" if named else "none"

@@ -115,8 +115,9 @@ class Case:
     def at(self, places):
         """The case of some of its items."""
         names = ("items", "inputs", "targets", "full", "masks", "attribution")
-        parts: dict[str, Any] = {name: getattr(self, name) for name in names}
-        return replace(self, **{name: value if value is None else value[places] for name, value in parts.items()})
+        parts = {name: getattr(self, name) for name in names}
+        taken: dict[str, Any] = {name: None if part is None else part[places] for name, part in parts.items()}
+        return replace(self, **taken)
 
     @cached_property
     def relevance(self):

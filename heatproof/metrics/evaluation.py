@@ -72,7 +72,8 @@ def evaluate(
     """
     folder = None if folder is None else checks.as_path("folder", folder, "folder")
     numbers = {"fraction": fraction, "fill": fill, "steps": steps, "samples": samples, "seed": seed}
-    return table(*asked(model, inputs, targets, methods, metrics, masks, options, activation, **numbers), folder)
+    whole, rows = asked(model, inputs, targets, methods, metrics, masks, options, activation, **numbers)
+    return table(whole, rows, folder)
 
 
 def asked(model, inputs, targets, methods, metrics, masks, options, activation, **numbers):

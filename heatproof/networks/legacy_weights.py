@@ -165,7 +165,7 @@ def _numbered(layer, inside, group, limit, seen):
 def _matched(parts, groups):
     """Each layer with its group: those of one class are numbered in order, in Keras 2.12 with gaps."""
     waiting: dict[str, list[str]] = {}
-    for name in sorted(groups, key=lambda name: int(re.search(r"(?:_(\d+))?$", name)[1] or 0)):  # type: ignore[index]
+    for name in sorted(groups, key=lambda name: [0, *map(int, re.findall(r"_(\d+)$", name))][-1]):
         waiting.setdefault(re.sub(r"_\d+$", "", name), []).append(name)
     for stored in parts:
         if not waiting.get(stored.group):
