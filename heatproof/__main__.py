@@ -224,12 +224,10 @@ def run(options):
 
 def one_line(problem):
     """What is told of a problem, on one line, with the command line's words for the argument and the cure."""
+    text = str(problem)
     if isinstance(problem, ArgumentProblem):
         argument, cure = OPTIONS.get(problem.argument, problem.argument), CURES.get(problem.cure, problem.cure)
         text = sentence(argument, problem.given, problem.allowed, cure)
-    else:  # a sentence that begins with the argument's name
-        argument, colon, rest = str(problem).partition(": ")
-        text = f"{OPTIONS.get(argument, argument)}{colon}{rest}"
     return " ".join(text.split())
 
 

@@ -22,7 +22,7 @@ from heatproof.engine.places import CLASSES, Place
 from heatproof.engine.programs import program
 from heatproof.engine.readings import LOGIT, PROBABILITY, WORDS, Score, reading
 from heatproof.engine.views import recipe_of
-from heatproof.problems import ArgumentValueError
+from heatproof.problems import ArgumentValueError, ArgumentWarning
 
 BATCH_SIZE = 32
 Items = Sequence[int] | np.ndarray  # places of inputs among those of a query
@@ -81,10 +81,9 @@ class Query:
             return
         outputs = np.asarray(self._program_of_all(self._order)(self.inputs[:1]))
         if (outputs >= 0).all() and np.allclose(outputs.sum(axis=-1), 1, atol=1e-3):
-            checks.warn(
-                "model: its outputs are positive and sum to 1 but no softmax ends it (an average of networks?); they "
-                "are taken for logits. Cure: explain each network by itself, or end the model in logits."
-            )
+            given = "one whose outputs are positive and sum to 1 though no softmax ends it (an average of networks?)"
+            cure = "explain each network by itself, or end the model in logits"
+            checks.warn(ArgumentWarning("model", f"{given}; they are taken for logits", cure=cure))
 
     def batched(
         self, function: Callable, *arrays: np.ndarray, passes: tuple[str, ...] = FORWARD, size: int | None = None
