@@ -406,10 +406,14 @@ def test_where_no_layer_keeps_space_the_cure_is_a_method_that_needs_none(layer):
     np.testing.assert_allclose(xu.saliency(model, signals, 1), wanted, rtol=1e-5)
 
 
-def test_a_unit_where_no_layer_keeps_space_is_one_of_the_layers_that_are_there():
-    model = without_space()
-    offered = re.findall(r"'(\w+)'", told(lambda: xu.unit(model, "nowhere", 0)).allowed)
-    assert {"first", "last"} <= set(offered)
+@pytest.mark.parametrize("layer", ["shared", "nowhere"])
+def test_a_unit_where_no_layer_keeps_space_is_one_of_the_layers_called_once(layer):
+    shared = layers.Dense(6, name="shared")
+    inputs = keras.Input((3, 2))
+    steps = [layers.Flatten(), shared, layers.Dense(6, name="first"), shared, layers.Dense(3, name="last")]
+    model = keras.Model(inputs, shapes.chain(steps, inputs))
+    offered = re.findall(r"'(\w+)'", told(lambda: xu.unit(model, layer, 0)).allowed)
+    assert {"first", "last"} <= set(offered) and "shared" not in offered
     for name in offered:
         assert xu.unit(model, name, 0)(np.ones((2, 3, 2), "float32")).shape == (2, 1)
 
