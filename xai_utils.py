@@ -95,7 +95,7 @@ from heatproof.metrics.localisation import average_precision, evidence_mass, poi
 from heatproof.metrics.randomisation import randomisation, randomised, rank_correlation, similarity
 from heatproof.metrics.robustness import max_sensitivity
 from heatproof.metrics.summary import rank_agreement, summarise
-from heatproof.metrics.tuning import Tuned, tune
+from heatproof.metrics.tuning import tune
 from heatproof.networks.accuracy import wilson_interval
 from heatproof.networks.cards import load_model, read_card, save_model
 
@@ -123,7 +123,6 @@ __all__ = [
     "describe",
     "evaluate",
     "tune",
-    "Tuned",
     "evidence_mass",
     "forget",
     "grad_cam",

@@ -85,7 +85,7 @@ def test_the_rule_does_not_enter_a_gate(method, gate):
     "method, gate", [*(("guided_backprop", gate) for gate in GATES), ("guided_grad_cam", "hard_silu")]
 )
 def test_a_network_with_gates_alone_has_no_relu(method, gate):
-    with pytest.raises(ValueError, match="^model: it has no ReLU"):
+    with pytest.raises(ValueError, match="^model: got one that has no ReLU"):
         getattr(xu, method)(gated(gate, relu=False), IMAGES, 1)
 
 

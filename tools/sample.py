@@ -9,9 +9,10 @@ agree and writes nothing.
 import sys
 from pathlib import Path
 
-from tools import evaluation as tables
+from tools import evaluation, scoring, tables
 from tools.environment import ROOT
-from tools.evaluation import COST, RESULTS
+from tools.evaluation import RESULTS
+from tools.tables import COST
 
 SEED, ITEMS = 0, 2
 QUICK = ("smooth_grad", "grad_cam")  # methods whose tuning is done again
@@ -73,7 +74,7 @@ def check(name: str, folder: Path):
     items = drawn(name, stored) if "item" in stored else None
     methods = tuple(each for each in tables.TABLES[name].settings["methods"] if each not in COSTLY.get(name, ()))
     methods = methods if "item" in stored else QUICK  # a curve is of all items
-    rows = compared(stored, tables.make(name, items, methods))
+    rows = compared(stored, scoring.make(name, items, methods))
     print(f"results/{name}.csv: {len(rows)} values made again, {int((~rows['far']).sum())} as stored", flush=True)
     far = changed(rows)
     if not far.empty:
@@ -86,10 +87,10 @@ def run(restamp: bool, folder: Path = RESULTS) -> int:
     sys.path.insert(0, str(ROOT))
     failed = []
     for name in tables.TABLES:
-        if tables.outdated(name, folder):
+        if evaluation.outdated(name, folder):
             print(f"results/{name}.csv: made by other settings or another network", flush=True)
             failed.append(name)
-        elif tables.is_stamped(name, folder):
+        elif evaluation.is_stamped(name, folder):
             print(f"results/{name}.csv: up to date", flush=True)
         else:
             failed += _checked(name, restamp, folder)
@@ -105,10 +106,10 @@ def _checked(name, restamp, folder):
         if not restamp:
             return [] if far.empty else [name]
         if far.empty:
-            tables.stamp(name, folder)
+            evaluation.stamp(name, folder)
         else:
             every = tables.TABLES[name].settings["methods"]
-            tables.renew(name, tuple(each for each in every if each in set(far["method"])) or every, folder)
+            evaluation.renew(name, tuple(each for each in every if each in set(far["method"])) or every, folder)
     except FileNotFoundError as absent:
         print(f"results/{name}.csv: left as it is, because {absent}", flush=True)
     return []

@@ -69,7 +69,7 @@ def load_hmt(part: str = "test") -> pictures.Dataset:
     )
 
 
-def last_tenth(labels, among):
+def last_tenth(labels: np.ndarray, among: np.ndarray) -> np.ndarray:
     """Which of the tiles `among` all are the last tenth of their class: the validation part."""
     chosen = np.zeros_like(among)
     for label in np.unique(labels):
@@ -78,22 +78,22 @@ def last_tenth(labels, among):
     return chosen
 
 
-def is_hmt_test_tile(name, label):
+def is_hmt_test_tile(name: str, label: int) -> bool:
     """Whether the tile ``name`` (without suffix) of class ``label`` is one of the course's 496 test tiles."""
     return _natural_order(name) >= _natural_order(HMT_FIRST_TEST_TILE[label])
 
 
-def hmt_slide(name):
+def hmt_slide(name: str) -> str:
     """The slide, "01" to "10", from which a tile was cut: tiles of one slide look alike, so they leak."""
-    return re.search(r"CRC-Prim-HE-(\d\d)", name).group(1)
+    return re.findall(r"CRC-Prim-HE-(\d\d)", name)[0]
 
 
-def _natural_order(name):
+def _natural_order(name: str) -> list[tuple]:
     """Order of a file browser: runs of digits compare as numbers and come before letters."""
     return [(0, int(run), "") if run.isdigit() else (1, 0, run.lower()) for run in re.findall(r"\d+|\D+", name)]
 
 
-def fetch_hmt():
+def fetch_hmt() -> Path:
     """Fetch the record's zip (258,098,431 bytes) into the data folder, check its SHA-256, return its path.
 
     The download goes to a temporary file and is renamed only when the hash is right; a file that is already there

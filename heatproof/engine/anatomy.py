@@ -14,6 +14,7 @@ from heatproof.engine.tracing import Call, Operator
 from heatproof.engine.ways import PADDINGS, SHRINKING, Ways, is_flattened, made_by
 from heatproof.problems import ArgumentValueError, ArgumentWarning
 
+NO_LAYER = "a method that needs no layer, such as saliency"
 PASSED = {"Identity", "Cast"}
 OTHER_ACTIVATIONS = {"LeakyRelu", "Elu", "Selu", "Softplus", "Softsign", "Tanh", "Sigmoid", "Erf", "Erfc", "Maximum"}
 
@@ -102,10 +103,9 @@ def anatomy(recipe):
 def _anatomy(recipe):
     stateful = [layer.name for layer in recipe.base._flatten_layers() if getattr(layer, "stateful", False)]
     if stateful:
-        raise ValueError(
-            f"model: {stateful} keep a state from call to call, so that an answer depends on what was asked before. "
-            "Cure: the same layers with stateful=False."
-        )
+        given = f"one whose layers {stateful} keep a state from call to call"
+        reason = "so that an answer depends on what was asked before"
+        raise ArgumentValueError("model", f"{given}, {reason}", cure="the same layers with stateful=False")
     found = []
 
     def build(run):
@@ -168,37 +168,35 @@ def find_layer(recipe, layer=None, spatial=False):
         last = max(place for place, call in enumerate(calls) if call.layer is recipe.ending.layer)
         calls = calls[: last + 1]
     places = [call for call in seen.places if recipe.ending.layer is None or any(call is other for other in calls)]
-    names = [call.layer.name for call in places]
     if layer is None:
         return _default(seen, places)
     known = [*calls, *(call for call in places if isinstance(call.layer, Operator))]
     found = [call for call in known if call.layer is layer or (isinstance(layer, str) and call.layer.name == layer)]
+    offered = places or ([] if spatial else known)
     label = checks.shown(layer if isinstance(layer, str) else getattr(layer, "name", layer))
     if not found:
-        raise ValueError(f"layer: {label} is not in the model; its spatial layers are {names}.")
+        raise _other_layer(f"{label}, which is not in the model", offered, "one of" if spatial else "one such as")
     if len(found) > 1:
-        given, allowed = (
-            f"{label}, which stands for {len(found)} calls",
-            f"a layer that is called once, such as {names}",
-        )
-        raise ArgumentValueError("layer", given, allowed)
+        raise _other_layer(f"{label}, which stands for {len(found)} calls", offered, "one called once, such as")
     if spatial and not found[0].spatial:
-        raise ValueError(f"layer: {label} has no positions left (shape {found[0].shape}); choose one of {names}.")
+        raise _other_layer(f"{label}, which has no positions left (shape {found[0].shape})", offered)
     if spatial and (found[0].inner or len(found[0].shape) != len(seen.inputs.shape)):
-        raise ValueError(
-            f"layer: {label} has other axes (shape {found[0].shape}) than the input {seen.inputs.shape}, so its "
-            f"positions are no places in the input; choose one of {names}."
-        )
+        axes = f"other axes (shape {found[0].shape}) than the input {seen.inputs.shape}"
+        raise _other_layer(f"{label}, which has {axes}, so that its positions are no places in the input", offered)
     return found[0]
+
+
+def _other_layer(given, calls, allowed="one of"):
+    """The refusal of a layer: it names those that can be taken in its place, or says what needs none."""
+    names = [call.layer.name for call in calls]
+    once = [name for name in names if names.count(name) == 1]
+    return ArgumentValueError("layer", given, f"{allowed} {once}" if once else "", "" if once else NO_LAYER)
 
 
 def _default(seen, places):
     """The last place that carries the whole score; pooling and padding behind the last convolution shrink or pad it."""
     if not places:
-        raise ValueError(
-            "layer: no layer of this model keeps space, so there is no map to make. "
-            "Cure: a method that needs no layer, such as saliency."
-        )
+        raise ArgumentValueError("layer", "None, and no layer of this model keeps space", cure=NO_LAYER)
     carriers = [call for call in seen.carriers if any(call is other for other in places)]
     while len(carriers) > 1 and is_flattened(carriers[-1].output) and made_by(carriers[-1].output, SHRINKING):
         last = carriers.pop()

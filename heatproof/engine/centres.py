@@ -7,6 +7,7 @@ is taken to spread its positions evenly over those that it was given.
 """
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -95,7 +96,8 @@ def _even(inputs, tensor, axis):
 
 def _fields(graph, inputs, calls):
     """{name: the field of each axis, None where it has no place in the input} of all that depends on the input."""
-    found, made = {inputs.name: (None, *map(Field, range(1, len(inputs.shape))))}, {}
+    made: dict = {}
+    found = {inputs.name: (None, *map(Field, range(1, len(inputs.shape))))}
     for call in calls:
         if not call.inner:
             made.setdefault(call.output.name, call.input)
@@ -261,7 +263,7 @@ def _of_reduction(operation):
     return [axis for axis in range(rank) if axis not in gone]
 
 
-MOVES = {
+MOVES: dict[str, Callable] = {
     **dict.fromkeys(("Conv2D", "Conv3D", "DepthwiseConv2dNative"), _of_windows),
     **dict.fromkeys(("MaxPool", "AvgPool", "MaxPool3D", "AvgPool3D"), _of_windows),
     **dict.fromkeys(("Conv2DBackpropInput", "Conv3DBackpropInputV2"), _of_transposed_windows),

@@ -83,6 +83,10 @@ class _OfLayer:
     def layer(self):
         return self.reference()
 
+    def scores(self, output):
+        """What the layer gave as scores (N, n)."""
+        raise NotImplementedError
+
     def of(self, run, outputs):
         return "unit", self.scores(run.call_of(self.layer).output)
 

@@ -14,6 +14,7 @@ import threading
 import tensorflow as tf
 
 from heatproof import checks
+from heatproof.problems import ArgumentWarning
 
 _DRAWING = {"Multinomial", "TruncatedNormal", "ParameterizedTruncatedNormal"}
 _READING = {"ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape", "VarIsInitializedOp"}
@@ -128,19 +129,17 @@ def _trains(layer):
 def warn(seen):
     """Say what is random and cannot be put back, and what is switched off, of an `Anatomy`."""
     if seen.untamed:
-        checks.warn(
-            f"model: {_quoted(seen.untamed)} draws random numbers at inference whose state cannot be put back, so "
-            f"equal calls give other maps. Cure: draw with keras.random and "
-            f"a seed, seed=keras.random.SeedGenerator(0) held by the layer, or switch the layer off."
-        )
+        drawn = f"one in which {_quoted(seen.untamed)} draws random numbers at inference"
+        given = f"{drawn} whose state cannot be put back, so that equal calls give other maps"
+        seeded = "draw with keras.random and a seed, seed=keras.random.SeedGenerator(0) held by the layer"
+        checks.warn(ArgumentWarning("model", given, cure=f"{seeded}, or switch the layer off"))
     if seen.overruled:
-        checks.warn(
-            f"model: training=True is written into it for {_quoted(seen.overruled)}; model.predict overrules that, and "
-            f"so does this map: what is random there, or taken from the batch, is "
-            f"switched off. Cure: build it without training=True; or, to "
-            f"explain it as model(inputs) answers, call the layer with training=True in the call of a layer of your "
-            f"own, with a seed."
-        )
+        written = f"one with training=True written into it for {_quoted(seen.overruled)}"
+        overrules = "model.predict overrules that, and so does this map"
+        given = f"{written}; {overrules}: what is random there, or taken from the batch, is switched off"
+        inside = "call the layer with training=True in the call of a layer of your own, with a seed"
+        cure = f"build it without training=True; or, to explain it as model(inputs) answers, {inside}"
+        checks.warn(ArgumentWarning("model", given, cure=cure))
 
 
 def _quoted(names):

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 RELUS = {"Relu", "Relu6"}
-_RULES = {}
+_RULES: dict[str, "Rule"] = {}
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ class Same(weakref.ref):
     __slots__ = ("number",)
 
     def __init__(self, value):
-        super().__init__(value)
+        super().__init__(value)  # type: ignore[call-arg]  # its stub has __new__ alone
         self.number = id(value)
 
     def __hash__(self):

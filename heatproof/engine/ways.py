@@ -43,7 +43,7 @@ class Ways:
     @functools.cached_property
     def narrow(self):
         """The names of the tensors through which every way leads, in order."""
-        readers = {}
+        readers: dict[str, set[str]] = {}
         for operation in self.operations:
             for tensor in operation.inputs:
                 if tensor.name in self.names:

@@ -3,6 +3,8 @@
 Shared arguments (model, inputs, targets, layer, upsample, align, score, batch_size) are explained in `xai_utils`.
 """
 
+from typing import Any
+
 import keras
 import numpy as np
 import numpy.typing as npt
@@ -192,7 +194,7 @@ def guided_grad_cam(
     et al. 2017, sec. 3.2.
     """
     view = with_relu_rule(model, "guided")
-    options = {"score": score, "activation": activation, "batch_size": batch_size}
+    options: dict[str, Any] = {"score": score, "activation": activation, "batch_size": batch_size}
     with checks.once():
         coarse = grad_cam(model, inputs, targets, layer=layer, align=align, **options)
         return saliency(view, inputs, targets, **options) * coarse[..., None]

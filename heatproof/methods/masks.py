@@ -62,7 +62,8 @@ def rise(
         see(item, mask(number), out)
 
     # Enlarging is linear: strips that begin at one place are weighted and added up first, and their sum is enlarged.
-    sums, total = defaultdict(lambda: np.zeros((count + 1, *space[:-1], grid[-1]))), np.zeros(count)
+    sums: dict[int, np.ndarray] = defaultdict(lambda: np.zeros((count + 1, *space[:-1], grid[-1])))
+    total = np.zeros(count)
     whole = query.scores().astype(np.float64)
     for item, number, value in query.perturbed(range(masks), point, label="RISE"):
         cells, start = strip(number)
@@ -144,7 +145,7 @@ def sise(
     align = as_align(align)
     query = Query(model, inputs, targets, score=PROBABILITY, activation=activation, batch_size=batch_size)
     one = isinstance(layers, str) or hasattr(layers, "name") or not np.iterable(layers)
-    named = [layers] if one else list(layers)
+    named = [layers] if one else list(layers)  # type: ignore[arg-type]  # several, as `one` says
     places = query.block_ends() if layers is None else [query.place(layer) for layer in named]
     if not places:
         given = "None, and no layer of this model keeps space" if named else "none"

@@ -78,19 +78,19 @@ def tune(
 
     `curve` has one row per setting: knob, value, the mean insertion, deletion and criterion, the standard error of the
     criterion, the number of inputs without a ranking, seconds and passes per input, whether it was chosen, and all
-    options. Raises
-    `TypeError`, `ValueError` as `evaluate`, for more than six values of a knob, and where no value can be scored.
-    Tune on inputs that no result is reported of. Source of the curves: Petsiuk, Das, Saenko 2018, sec. 4.2.
+    options. Raises `TypeError`, `ValueError` as `evaluate`, for more than six values of a knob, and where no value can
+    be scored. Tune on inputs that no result is reported of. Source of the curves: Petsiuk, Das, Saenko 2018, sec. 4.2.
     """
     (row,) = chosen("method", [method], METHODS, Method)
+    given, best = None if knobs is None else _as_knobs(knobs, row), _as_options(options)
     query = Query(model, inputs, targets, score=PROBABILITY, activation=activation)
-    knobs = declared(row.name, query) if knobs is None else _as_knobs(knobs)
-    best = {} if options is None else dict(options)
-    question = {"steps": steps, "seed": seed, "activation": activation, "folder": folder}
+    turned = declared(row.name, query) if given is None else given
+    question = {"model": model, "inputs": query.inputs, "targets": targets, "activation": activation}
+    question |= {"steps": steps, "seed": seed, "folder": folder}
     parts = []
-    for knob, values in (knobs or {"": [{}]}).items():
+    for knob, values in (turned or {"": [{}]}).items():
         tried = [best | value for value in values]
-        part = _scored(model, query, row, knob, tried, question)
+        part = _scored(row, knob, tried, question)
         criterion = part["criterion"].to_numpy()
         if not np.isfinite(criterion).any():
             raise ArgumentValueError("knobs", f"values of {knob} none of which can be scored: {part['reason'][0]}")
@@ -103,18 +103,11 @@ def tune(
     return Tuned(best, pd.concat(parts, ignore_index=True)[order])
 
 
-def _scored(model, query, row, knob, settings, question):
+def _scored(row, knob, settings, question):
     """One row for each of the `settings`: the means over the inputs."""
     names = [f"{row.name}_{number}" for number in range(len(settings))]
-    frame = evaluate(
-        model,
-        query.inputs,
-        query.targets,
-        tuple(replace(row, name=name) for name in names),
-        (*PARTS, *COSTS),
-        options=dict(zip(names, settings, strict=True)),
-        **question,
-    )
+    rows, options = tuple(replace(row, name=name) for name in names), dict(zip(names, settings, strict=True))
+    frame = evaluate(**question, methods=rows, metrics=(*PARTS, *COSTS), options=options)
     return pd.DataFrame([_means(frame[frame["method"] == name]) for name in names]).assign(knob=knob)
 
 
@@ -133,20 +126,31 @@ def _means(rows):
     } | {cost: values[cost].mean() for cost in COSTS}
 
 
-def _as_knobs(given):
+def _as_options(given):
+    if given is not None and not isinstance(given, Mapping):
+        raise ArgumentTypeError("options", checks.shown(given), "{option: value}, or None")
+    return dict(given or {})
+
+
+def _as_knobs(given, row):
     """{option: dicts of options}, checked."""
     if not isinstance(given, Mapping):
         raise ArgumentTypeError("knobs", checks.shown(given), "{option: values}, or None")
-    for name, values in given.items():
-        if isinstance(values, str) or not np.iterable(values):
-            raise ArgumentTypeError("knobs", f"{checks.shown(values)} for {name}", "a tuple of values")
-        if not 1 <= len(values) <= LARGEST:
-            allowed = f"1 to {LARGEST} values, declared before looking"
-            raise ArgumentValueError("knobs", f"{len(values)} values for {name}", allowed)
-    return {
-        name: [value if isinstance(value, dict) else {name: value} for value in values]
-        for name, values in given.items()
-    }
+    return {name: _as_values(name, values, row) for name, values in given.items()}
+
+
+def _as_values(name, values, row):
+    if isinstance(values, str) or not np.iterable(values):
+        raise ArgumentTypeError("knobs", f"{checks.shown(values)} for {name}", "a tuple of values")
+    settings = [value if isinstance(value, dict) else {name: value} for value in values]
+    if not 1 <= len(settings) <= LARGEST:
+        raise ArgumentValueError("knobs", f"{len(settings)} values for {name}", f"1 to {LARGEST} values")
+    for options in settings:
+        try:
+            row.options(options)
+        except ArgumentValueError as error:
+            raise ArgumentValueError("knobs", error.given, error.allowed) from None
+    return settings
 
 
 def _told(options):

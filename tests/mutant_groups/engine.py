@@ -84,6 +84,17 @@ GROUPS = {
         (VIEWS, "if len(outputs) > 1:", "if False:"),
         (CHUNKS, "whole[part] = value", "whole[part] = value[::-1]"),
     ),
+    "told": group(
+        "test_bad_input.py", "offered or keeps_space or told",
+        (ANATOMY, "once = [name for name in names if names.count(name) == 1]", "once = names"),
+        (ANATOMY, '"" if once else NO_LAYER)', '"")'),
+        (ANATOMY, "offered = places or ([] if spatial else known)", "offered = places or known"),
+        (ANATOMY, "offered = places or ([] if spatial else known)", "offered = places"),
+        (ANATOMY, "    if stateful:\n", "    if False:\n"),
+        (TRACING, "        if self.layer is None:\n", "        if True:\n"),
+        (TRACING, "        if len(found) != 1:\n", "        if len(found) < 1:\n"),
+        (CHUNKS, "    if not finite:\n", "    if False:\n"),
+    ),
     "speed": group(
         "test_speed.py", "passes or graphs or aligned or other_floats or buffer or enlarged or products or matrix",
         (ENLARGING, "rows = np.s_[..., start : start + step, :]", "rows = np.s_[..., start : start + step - 1, :]"),
