@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
+from heatproof.engine import grouped
 from heatproof.engine.arrays import as_float
 
 
@@ -133,7 +134,7 @@ class Run:
     def __init__(self, recipe, inputs, layer=None, substitute=None):
         self.inputs, self.layer, self.calls = inputs, layer, []
         graph = tf.compat.v1.get_default_graph()
-        rules = recipe.rule.overrides() if recipe.rule else {}
+        rules = grouped.OVERRIDES | (recipe.rule.overrides() if recipe.rule else {})
         with _watched(recipe.base, self.calls, layer, substitute), graph.gradient_override_map(rules):
             with _open_functions():
                 self.outputs = outputs = recipe.base(inputs, training=False)  # as model.predict asks
