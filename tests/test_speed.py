@@ -1,17 +1,20 @@
 """What speed rests on, without a clock: passes through the network, graphs built, memory, what an import brings in."""
 
+import collections
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
 import processes
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework.func_graph import FuncGraph
 
 import models
 import xai_utils as xu
 from heatproof import enlarging
-from heatproof.engine import arrays, programs
+from heatproof.engine import arrays, programs, randomness
 from heatproof.engine.counting import counting
 from heatproof.engine.query import Query
 
@@ -253,3 +256,76 @@ def test_the_import_leaves_out_what_only_some_calls_need():
     brought = processes.ask(processes.brought_by, "xai_utils")
     assert "heatproof.methods.masks" in brought
     assert not brought & set(LAZY)
+
+
+# --- reading a graph: once ------------------------------------------------------------------------------------------
+
+
+class Body:
+    """A function of a graph definition that counts how often its nodes are read."""
+
+    def __init__(self, definition, reads):
+        self.signature, self._nodes, self._reads = definition.signature, definition.node_def, reads
+
+    @property
+    def node_def(self):
+        self._reads[self.signature.name] += 1
+        return self._nodes
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """How often graphs were written out, and how often the nodes of each function in them were read."""
+    written, reads, original = [], collections.Counter(), FuncGraph.as_graph_def
+
+    def as_graph_def(graph, *arguments, **options):
+        written.append(graph)
+        functions = original(graph, *arguments, **options).library.function
+        return SimpleNamespace(library=SimpleNamespace(function=[Body(each, reads) for each in functions]))
+
+    monkeypatch.setattr(FuncGraph, "as_graph_def", as_graph_def)
+    return SimpleNamespace(written=written, bodies=reads)
+
+
+def graph_of(step, times):
+    """A graph in which the output of `step` goes through `step` again, and that output."""
+    found = []
+
+    def repeated(x):
+        for _ in range(times):
+            x = step(x)
+        found.append(x)
+        return x
+
+    graph = tf.function(repeated).get_concrete_function(tf.TensorSpec((None, 2))).graph
+    return graph, found[0]
+
+
+@tf.function
+def looped(x):
+    """A function that runs a loop, to be run in many places."""
+    return tf.while_loop(lambda i, y: i < 2, lambda i, y: (i + 1, y + tf.random.normal((1,))), (0, x))[1]
+
+
+STEPS = {
+    "plain": lambda count: lambda x: tf.nn.relu(x) + 1,
+    "a function": lambda count: looped,
+    "a branch": lambda count: lambda x: tf.cond(tf.reduce_sum(x) > 0, lambda: looped(x), lambda: x),
+    "a count": lambda count: lambda x: tf.cond(tf.reduce_sum(x) > 0, lambda: x + count.assign_add(1.0), lambda: x),
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_graph_is_written_out_once_and_each_function_in_it_is_read_once(step, read):
+    """For every operation anew, the first question about a network of 4600 operations took a minute."""
+    count = tf.Variable(0.0)
+    graph, output = graph_of(STEPS[step](count), 12)
+    for ask in (lambda: randomness.untamed(SimpleNamespace(calls=[], logits=output, values=output)),
+                lambda: randomness.written(graph)):  # fmt: skip
+        read.written.clear()
+        read.bodies.clear()
+        ask()
+        assert len(read.written) <= (step != "plain") and set(read.bodies.values()) <= {1}
+    assert len(randomness.written(graph)) == (step == "a count")
+    drawn = randomness.untamed(SimpleNamespace(calls=[], logits=output, values=output))
+    assert len(drawn) == (12 if step in ("a function", "a branch") else 0)

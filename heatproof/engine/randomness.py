@@ -7,6 +7,7 @@ functional network switches on, `model.predict` overrules: so do the maps, which
 """
 
 import contextlib
+import functools
 import inspect
 import re
 import threading
@@ -27,15 +28,16 @@ _RUNS = threading.RLock()  # of graphs that write: a second one would read what 
 def written(graph):
     """The variables that a graph writes (seeds, counters): their handles."""
     captured = [(outer, inner) for outer, inner in graph.captures if outer.dtype == tf.resource]
-    return [outer for outer, inner in captured if any(map(_writes, inner.consumers()))]
+    bodies = _Bodies(graph)
+    return [outer for outer, inner in captured if any(_writes(each, bodies) for each in inner.consumers())]
 
 
-def _writes(operation):
+def _writes(operation, bodies):
     """Whether an operation, or what runs in it (a loop, a branch), changes variables."""
     if operation.type in _READING or not operation.op_def.is_stateful:
         return False
-    inner = _within(operation)
-    return not inner or any("Assign" in node.op or "Rng" in node.op for node in inner)
+    inner = bodies.kinds(operation)
+    return not inner or any("Assign" in kind or "Rng" in kind for kind in inner)
 
 
 @contextlib.contextmanager
@@ -62,7 +64,8 @@ def restored(handles):
 def untamed(run):
     """The names of the layers on whose draws the answers of a `Run` depend, and whose state cannot be put back."""
     names = {call.layer.name for call in run.calls}
-    drawing = [operation for operation in _behind(run.logits, run.values) if _draws(operation)]
+    bodies = _Bodies(run.logits.graph)
+    drawing = [operation for operation in _behind(run.logits, run.values) if _draws(operation, bodies)]
     return tuple(dict.fromkeys(_layer_of(operation.name, names) for operation in drawing))
 
 
@@ -77,11 +80,11 @@ def _behind(*tensors):
     return sorted(seen.values(), key=lambda operation: operation._id)
 
 
-def _draws(operation):
+def _draws(operation, bodies):
     """Whether an operation, or what runs in it, draws with a state of its own."""
     if any(tensor.dtype == tf.resource for tensor in operation.inputs) and not _functions(operation.node_def):
         return False  # a variable holds its state
-    kinds = [operation.type, *(node.op for node in _within(operation))]
+    kinds = {operation.type} | bodies.kinds(operation)
     return any(kind in _DRAWING or kind.startswith("Random") for kind in kinds)
 
 
@@ -91,17 +94,34 @@ def _functions(node):
     return [part.name for part in parts if part.name]
 
 
-def _within(operation):
-    """All nodes of the functions that an operation runs, and of those that run in them."""
-    waiting, seen, nodes = _functions(operation.node_def), set(), []
-    library = {each.signature.name: each for each in operation.graph.as_graph_def().library.function if waiting}
-    while waiting:
-        name = waiting.pop()
-        if name in library and name not in seen:
-            seen.add(name)
-            nodes.extend(library[name].node_def)
-            waiting.extend(inner for node in library[name].node_def for inner in _functions(node))
-    return nodes
+class _Bodies:
+    """The functions of a graph, which is written out once, when an operation is met that runs one."""
+
+    def __init__(self, graph):
+        self._graph, self._known = graph, {}
+
+    @functools.cached_property
+    def _all(self):
+        return {each.signature.name: each for each in self._graph.as_graph_def().library.function}
+
+    def _read(self, name):
+        """The kinds of the nodes in a function, and the names of the functions that these run."""
+        if name not in self._known:
+            nodes = self._all[name].node_def if name in self._all else ()
+            self._known[name] = {node.op for node in nodes}, {inner for node in nodes for inner in _functions(node)}
+        return self._known[name]
+
+    def kinds(self, operation):
+        """The kinds of all nodes of the functions that an operation runs, and of those that run in them."""
+        waiting, seen, kinds = _functions(operation.node_def), set(), set()
+        while waiting:
+            name = waiting.pop()
+            if name not in seen:
+                seen.add(name)
+                own, called = self._read(name)
+                kinds |= own
+                waiting.extend(called)
+        return kinds
 
 
 def _layer_of(path, names):

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
+from heatproof.engine import grouped
 from heatproof.engine.arrays import as_float
 from heatproof.problems import ArgumentValueError
 
@@ -136,7 +137,7 @@ class Run:
         self.inputs, self.layer = inputs, layer
         self.calls: list = []
         graph = tf.compat.v1.get_default_graph()
-        rules = recipe.rule.overrides() if recipe.rule else {}
+        rules = grouped.OVERRIDES | (recipe.rule.overrides() if recipe.rule else {})
         with _watched(recipe.base, self.calls, layer, substitute), graph.gradient_override_map(rules):
             with _open_functions():
                 self.outputs = outputs = recipe.base(inputs, training=False)  # as model.predict asks
