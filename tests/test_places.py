@@ -90,10 +90,11 @@ def test_a_layer_of_which_only_the_shape_is_read_is_no_place():
 
 
 class Masked(layers.Layer):
-    """A leaky unit written with a comparison, times whole numbers."""
+    """A leaky unit written with a comparison, times a wave that is taken apart and put together."""
 
     def call(self, x):
-        return tf.where(x > 0, x, 0.1 * x) * tf.cast(tf.round(tf.math.sign(x) + 2), x.dtype)
+        waves = tf.signal.fft(tf.cast(x, tf.complex64))
+        return tf.where(x > 0, x, 0.1 * x) * tf.math.real(tf.signal.ifft(waves * 2.0))
 
 
 def test_only_floats_are_places():
@@ -135,20 +136,27 @@ def test_streams_with_a_common_stem_are_named():
     tapes.close(both.sum(axis=(1, 2)), streams().predict(IMAGES, verbose=0)[:, 1] - bias)
 
 
-@pytest.mark.parametrize(
-    "second",
-    [lambda x: x, lambda x: layers.MaxPooling2D(2)(x)],
-    ids=["the stem itself", "the stem, pooled"],
-)
-def test_a_stem_that_is_read_beside_one_stream_alone(second):
-    """The stem, read past the stream, is the last that carries all; pooled, it is a stream of its own."""
-    model = streams(second)
-    found, texts = tapes.heard(xu.hires_cam, model, IMAGES, 1, upsample=False)
-    if not texts:
-        tapes.close(found, tapes.hires_cam(model, "stem", IMAGES, S1))
-        assert model.layers[-1] and not [name for name in names(model) if "pool" in name]
-    else:
-        assert "'a'" in texts[0] and "pool" in texts[0]
+def streams_and_their_stem():
+    inputs = keras.Input(SHAPE)
+    stem = conv("stem")(inputs)
+    pooled = [layers.GlobalAveragePooling2D()(each) for each in (conv("a")(stem), conv("b")(stem), stem)]
+    return randomised(keras.Model(inputs, layers.Dense(3, name="head")(layers.Concatenate()(pooled))), 3)
+
+
+@pytest.mark.parametrize("build", [lambda: streams(lambda x: x), streams_and_their_stem], ids=["one", "two"])
+def test_a_stem_that_is_read_past_its_streams_is_the_last_that_carries_all(build):
+    model = build()
+    found = tapes.silent(xu.hires_cam, model, IMAGES, 1, upsample=False)
+    tapes.close(found, tapes.hires_cam(model, "stem", IMAGES, S1))
+
+
+def test_a_stem_that_is_pooled_beside_a_stream_is_a_stream_of_its_own():
+    model = streams(lambda x: layers.MaxPooling2D(2, name="pool")(x))
+    _, texts = tapes.heard(xu.hires_cam, model, IMAGES, 1)
+    assert [text for text in texts if "'a'" in text and "'pool'" in text], texts
+    both = xu.hires_cam(model, IMAGES, 1, layer=["a"], upsample=False).sum(axis=(1, 2))
+    both = both + xu.hires_cam(model, IMAGES, 1, layer=["pool"], upsample=False).sum(axis=(1, 2))
+    tapes.close(both, model.predict(IMAGES, verbose=0)[:, 1] - model.get_layer("head").get_weights()[1][1])
 
 
 def test_pyramids_of_pooling_are_no_streams():
@@ -160,15 +168,6 @@ def test_pyramids_of_pooling_are_no_streams():
 
 
 # --- units at operations ----------------------------------------------------------------------------------------------
-
-
-class Sum(layers.Layer):
-    def __init__(self, **options):
-        super().__init__(**options)
-        self.inner = conv("inner")
-
-    def call(self, x):
-        return layers.Activation("tanh")(0.5 * (x + self.inner(x)))
 
 
 class Plain(keras.Model):
@@ -254,7 +253,7 @@ def test_pictures_made_at_an_operation_are_those_of_the_twin():
 
 def test_normalising_layers_inside_each_other_clip_once():
     inputs = keras.Input(SHAPE)
-    inner = layers.Conv2D(4, 3, activation=layers.UnitNormalization())
+    inner = layers.Conv2D(4, 3, activation=layers.Normalization(axis=None, mean=0.5, variance=2.0))
     x = layers.ReLU()(layers.SpectralNormalization(inner)(inputs))
     model = headed(inputs, x)
     found = anatomy(recipe_of(model))
