@@ -31,6 +31,7 @@ class Anatomy:
     others: frozenset
     inputs: tf.Tensor
     logits: tf.Tensor
+    own: int  # how many operations of the graph are the model's, and not the ending's
     untamed: tuple  # names of layers that draw random numbers with a state that cannot be put back
     overruled: tuple  # names of layers that are called with training=True
 
@@ -62,14 +63,15 @@ class Anatomy:
 
     def _has_place(self, call):
         rank = call.output.shape.rank  # None where an operation does not tell
-        return rank == self.inputs.shape.rank and call.spatial
+        return rank == self.inputs.shape.rank and call.spatial and call.output.dtype.is_floating
 
     def _operators(self):
         """The operations on the way to the score that stand in no layer of Keras, as calls."""
         number = {operation.name: place for place, operation in enumerate(self.logits.graph.get_operations())}
         inside = [call.made for call in self.calls if _is_closed(call.layer)]
         free = [each for each in self.ways.operations if not any(number[each.name] in made for made in inside)]
-        calls = [Call(Operator(each.name), each.inputs[0], each.outputs[0]) for each in free if each.type not in PASSED]
+        free = [each for each in free if each.type not in PASSED and number[each.name] < self.own]
+        calls = [Call(Operator(each.name), each.inputs[0], each.outputs[0]) for each in free]
         return [call for call in calls if self._has_place(call)]
 
     @property
@@ -89,6 +91,12 @@ class Anatomy:
         """The places from which no other place is reached: one for each stream that leads to the score."""
         names = {call.output.name for call in self.places}
         return [call for call in self.places if not names & (Ways(call.output, self.logits).names - {call.output.name})]
+
+    def streams_behind(self, carrier):
+        """The ends that carry the score together where it divides behind its last carrier; pooling alone is none."""
+        ends = self.ends
+        divided = len(ends) > 1 and self.ways.all_lead_through({call.output.name for call in ends})
+        return ends if divided and any(Ways(carrier.output, call.output).is_heavy for call in ends) else []
 
 
 def _is_closed(part):
@@ -112,10 +120,7 @@ def _anatomy(recipe):
         _check_channels(run)
         kinds = [operation.type for operation in run.logits.graph.get_operations()]
         inner = [kind for kind in kinds if kind in OTHER_ACTIVATIONS]
-        clipped = sum(
-            len([1 for kind in kinds[call.made.start : call.made.stop] if kind == "Maximum"]) for call in _norms(run)
-        )
-        for _ in range(clipped):
+        for _ in _clipped(run, kinds):
             inner.remove("Maximum")
         if run.kind == "sigmoid" and "Sigmoid" in inner:
             inner.remove("Sigmoid")  # the one that ends the model
@@ -128,16 +133,22 @@ def _anatomy(recipe):
         # The model itself is left out: what is kept for a model must not keep it alive.
         calls = tuple(call for call in run.calls if call.layer is not recipe.base)
         sizes, random = (run.logits.shape[-1], run.values.shape[-1]), (untamed(run), overruled(recipe.base))
-        found.append(Anatomy(calls, *sizes, run.kind, relus, frozenset(inner), run.inputs, run.logits, *random))
+        found.append(
+            Anatomy(calls, *sizes, run.kind, relus, frozenset(inner), run.inputs, run.logits, run.own, *random)
+        )
         return run.logits
 
     compiled_once(recipe, build, (), None, False)
     return found[0]
 
 
-def _norms(run):
-    """The calls of layers that normalise: what they clip is no activation."""
-    return [call for call in run.calls if "Normalization" in type(call.layer).__name__ and _is_closed(call.layer)]
+def _clipped(run, kinds):
+    """The numbers of each Maximum that a normalising layer made itself: what it clips is no activation."""
+    for number in (number for number, kind in enumerate(kinds) if kind == "Maximum"):
+        around = [call for call in run.calls if number in call.made]
+        inmost = min(around, key=lambda call: len(call.made), default=None)
+        if inmost and "Normalization" in type(inmost.layer).__name__ and _is_closed(inmost.layer):
+            yield number
 
 
 def _check_channels(run):
@@ -165,9 +176,8 @@ def find_layer(recipe, layer=None, spatial=False):
     seen = anatomy(recipe)
     calls = seen.calls
     if recipe.ending.layer is not None:  # what comes after the unit has no part in it
-        last = max(place for place, call in enumerate(calls) if call.layer is recipe.ending.layer)
-        calls = calls[: last + 1]
-    places = [call for call in seen.places if recipe.ending.layer is None or any(call is other for other in calls)]
+        calls = _up_to(recipe.ending.layer, calls)
+    places = seen.places  # on the ways to the score, so none behind the unit
     if layer is None:
         return _default(seen, places)
     known = [*calls, *(call for call in places if isinstance(call.layer, Operator))]
@@ -180,6 +190,9 @@ def find_layer(recipe, layer=None, spatial=False):
         raise _other_layer(f"{label}, which stands for {len(found)} calls", offered, "one called once, such as")
     if spatial and not found[0].spatial:
         raise _other_layer(f"{label}, which has no positions left (shape {found[0].shape})", offered)
+    if spatial and not found[0].output.dtype.is_floating:
+        given = f"{label}, whose output is {found[0].output.dtype.name}, of which nothing is a derivative"
+        raise _other_layer(given, offered)
     if spatial and (found[0].inner or len(found[0].shape) != len(seen.inputs.shape)):
         axes = f"other axes (shape {found[0].shape}) than the input {seen.inputs.shape}"
         raise _other_layer(f"{label}, which has {axes}, so that its positions are no places in the input", offered)
@@ -193,6 +206,16 @@ def _other_layer(given, calls, allowed="one of"):
     return ArgumentValueError("layer", given, f"{allowed} {once}" if once else "", "" if once else NO_LAYER)
 
 
+def _up_to(part, calls):
+    """The calls that a unit at this layer or operation may read: none that gives something later."""
+    end = next((call.output.op for call in reversed(calls) if call.layer is part), None)
+    if not calls:
+        return calls
+    number = {each.name: place for place, each in enumerate(calls[0].output.graph.get_operations())}
+    last = number[end.name if end is not None else part.name]
+    return tuple(call for call in calls if number[call.output.op.name] <= last)
+
+
 def _default(seen, places):
     """The last place that carries the whole score; pooling and padding behind the last convolution shrink or pad it."""
     if not places:
@@ -202,9 +225,10 @@ def _default(seen, places):
         last = carriers.pop()
         if not is_flattened(carriers[-1].output):
             return _before(carriers, last)
-    if carriers:
+    streams = seen.streams_behind(carriers[-1]) if carriers else seen.ends
+    if carriers and not streams:
         return carriers[-1]
-    names = [call.layer.name for call in seen.ends]
+    names = [call.layer.name for call in streams]
     if len(names) > 1:
         given = f"None, and no single layer carries the score: {names} lead to it side by side"
         checks.warn(ArgumentWarning("layer", given, cure=f"layer={names} for the sum of their maps, or one of them"))

@@ -20,7 +20,7 @@ class Place:
     def centres(self):
         """Per axis: where position 0 lies in the input, and how far apart two are; None where that is not known."""
         seen = self.query.anatomy
-        call = next(call for call in (*seen.calls, *seen.places) if call.layer is self.layer)
+        call = next(call for call in (*seen.calls, *seen.places) if call.layer == self.layer)
         return centres(self.query.recipe, self.query.inputs.shape[1:]).get(getattr(call, self.side).name)
 
     def maps(self, combine):

@@ -134,7 +134,7 @@ class Run:
     """One symbolic pass through the model in the graph under construction."""
 
     def __init__(self, recipe, inputs, layer=None, substitute=None):
-        self.inputs, self.layer = inputs, layer
+        self.inputs, self.layer, self.instead = inputs, layer, None
         self.calls: list = []
         graph = tf.compat.v1.get_default_graph()
         rules = grouped.OVERRIDES | (recipe.rule.overrides() if recipe.rule else {})
@@ -142,7 +142,10 @@ class Run:
             with _open_functions():
                 self.outputs = outputs = recipe.base(inputs, training=False)  # as model.predict asks
         if isinstance(layer, Operator) and substitute is not None:
-            self._rewire(self.call_of(layer).output, substitute)
+            replaced = self.call_of(layer).output
+            self._rewire(replaced, substitute)
+            self.instead = tf.cast(substitute, replaced.dtype)
+        self.own = graph.version  # how many operations are the model's: more follow for the score
         self.kind, self.logits = recipe.ending.of(self, outputs)
         self.values = self.logits if self.kind == "unit" else as_float(outputs)
 
@@ -169,7 +172,8 @@ class Run:
         """The layer's only call in this pass."""
         if isinstance(layer, Operator):
             output = self.inputs.graph.get_operation_by_name(layer.name).outputs[0]
-            return Call(layer, output.op.inputs[0], output)
+            replaced = self.instead is not None and layer == self.layer
+            return Call(layer, output.op.inputs[0], self.instead if replaced else output)
         found = [call for call in self.calls if call.layer is layer]
         if len(found) != 1:
             given = f"{layer.name!r}, which the model calls {len(found)} times"
