@@ -487,7 +487,7 @@ def test_a_small_table_takes_other_fills_and_baselines_on_every_nth_item(monkeyp
 
 def test_a_large_table_has_one_row_per_method_and_item_and_is_taken_up_again(monkeypatch, tmp_path):
     signals, masks = tables.mnist1d()
-    settings = tables.SIGNALS | {"methods": ("saliency", "cam")}
+    settings = tables.large("mnist1d", 20) | {"methods": ("saliency", "cam")}
     settings["options"] = {}
     tiny = tables.LargeTable("mnist1d", lambda: (signals, masks), "", settings, ("average_drop", "evidence_mass"), 3)
     monkeypatch.setattr(tables, "TABLES", {"tiny": tiny})

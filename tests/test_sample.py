@@ -16,7 +16,10 @@ from heatproof.metrics import cases, digest
 from tools import evaluation as kept_tables
 from tools import sample, scoring, stamps, tables
 
-SETTINGS = tables.SIGNALS | {"methods": ("saliency", "smooth_grad"), "options": {"smooth_grad": {"samples": 2}}}
+SETTINGS = tables.large("mnist1d", 20) | {
+    "methods": ("saliency", "smooth_grad"),
+    "options": {"smooth_grad": {"samples": 2}},
+}
 METRICS = ("average_drop", "evidence_mass", "infidelity", "forwards")
 
 

@@ -28,6 +28,14 @@ def _network(name):
     return xu.load_model(ROOT / "models" / f"{name}.keras")
 
 
+def row_of(name):
+    """The name of a method, or the row of a method as the rule sets it, which has a name of its own."""
+    from heatproof.methods.catalogue import METHODS
+
+    base = name.removesuffix(tables.TUNED)
+    return name if name == base else replace(METHODS[base], name=name, title=f"{METHODS[base].title}, tuned")
+
+
 def _scored(model, inputs, masks, places, folder=None, **question):
     """`xu.evaluate` of the inputs at `places`, None for all; random numbers are those that a place has among all."""
     from heatproof.metrics.evaluation import asked, evaluate, table
@@ -71,6 +79,7 @@ def _small(name, table, model, inputs, masks, items):
 def _large(name, table, model, inputs, masks, items):
     """One row per method and item, one column per metric, and the first reason why a value is missing."""
     chosen = table.settings | {"fill": float(inputs.mean()), "folder": ROOT / "build" / "evaluation" / name}
+    chosen["methods"] = tuple(map(row_of, chosen["methods"]))
     part = slice(None, table.items, table.every)
     masks = None if masks is None or not set(table.metrics) & set(tables.TRUTH) else masks[part]
     places = None if items is None else items // table.every

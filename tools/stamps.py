@@ -2,6 +2,7 @@
 
 from functools import cache
 
+TUNED = "_tuned"  # see tools.tables
 DATA = {"mnist1d": "mnist1d", "schematic_faces": "phantoms", "tissue_phantom": "phantoms", "hmt": "hmt"}
 
 
@@ -11,7 +12,7 @@ def code(network: str, methods: tuple, rooms: tuple = ()) -> str:
     from heatproof.methods.catalogue import METHODS
     from heatproof.metrics.digest import closure_of, sources
 
-    names = [METHODS[method].function.__module__ for method in methods]
+    names = [METHODS[method.removesuffix(TUNED)].function.__module__ for method in methods]
     names += [f"heatproof.data.{DATA[network]}", "heatproof.networks.cards"]
     names += [f"heatproof.metrics.{room}" for room in ("shards", "cases", "catalogue", *rooms)]
     return sources({module: path for each in names for module, path in closure_of(each).items()})

@@ -3,12 +3,15 @@
 What the rule of `xu.tune` chooses on validation parts stands in NETWORK_tuning.csv.
 """
 
+import csv
 import functools
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from heatproof.metrics.knobs import KNOBS
+from heatproof.metrics.knobs import KNOBS, patch_at
+from tools.environment import ROOT
 from tools.sets import TUNED_ON, hmt, mnist1d, schematic_faces, tissue_phantom, validation
 
 METHODS = ("grad_cam", "integrated_gradients", "saliency", "gradient_x_input", "smooth_grad", "guided_backprop")
@@ -17,8 +20,9 @@ OPTIONS = {"integrated_gradients": {"steps": STEPS, "baseline": 1.0}, "smooth_gr
 STARTS = {"black": 0.0, "mean": "mean"}  # other baselines of Integrated Gradients than white
 SETTINGS = {"methods": METHODS, "options": OPTIONS, "starts": STARTS, "fraction": 0.15, "fill": 0.0, "seed": 0}
 
-# The large tables: all methods, one fill (the mean of all items), and the mean of an item where a method hides a part.
+# The large tables: all methods, and one fill, the mean of all items.
 MANY = (*METHODS, "grad_cam_plus_plus", "layer_cam", "hires_cam", "score_cam", "ablation_cam", "guided_grad_cam")
+TUNED = "_tuned"  # behind the name of a method as the rule sets it
 MANY += ("var_grad", "deconvnet", "occlusion", "rise", "sise", "lime")
 QUICK = ("average_drop", "average_increase", "average_drop_soft", "deletion", "insertion")
 TRUTH = ("evidence_mass", "pointing_game", "rank_accuracy", "average_precision")
@@ -30,35 +34,39 @@ STABILITY = (
     "randomised_rank_correlation",
     "completeness_gap",
 )
-HIDING = {
-    "score_cam": {"fill": "mean"},
-    "rise": {"masks": 300, "fill": "mean"},
-    "sise": {"fill": "mean"},
-}
 SAMPLED = {"smooth_grad": {"samples": 10}, "var_grad": {"samples": 10}}
+BUDGET = SAMPLED | {"rise": {"masks": 300}, "integrated_gradients": {"steps": STEPS}}  # equal passes for all settings
+SPACE = {"mnist1d": (40,), "schematic_faces": (48, 48), "tissue_phantom": (150, 150), "hmt": (150, 150)}
 
 
-def large(occlusion, lime, start, steps):
-    """The settings of a large table; `start`: the baseline of Integrated Gradients."""
-    options = SAMPLED | HIDING | {"occlusion": occlusion, "lime": lime}
-    options |= {"integrated_gradients": {"steps": STEPS, "baseline": start}}
+def paper(network):
+    """The options of the methods as their papers set them, or our default where a paper is silent."""
+    lime = {"samples": 200 if network in ("tissue_phantom", "hmt") else 300}
+    return BUDGET | {"lime": lime, "occlusion": patch_at(7, SPACE[network])}
+
+
+def tuned(network):
+    """{METHOD_tuned: options} of the methods for which the rule chose other settings than the paper's."""
+    with (ROOT / "results" / f"{network}_tuning.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    firsts = {(row["method"], row["knob"]): row["value"] for row in rows[::-1]}
+    chosen = [row for row in rows if row["chosen"] == "True"]
+    turned = {row["method"] for row in chosen if row["value"] != firsts[row["method"], row["knob"]]}
+    return {f"{row['method']}{TUNED}": json.loads(row["options"]) for row in chosen if row["method"] in turned}
+
+
+def large(network, steps, methods=MANY):
+    """The settings of a large table: every method as its paper sets it, and as the rule does where that differs."""
+    own = {name: options for name, options in tuned(network).items() if name.removesuffix(TUNED) in methods}
     return {
-        "methods": MANY,
-        "options": options,
+        "methods": (*methods, *own),
+        "options": paper(network) | own,
         "fraction": 0.15,
         "fill": "grey",
         "steps": steps,
         "samples": 4,
         "seed": 0,
     }
-
-
-IMAGES = large(
-    {"patch": 30, "stride": 15, "fill": "mean"}, {"samples": 200, "segments": 60, "fill": "mean"}, "mean", 10
-)
-FACES = large({"fill": "mean"}, {"samples": 300, "fill": "mean"}, "mean", 20)
-FACES |= {"methods": ("cam", *MANY)}
-SIGNALS = large({"fill": "mean"}, {"samples": 300, "fill": "mean"}, "zero", 20)
 
 
 @dataclass(frozen=True)
@@ -102,17 +110,20 @@ class MemoryTable:
 
 HMT_NOTE = "H&E tiles, test part (Kather et al. 2016, doi:10.5281/zenodo.53169, CC BY 4.0)"
 TISSUE_NOTE = "xai_utils.tissue_phantom({}, seed=3), generated"
-TISSUE = ("tissue_phantom", functools.partial(tissue_phantom, 500), TISSUE_NOTE.format(500), IMAGES)
-DRAWN = ("schematic_faces", schematic_faces, "xai_utils.schematic_faces(500, seed=3), generated", FACES)
-SIGNAL = ("mnist1d", mnist1d, "mnist1d_utils.make_dataset(), test part, generated", SIGNALS)
-TILES = ("hmt", hmt, HMT_NOTE, IMAGES)
-BUDGET = SAMPLED | {"rise": {"masks": 300}, "integrated_gradients": {"steps": STEPS}}
-TUNING = {
-    "mnist1d": {"lime": {"samples": 300}},
-    "schematic_faces": {"lime": {"samples": 300}},
-    "tissue_phantom": {"lime": {"samples": 200}},
-    "hmt": {"lime": {"samples": 200}},
-}
+TISSUE = (
+    "tissue_phantom",
+    functools.partial(tissue_phantom, 500),
+    TISSUE_NOTE.format(500),
+    large("tissue_phantom", 10),
+)
+DRAWN = (
+    "schematic_faces",
+    schematic_faces,
+    "xai_utils.schematic_faces(500, seed=3), generated",
+    large("schematic_faces", 20, ("cam", *MANY)),
+)
+SIGNAL = ("mnist1d", mnist1d, "mnist1d_utils.make_dataset(), test part, generated", large("mnist1d", 20))
+TILES = ("hmt", hmt, HMT_NOTE, large("hmt", 10))
 
 
 @dataclass(frozen=True)
@@ -131,7 +142,8 @@ class TuningTable:
 
 def tuning(network, methods=MANY):
     """The tuning of all methods for a network; what stays as it is are the numbers of samples: equal passes."""
-    settings = {"methods": methods, "options": BUDGET | TUNING[network], "steps": 20, "seed": 0}
+    options = {name: given for name, given in paper(network).items() if name != "occlusion"}  # whose patch is a knob
+    settings = {"methods": methods, "options": options, "steps": 20, "seed": 0}
     note = f"{TUNED_ON} items of the validation part, spread over it"
     return TuningTable(network, note, settings | {"knobs": {name: [*KNOBS[name]] for name in methods if name in KNOBS}})
 
