@@ -140,6 +140,7 @@ TABLES = {
     "mnist1d_tuning": tuning("mnist1d"),
     "schematic_faces_tuning": tuning("schematic_faces"),
     "tissue_phantom_tuning": tuning("tissue_phantom"),
+    "hmt_tuning": tuning("hmt"),
     "tissue_phantom": Table("tissue_phantom", tissue_phantom, TISSUE_NOTE.format(100), SETTINGS),
     "hmt": Table("hmt", hmt, HMT_NOTE, SETTINGS, others_on_every=4),
     "mnist1d_all": LargeTable(*SIGNAL, (*QUICK, *TRUTH, *COST)),
