@@ -7,9 +7,9 @@ import keras
 import tensorflow as tf
 
 from heatproof import checks
+from heatproof.engine.gates import RELUS, is_gate, is_idle
 from heatproof.engine.programs import compiled_once, kept
 from heatproof.engine.randomness import overruled, untamed
-from heatproof.engine.rules import RELUS, is_gate
 from heatproof.engine.tracing import Call, Operator
 from heatproof.engine.ways import PADDINGS, SHRINKING, Ways, is_flattened, made_by
 from heatproof.problems import ArgumentValueError, ArgumentWarning
@@ -143,8 +143,12 @@ def _anatomy(recipe):
 
 
 def _clipped(run, kinds):
-    """The numbers of each Maximum that a normalising layer made itself: what it clips is no activation."""
+    """The numbers of each Maximum that is no activation: a gate's, a capped ReLU's, or a normalising layer's own."""
+    operations = run.logits.graph.get_operations()
     for number in (number for number, kind in enumerate(kinds) if kind == "Maximum"):
+        if is_gate(operations[number]) or is_idle(operations[number]):
+            yield number
+            continue
         around = [call for call in run.calls if number in call.made]
         inmost = min(around, key=lambda call: len(call.made), default=None)
         if inmost and "Normalization" in type(inmost.layer).__name__ and _is_closed(inmost.layer):
