@@ -154,8 +154,17 @@ ACTIVATIONS = {  # clipped, but not half open at x = 0: as they are written, and
     "relu6(x - 3)": (lambda x: keras.ops.relu6(x - 3.0), lambda x: x - 3, 6),
     "relu(x + 3)": (lambda x: keras.ops.relu(x + 3.0), lambda x: x + 3, np.inf),
     "min(relu(x + 3), 5)": (lambda x: keras.ops.minimum(keras.ops.relu(x + 3.0), 5.0), lambda x: x + 3, 5),
-    "-min(-relu(x + 3), 6)": (lambda x: -keras.ops.minimum(-keras.ops.relu(x + 3.0), 6.0), lambda x: x + 3, np.inf),
-    "relu(3 - min(x, -3))": (lambda x: keras.ops.relu(3.0 - keras.ops.minimum(x, -3.0)), lambda x: 3 - x, np.inf),
+    "relu(3 - min(x, -3))": (
+        lambda x: keras.ops.relu(3.0 - keras.ops.minimum(x, -3.0)),
+        lambda x: 3 - tf.minimum(x, -3),
+        np.inf,
+    ),
+    "min(-relu(x + 3), -6)": (
+        lambda x: keras.ops.minimum(-keras.ops.relu(x + 3.0), -6.0),
+        lambda x: x + 3,
+        np.inf,
+        lambda x: -tf.maximum(x, 6),
+    ),
     "relu6(x + (3, 3, 3, 0))": (lambda x: keras.ops.relu6(x + SHIFTS), lambda x: x + SHIFTS, 6),
     "a trained bias": (lambda x: Biased(name="biased")(x), lambda x: x + 3, 6),
 }
@@ -164,7 +173,7 @@ ACTIVATIONS = {  # clipped, but not half open at x = 0: as they are written, and
 @pytest.mark.parametrize("kind", ACTIVATIONS)
 def test_a_clip_that_is_not_half_open_at_zero_is_a_relu_of_the_network(kind):
     """The rule enters it: another offset, another cap, none at all, or a bias that is a weight."""
-    written, line, cap = ACTIVATIONS[kind]
+    written, line, cap, *after = ACTIVATIONS[kind]
     inputs = keras.Input(SHAPE)
     x = written(layers.Conv2D(4, 3, padding="same", name="one")(inputs))
     model = randomised(keras.Model(inputs, layers.Dense(3, name="head")(layers.Flatten()(x))), 1)
@@ -177,10 +186,8 @@ def test_a_clip_that_is_not_half_open_at_zero_is_a_relu_of_the_network(kind):
         return tf.clip_by_value(a, 0, cap), lambda R: R * tf.cast((a > 0) & (a < cap) & (R > 0), R.dtype)
 
     def forward(x):
-        before = tf.nn.conv2d(x, w["one"][0], 1, "SAME") + w["one"][1]
-        if "3 - min" in kind:
-            before = tf.minimum(before, -3)
-        x = rule(line(before))
+        x = rule(line(tf.nn.conv2d(x, w["one"][0], 1, "SAME") + w["one"][1]))
+        x = after[0](x) if after else x
         return tf.reshape(x, (len(x), -1)) @ w["head"][0] + w["head"][1]
 
     found = tapes.silent(xu.guided_backprop, model, 3 * IMAGES, 1)
@@ -194,6 +201,7 @@ OTHERS = {
     "leaky": lambda x: keras.ops.maximum(x, 0.1 * x),
     "hard_tanh": keras.ops.hard_tanh,
     "hard_tanh above 0": lambda x: keras.ops.maximum(keras.ops.minimum(x - 1, 1), -1) + 1,
+    "cut off at -1": lambda x: keras.ops.maximum(keras.ops.minimum(x + 1, 2), -1),
     "behind a sum": lambda x: keras.ops.maximum(keras.ops.relu(x) - 1, 0),
 }
 

@@ -11,7 +11,6 @@ import tensorflow as tf
 
 RELUS = {"Relu", "Relu6"}
 _PASSED = {"Identity", "Cast", "StopGradient"}
-_CLOSE = 1e-3  # of the offset: constants may be written in half precision
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,8 @@ def is_gate(operation):
         return False
     line = _Line(line.read, cap=np.minimum(line.cap, _cap_behind(operation.outputs[0])))
     while line is not None:
-        if np.all(line.cap > 0) and np.allclose(line.offset, line.cap / 2, rtol=_CLOSE, atol=0):
+        # Half precision holds three digits of a constant.
+        if np.all(line.cap > 0) and np.allclose(line.offset, line.cap / 2, rtol=1e-3, atol=0):
             return True
         before = _line(line.read.op)
         line = before and line.behind(before)
