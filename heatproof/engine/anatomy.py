@@ -1,7 +1,7 @@
 """What one trace tells of a model without running it: calls, ending, activations, and where maps can lie."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import tensorflow as tf
@@ -34,6 +34,7 @@ class Anatomy:
     own: int  # how many operations of the graph are the model's, and not the ending's
     untamed: tuple  # names of layers that draw random numbers with a state that cannot be put back
     overruled: tuple  # names of layers that are called with training=True
+    moved: frozenset = frozenset()  # names of tensors whose positions lie where the input has its channels
 
     @functools.cached_property
     def ways(self):
@@ -63,7 +64,8 @@ class Anatomy:
 
     def _has_place(self, call):
         rank = call.output.shape.rank  # None where an operation does not tell
-        return rank == self.inputs.shape.rank and call.spatial and call.output.dtype.is_floating
+        stands = rank == self.inputs.shape.rank and call.output.name not in self.moved
+        return stands and call.spatial and call.output.dtype.is_floating
 
     def _operators(self):
         """The operations on the way to the score that stand in no layer of Keras, as calls."""
@@ -171,13 +173,13 @@ def _check_channels(run):
         raise ArgumentValueError("model", given, "images (N, H, W, C)", cure)
 
 
-def find_layer(recipe, layer=None, spatial=False):
+def find_layer(recipe, layer=None, spatial=False, moved=frozenset()):
     """Return the `Call` of a layer given by name or object; None means the last one that still has space.
 
     Raises `ValueError`, listing the spatial layers, for an unknown or ambiguous name or, with `spatial`, for a
-    layer whose output has no positions left.
+    layer whose output has no positions left, or has them in one of the tensors that were `moved`.
     """
-    seen = anatomy(recipe)
+    seen = replace(anatomy(recipe), moved=moved) if moved else anatomy(recipe)
     calls = seen.calls
     if recipe.ending.layer is not None:  # what comes after the unit has no part in it
         calls = _up_to(recipe.ending.layer, calls)
@@ -200,6 +202,11 @@ def find_layer(recipe, layer=None, spatial=False):
     if spatial and (found[0].inner or len(found[0].shape) != len(seen.inputs.shape)):
         axes = f"other axes (shape {found[0].shape}) than the input {seen.inputs.shape}"
         raise _other_layer(f"{label}, which has {axes}, so that its positions are no places in the input", offered)
+    if spatial and found[0].output.name in moved:
+        given = (
+            f"{label}, whose positions lie along its last axis (shape {found[0].shape}), where channels should stand"
+        )
+        raise _other_layer(given, offered)
     return found[0]
 
 
