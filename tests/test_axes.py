@@ -68,8 +68,8 @@ def pair(turn, early, shape=SHAPE):
 METHODS = {
     name: {} for name in ("grad_cam", "hires_cam", "layer_cam", "xgrad_cam", "ablation_cam", "grad_cam_plus_plus")
 }
-METHODS = {name: options for name, options in METHODS.items() if name in xu.METHODS}
-METHODS |= {"score_cam": {"fill": 0.0}, "sise": {"layers": ["place"], "fill": 0.0}, "cam": {}}
+METHODS = dict.fromkeys(("cam", "grad_cam", "grad_cam_plus_plus", "hires_cam", "layer_cam", "ablation_cam"), {})
+METHODS |= {"score_cam": {"fill": 0.0}, "sise": {"layers": ["place"], "fill": 0.0}}
 PLACED = [name for name in METHODS if name not in ("sise", "cam")]
 
 
