@@ -16,6 +16,7 @@ from heatproof import checks
 from heatproof.engine import chunks, randomness
 from heatproof.engine.anatomy import anatomy, find_layer
 from heatproof.engine.arrays import input_dtype
+from heatproof.engine.centres import moved
 from heatproof.engine.comparing import compare
 from heatproof.engine.counting import BOTH, FORWARD
 from heatproof.engine.places import CLASSES, Place
@@ -146,12 +147,18 @@ class Query:
 
     def place(self, layer: str | keras.layers.Layer | None = None) -> Place:
         """The spatial layer of that name, or the default one; raises `ValueError` with the list of them."""
-        return Place(self, find_layer(self.recipe, layer, spatial=True).layer)
+        return Place(self, find_layer(self.recipe, layer, spatial=True, moved=self.moved).layer)
+
+    @property
+    def moved(self) -> frozenset:
+        """The names of the tensors of `anatomy` whose positions lie where the inputs have their channels."""
+        return moved(self.recipe, self.inputs.shape[1:])
 
     def block_ends(self) -> list[Place]:
         """The last place of each resolution that every way to the score leads through: the ends of the blocks."""
-        last, shape = {}, (None, *self.inputs.shape[1:])  # the sizes of these inputs, for a model of any size
-        seen = anatomy(replace(self.recipe, shape=shape))
+        last, shape = {}, self.inputs.shape[1:]  # the sizes of these inputs, for a model of any size
+        recipe = replace(self.recipe, shape=(None, *shape))
+        seen = replace(anatomy(recipe), moved=moved(recipe, shape))
         for call in seen.carriers or seen.places:
             last[call.shape[1:-1]] = Place(self, call.layer)
         return list(last.values())

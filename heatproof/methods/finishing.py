@@ -39,7 +39,7 @@ def finished(maps, place, upsample, align):
         )
     if not upsample:
         return maps.astype(np.float32)
-    return resize(maps, place.query.inputs.shape[1:-1], centres_of(place, align))
+    return resize(place.in_order(maps), place.query.inputs.shape[1:-1], centres_of(place, align))
 
 
 def as_enlarging(upsample, align):
