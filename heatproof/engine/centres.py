@@ -69,9 +69,9 @@ def _centres(seen, shape):
 
 
 def _with_sizes(seen, shape):
-    """The graph of the trace; for a model of any size once more with the sizes of these inputs, which paddings need."""
+    """The graph of the trace; where it leaves sizes open, once more with those of one of these inputs."""
     graph = seen.logits.graph
-    if seen.inputs.shape[1:].is_fully_defined():
+    if seen.inputs.shape[1:].is_fully_defined() and not any(map(_is_open, graph.get_operations())):
         return graph
     definition, sized = graph.as_graph_def(), tf.Graph()
     for node in definition.node:
@@ -84,6 +84,12 @@ def _with_sizes(seen, shape):
     with sized.as_default():
         tf.graph_util.import_graph_def(definition, name="")
     return sized
+
+
+def _is_open(operation):
+    """Whether the size that an operation enlarges to, or reads in windows, was computed and is not known."""
+    reads_parts = MOVES.get(operation.type) in (_of_windows, _of_resize)
+    return reads_parts and not operation.outputs[0].shape[1:].is_fully_defined()
 
 
 def _has_axes_of(inputs, tensor):
@@ -218,8 +224,8 @@ def _of_strided_slice(operation):
 
 def _of_resize(operation):
     sides = zip(operation.inputs[0].shape[1:3], operation.outputs[0].shape[1:3], strict=True)
-    moves = ((side / parts, (side / parts - 1) / 2) for side, parts in sides)
-    return operation.inputs[0], [None, *((apart, middle, middle) for apart, middle in moves), None]
+    ratios = (side / parts if side and parts else None for side, parts in sides)
+    return operation.inputs[0], [None, *(each and (each, (each - 1) / 2, (each - 1) / 2) for each in ratios), None]
 
 
 def _of_blocks(operation, back=False):
