@@ -239,11 +239,24 @@ def _default(seen, places):
     streams = seen.streams_behind(carriers[-1]) if carriers else seen.ends
     if carriers and not streams:
         return carriers[-1]
-    names = [call.layer.name for call in streams]
-    if len(names) > 1:
-        given = f"None, and no single layer carries the score: {names} lead to it side by side"
-        checks.warn(ArgumentWarning("layer", given, cure=f"layer={names} for the sum of their maps, or one of them"))
+    _warn_of_ways(seen, streams)
     return places[-1]
+
+
+def _warn_of_ways(seen, streams):
+    """Say which ends lead to the score side by side, and whether a way leads past them all."""
+    names = [call.layer.name for call in streams]
+    past = not seen.ways.all_lead_through({call.output.name for call in streams})
+    given = "None, and no single layer carries the score"
+    if len(names) > 1:
+        beside = "; the input also leads there past them" if past else ""
+        left_out = ", which leave out that way," if past else ","
+        cure = f"layer={names} for the sum of their maps{left_out} or one of them"
+        checks.warn(ArgumentWarning("layer", f"{given}: {names} lead to it side by side{beside}", cure=cure))
+    elif past:
+        cure = f"layer={names[0]!r} for the share of that layer alone, or {NO_LAYER}"
+        ways = f"{names[0]!r} leads to it, and the input also leads there past it"
+        checks.warn(ArgumentWarning("layer", f"{given}: {ways}", cure=cure))
 
 
 def _before(carriers, pooled):

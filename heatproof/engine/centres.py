@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from heatproof.engine.anatomy import anatomy
-from heatproof.engine.moves import LOST, MOVES, ORDERS
+from heatproof.engine.moves import LOST, MOVES, ORDERS, is_open
 from heatproof.engine.programs import kept
 
 
@@ -98,9 +98,9 @@ def _grid(inputs, tensor, fields):
 
 
 def _with_sizes(seen, shape):
-    """The graph of the trace; for a model of any size once more with the sizes of these inputs, which paddings need."""
+    """The graph of the trace; where it leaves sizes open, once more with those of one of these inputs."""
     graph = seen.logits.graph
-    if seen.inputs.shape[1:].is_fully_defined():
+    if seen.inputs.shape[1:].is_fully_defined() and not any(map(is_open, graph.get_operations())):
         return graph
     definition, sized = graph.as_graph_def(), tf.Graph()
     for node in definition.node:

@@ -73,8 +73,8 @@ def _of_strided_slice(operation):
 
 def _of_resize(operation):
     sides = zip(operation.inputs[0].shape[1:3], operation.outputs[0].shape[1:3], strict=True)
-    moves = ((side / parts, (side / parts - 1) / 2) for side, parts in sides)
-    return operation.inputs[0], [None, *((apart, middle, middle) for apart, middle in moves), None]
+    ratios = (side / parts if side and parts else None for side, parts in sides)
+    return operation.inputs[0], [None, *(each and (each, (each - 1) / 2, (each - 1) / 2) for each in ratios), None]
 
 
 def _of_blocks(operation, back=False):
@@ -135,3 +135,9 @@ ORDERS = {
     "Transpose": _of_transposition,
 }
 LOST = {"ReverseV2", "ReverseSequence", "GatherV2", "GatherNd", "Pack", "Unpack", "ScatterNd", "Shape"}
+
+
+def is_open(operation):
+    """Whether the size that an operation enlarges to, or reads in windows, was computed and is not known."""
+    reads_parts = MOVES.get(operation.type) in (_of_windows, _of_resize)
+    return reads_parts and not operation.outputs[0].shape[1:].is_fully_defined()

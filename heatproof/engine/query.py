@@ -156,12 +156,22 @@ class Query:
 
     def block_ends(self) -> list[Place]:
         """The last place of each resolution that every way to the score leads through: the ends of the blocks."""
-        last, shape = {}, self.inputs.shape[1:]  # the sizes of these inputs, for a model of any size
-        recipe = replace(self.recipe, shape=(None, *shape))
-        seen = replace(anatomy(recipe), moved=moved(recipe, shape))
-        for call in seen.carriers or seen.places:
-            last[call.shape[1:-1]] = Place(self, call.layer)
-        return list(last.values())
+        seen = replace(self.anatomy, moved=self.moved)
+        calls = seen.carriers or seen.places
+        last = {size: call for size, call in zip(self._sizes(calls), calls, strict=True) if set(size) != {1}}
+        return [Place(self, call.layer) for call in last.values()]
+
+    def _sizes(self, calls):
+        """How many positions come out along each axis; of a model of any size as one of these inputs tells."""
+        sizes = [call.shape[1:-1] for call in calls]
+        if all(None not in size for size in sizes):
+            return sizes
+        layers = [call.layer for call in calls]
+
+        def build(run):
+            return [tf.shape(run.call_of(layer).output)[1:-1] for layer in layers]
+
+        return [tuple(size.numpy().tolist()) for size in program(self.recipe, "sizes", build)(self.inputs[:1])]
 
 
 def scores(

@@ -4,6 +4,7 @@ PACKAGE = "heatproof"
 
 ANATOMY = f"{PACKAGE}.engine.anatomy"
 ARRAYS = f"{PACKAGE}.engine.arrays"
+BODIES = f"{PACKAGE}.engine.bodies"
 CAM = f"{PACKAGE}.methods.cam"
 CAM_BY_SCORES = f"{PACKAGE}.methods.cam_by_scores"
 CASES = f"{PACKAGE}.metrics.cases"
