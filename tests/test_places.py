@@ -4,6 +4,7 @@ The maps and gradients are computed again by a tape, on the same network written
 """
 
 import ast
+import functools
 import gc
 import re
 
@@ -14,24 +15,17 @@ import tapes
 import tensorflow as tf
 from keras import layers
 
+import models
 import xai_utils as xu
 from heatproof.engine.anatomy import anatomy
 from heatproof.engine.views import recipe_of
-from models import randomised
+from models import headed, randomised
 
 SHAPE = (8, 8, 2)
 IMAGES = np.random.default_rng(0).normal(size=(3, *SHAPE)).astype(np.float32)
 RAW = {"relu": False, "upsample": False}
 S1 = tapes.output(1)
-
-
-def conv(name, filters=4, activation="tanh", **options):
-    return layers.Conv2D(filters, 3, padding="same", activation=activation, name=name, **options)
-
-
-def headed(inputs, x, seed=1, flat=False):
-    x = layers.Flatten()(x) if flat else layers.GlobalAveragePooling2D()(x)
-    return randomised(keras.Model(inputs, layers.Dense(3, name="head")(x)), seed)
+conv = functools.partial(models.conv, activation="tanh")
 
 
 def names(model):

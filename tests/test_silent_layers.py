@@ -13,21 +13,12 @@ import tensorflow as tf
 from keras import layers, ops
 
 import xai_utils as xu
-from models import randomised
+from models import conv, headed, randomised
 
 SHAPE = (8, 8, 2)
 IMAGES = np.random.default_rng(0).normal(size=(3, *SHAPE)).astype(np.float32)
 RAW = {"relu": False, "upsample": False}
 S1 = tapes.output(1)
-
-
-def conv(name, filters=4, activation="relu", **options):
-    return layers.Conv2D(filters, 3, padding="same", activation=activation, name=name, **options)
-
-
-def headed(inputs, x, seed=1, flat=False):
-    x = layers.Flatten()(x) if flat else layers.GlobalAveragePooling2D()(x)
-    return randomised(keras.Model(inputs, layers.Dense(3, name="head")(x)), seed)
 
 
 def name_of(tensor):

@@ -62,41 +62,40 @@ SIGNALS = large({"fill": "mean"}, {"samples": 300, "fill": "mean"}, "zero", 20)
 
 
 @dataclass(frozen=True)
-class Table:
-    """One table: a network, its data, how the methods are called, and which items of the data it takes."""
+class Scored:
+    """A network, its data, and how the methods are called; `own` names the further fields that are settings too."""
 
-    own: ClassVar = ("others_on_every",)  # its fields that belong to the settings
+    own: ClassVar[tuple] = ()
     network: str
     data: Callable
     note: str  # what the data are
     settings: dict
+
+
+@dataclass(frozen=True)
+class Table(Scored):
+    """One row per method, metric and item; other baselines and other fills on some of the items."""
+
+    own: ClassVar[tuple] = ("others_on_every",)
     others_on_every: int = 1  # the items for other baselines and other fills: every n-th
     fills: tuple = ("white", "grey")  # the other fills
 
 
 @dataclass(frozen=True)
-class LargeTable:
+class LargeTable(Scored):
     """All methods and many metrics, one row per method and item; in shards that are kept until the table is done."""
 
-    own: ClassVar = ("metrics", "items")
-    network: str
-    data: Callable
-    note: str
-    settings: dict
+    own: ClassVar[tuple] = ("metrics", "items")
     metrics: tuple
     items: int | None = None  # the first of the data, None for all
     every: int = 1  # of these every n-th
 
 
 @dataclass(frozen=True)
-class MemoryTable:
+class MemoryTable(Scored):
     """The peak memory of each method on the first items, each in a process of its own; one row per method."""
 
-    own: ClassVar = ("items",)
-    network: str
-    data: Callable
-    note: str
-    settings: dict
+    own: ClassVar[tuple] = ("items",)
     items: int = 32
 
 
@@ -116,24 +115,19 @@ TUNING = {
 
 
 @dataclass(frozen=True)
-class TuningTable:
+class TuningTable(Scored):
     """What `xu.tune` tries of every method on validation items of a network; one row per setting."""
 
-    own: ClassVar = ("items",)
-    network: str
-    note: str
-    settings: dict
+    own: ClassVar[tuple] = ("items",)
     items: int = TUNED_ON
-
-    def data(self):
-        return validation(self.network), None
 
 
 def tuning(network, methods=MANY):
     """The tuning of all methods for a network; what stays as it is are the numbers of samples: equal passes."""
     settings = {"methods": methods, "options": BUDGET | TUNING[network], "steps": 20, "seed": 0}
     note = f"{TUNED_ON} items of the validation part, spread over it"
-    return TuningTable(network, note, settings | {"knobs": {name: [*KNOBS[name]] for name in methods if name in KNOBS}})
+    settings["knobs"] = {name: [*KNOBS[name]] for name in methods if name in KNOBS}
+    return TuningTable(network, lambda: (validation(network), None), note, settings)
 
 
 TABLES = {
