@@ -558,6 +558,14 @@ def two_streams():
     return keras.Model(inputs, layers.Dense(2)(pooled))
 
 
+def one_stream_beside_the_input():
+    inputs = keras.Input((4, 4, 1))
+    parts = [layers.Conv2D(2, 1, activation="softplus", name="one")(inputs), inputs]
+    return keras.Model(
+        inputs, layers.Dense(2)(layers.Concatenate()([layers.GlobalAveragePooling2D()(x) for x in parts]))
+    )
+
+
 class Noise(layers.Layer):
     """Adds what is drawn."""
 
@@ -597,6 +605,11 @@ WARNINGS = {
         r"layer: got None, and no single layer carries the score: \['(one|two)', '(one|two)'\] lead.* Cure: layer=\[",
         lambda: xu.grad_cam(two_streams(), LIGHT, 1, relu=False),
         lambda: xu.grad_cam(two_streams(), LIGHT, 1, layer=["one", "two"], relu=False),
+    ),
+    "anatomy, a way past": (
+        "layer: got None, and no single layer carries the score: 'one' leads to it, .* past it. Cure: layer='one' for",
+        lambda: xu.grad_cam(one_stream_beside_the_input(), LIGHT, 1, relu=False),
+        lambda: xu.grad_cam(one_stream_beside_the_input(), LIGHT, 1, layer="one", relu=False),
     ),
     "comparing": (
         "model: got one that gives other numbers than its own graph.* Cure: draw with keras.random",

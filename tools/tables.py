@@ -70,41 +70,40 @@ def large(network, steps, methods=MANY):
 
 
 @dataclass(frozen=True)
-class Table:
-    """One table: a network, its data, how the methods are called, and which items of the data it takes."""
+class Scored:
+    """A network, its data, and how the methods are called; `own` names the further fields that are settings too."""
 
-    own: ClassVar = ("others_on_every",)  # its fields that belong to the settings
+    own: ClassVar[tuple] = ()
     network: str
     data: Callable
     note: str  # what the data are
     settings: dict
+
+
+@dataclass(frozen=True)
+class Table(Scored):
+    """One row per method, metric and item; other baselines and other fills on some of the items."""
+
+    own: ClassVar[tuple] = ("others_on_every",)
     others_on_every: int = 1  # the items for other baselines and other fills: every n-th
     fills: tuple = ("white", "grey")  # the other fills
 
 
 @dataclass(frozen=True)
-class LargeTable:
+class LargeTable(Scored):
     """All methods and many metrics, one row per method and item; in shards that are kept until the table is done."""
 
-    own: ClassVar = ("metrics", "items")
-    network: str
-    data: Callable
-    note: str
-    settings: dict
+    own: ClassVar[tuple] = ("metrics", "items")
     metrics: tuple
     items: int | None = None  # the first of the data, None for all
     every: int = 1  # of these every n-th
 
 
 @dataclass(frozen=True)
-class MemoryTable:
+class MemoryTable(Scored):
     """The peak memory of each method on the first items, each in a process of its own; one row per method."""
 
-    own: ClassVar = ("items",)
-    network: str
-    data: Callable
-    note: str
-    settings: dict
+    own: ClassVar[tuple] = ("items",)
     items: int = 32
 
 
@@ -127,17 +126,11 @@ TILES = ("hmt", hmt, HMT_NOTE, large("hmt", 10))
 
 
 @dataclass(frozen=True)
-class TuningTable:
+class TuningTable(Scored):
     """What `xu.tune` tries of every method on validation items of a network; one row per setting."""
 
-    own: ClassVar = ("items",)
-    network: str
-    note: str
-    settings: dict
+    own: ClassVar[tuple] = ("items",)
     items: int = TUNED_ON
-
-    def data(self):
-        return validation(self.network), None
 
 
 def tuning(network, methods=MANY):
@@ -145,13 +138,15 @@ def tuning(network, methods=MANY):
     options = {name: given for name, given in paper(network).items() if name != "occlusion"}  # whose patch is a knob
     settings = {"methods": methods, "options": options, "steps": 20, "seed": 0}
     note = f"{TUNED_ON} items of the validation part, spread over it"
-    return TuningTable(network, note, settings | {"knobs": {name: [*KNOBS[name]] for name in methods if name in KNOBS}})
+    settings["knobs"] = {name: [*KNOBS[name]] for name in methods if name in KNOBS}
+    return TuningTable(network, lambda: (validation(network), None), note, settings)
 
 
 TABLES = {
     "mnist1d_tuning": tuning("mnist1d"),
     "schematic_faces_tuning": tuning("schematic_faces"),
     "tissue_phantom_tuning": tuning("tissue_phantom"),
+    "hmt_tuning": tuning("hmt"),
     "tissue_phantom": Table("tissue_phantom", tissue_phantom, TISSUE_NOTE.format(100), SETTINGS),
     "hmt": Table("hmt", hmt, HMT_NOTE, SETTINGS, others_on_every=4),
     "mnist1d_all": LargeTable(*SIGNAL, (*QUICK, *TRUTH, *COST)),

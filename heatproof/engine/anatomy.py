@@ -1,15 +1,15 @@
 """What one trace tells of a model without running it: calls, ending, activations, and where maps can lie."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import tensorflow as tf
 
 from heatproof import checks
+from heatproof.engine.gates import RELUS, is_gate, is_idle
 from heatproof.engine.programs import compiled_once, kept
 from heatproof.engine.randomness import overruled, untamed
-from heatproof.engine.rules import RELUS, is_gate
 from heatproof.engine.tracing import Call, Operator
 from heatproof.engine.ways import PADDINGS, SHRINKING, Ways, is_flattened, made_by
 from heatproof.problems import ArgumentValueError, ArgumentWarning
@@ -34,6 +34,7 @@ class Anatomy:
     own: int  # how many operations of the graph are the model's, and not the ending's
     untamed: tuple  # names of layers that draw random numbers with a state that cannot be put back
     overruled: tuple  # names of layers that are called with training=True
+    moved: frozenset = frozenset()  # names of tensors whose positions lie where the input has its channels
 
     @functools.cached_property
     def ways(self):
@@ -63,7 +64,8 @@ class Anatomy:
 
     def _has_place(self, call):
         rank = call.output.shape.rank  # None where an operation does not tell
-        return rank == self.inputs.shape.rank and call.spatial and call.output.dtype.is_floating
+        stands = rank == self.inputs.shape.rank and call.output.name not in self.moved
+        return stands and call.spatial and call.output.dtype.is_floating
 
     def _operators(self):
         """The operations on the way to the score that stand in no layer of Keras, as calls."""
@@ -143,8 +145,12 @@ def _anatomy(recipe):
 
 
 def _clipped(run, kinds):
-    """The numbers of each Maximum that a normalising layer made itself: what it clips is no activation."""
+    """The numbers of each Maximum that is no activation: a gate's, a capped ReLU's, or a normalising layer's own."""
+    operations = run.logits.graph.get_operations()
     for number in (number for number, kind in enumerate(kinds) if kind == "Maximum"):
+        if is_gate(operations[number]) or is_idle(operations[number]):
+            yield number
+            continue
         around = [call for call in run.calls if number in call.made]
         inmost = min(around, key=lambda call: len(call.made), default=None)
         if inmost and "Normalization" in type(inmost.layer).__name__ and _is_closed(inmost.layer):
@@ -167,13 +173,13 @@ def _check_channels(run):
         raise ArgumentValueError("model", given, "images (N, H, W, C)", cure)
 
 
-def find_layer(recipe, layer=None, spatial=False):
+def find_layer(recipe, layer=None, spatial=False, moved=frozenset()):
     """Return the `Call` of a layer given by name or object; None means the last one that still has space.
 
     Raises `ValueError`, listing the spatial layers, for an unknown or ambiguous name or, with `spatial`, for a
-    layer whose output has no positions left.
+    layer whose output has no positions left, or has them in one of the tensors that were `moved`.
     """
-    seen = anatomy(recipe)
+    seen = replace(anatomy(recipe), moved=moved) if moved else anatomy(recipe)
     calls = seen.calls
     if recipe.ending.layer is not None:  # what comes after the unit has no part in it
         calls = _up_to(recipe.ending.layer, calls)
@@ -196,6 +202,11 @@ def find_layer(recipe, layer=None, spatial=False):
     if spatial and (found[0].inner or len(found[0].shape) != len(seen.inputs.shape)):
         axes = f"other axes (shape {found[0].shape}) than the input {seen.inputs.shape}"
         raise _other_layer(f"{label}, which has {axes}, so that its positions are no places in the input", offered)
+    if spatial and found[0].output.name in moved:
+        given = (
+            f"{label}, whose positions lie along its last axis (shape {found[0].shape}), where channels should stand"
+        )
+        raise _other_layer(given, offered)
     return found[0]
 
 
@@ -228,11 +239,24 @@ def _default(seen, places):
     streams = seen.streams_behind(carriers[-1]) if carriers else seen.ends
     if carriers and not streams:
         return carriers[-1]
-    names = [call.layer.name for call in streams]
-    if len(names) > 1:
-        given = f"None, and no single layer carries the score: {names} lead to it side by side"
-        checks.warn(ArgumentWarning("layer", given, cure=f"layer={names} for the sum of their maps, or one of them"))
+    _warn_of_ways(seen, streams)
     return places[-1]
+
+
+def _warn_of_ways(seen, streams):
+    """Say which ends lead to the score side by side, and whether a way leads past them all."""
+    names = [call.layer.name for call in streams]
+    past = not seen.ways.all_lead_through({call.output.name for call in streams})
+    given = "None, and no single layer carries the score"
+    if len(names) > 1:
+        beside = "; the input also leads there past them" if past else ""
+        left_out = ", which leave out that way," if past else ","
+        cure = f"layer={names} for the sum of their maps{left_out} or one of them"
+        checks.warn(ArgumentWarning("layer", f"{given}: {names} lead to it side by side{beside}", cure=cure))
+    elif past:
+        cure = f"layer={names[0]!r} for the share of that layer alone, or {NO_LAYER}"
+        ways = f"{names[0]!r} leads to it, and the input also leads there past it"
+        checks.warn(ArgumentWarning("layer", f"{given}: {ways}", cure=cure))
 
 
 def _before(carriers, pooled):

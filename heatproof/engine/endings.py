@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from heatproof.engine.arrays import as_float, space_mean
-from heatproof.engine.rules import RELUS
+from heatproof.engine.gates import RELUS
 from heatproof.engine.tracing import Operator
 from heatproof.problems import ArgumentValueError
 

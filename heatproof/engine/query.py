@@ -16,6 +16,7 @@ from heatproof import checks
 from heatproof.engine import chunks, randomness
 from heatproof.engine.anatomy import anatomy, find_layer
 from heatproof.engine.arrays import input_dtype
+from heatproof.engine.centres import moved
 from heatproof.engine.comparing import compare
 from heatproof.engine.counting import BOTH, FORWARD
 from heatproof.engine.places import CLASSES, Place
@@ -146,15 +147,31 @@ class Query:
 
     def place(self, layer: str | keras.layers.Layer | None = None) -> Place:
         """The spatial layer of that name, or the default one; raises `ValueError` with the list of them."""
-        return Place(self, find_layer(self.recipe, layer, spatial=True).layer)
+        return Place(self, find_layer(self.recipe, layer, spatial=True, moved=self.moved).layer)
+
+    @property
+    def moved(self) -> frozenset:
+        """The names of the tensors of `anatomy` whose positions lie where the inputs have their channels."""
+        return moved(self.recipe, self.inputs.shape[1:])
 
     def block_ends(self) -> list[Place]:
         """The last place of each resolution that every way to the score leads through: the ends of the blocks."""
-        last, shape = {}, (None, *self.inputs.shape[1:])  # the sizes of these inputs, for a model of any size
-        seen = anatomy(replace(self.recipe, shape=shape))
-        for call in seen.carriers or seen.places:
-            last[call.shape[1:-1]] = Place(self, call.layer)
-        return list(last.values())
+        seen = replace(self.anatomy, moved=self.moved)
+        calls = seen.carriers or seen.places
+        last = {size: call for size, call in zip(self._sizes(calls), calls, strict=True) if set(size) != {1}}
+        return [Place(self, call.layer) for call in last.values()]
+
+    def _sizes(self, calls):
+        """How many positions come out along each axis; of a model of any size as one of these inputs tells."""
+        sizes = [call.shape[1:-1] for call in calls]
+        if all(None not in size for size in sizes):
+            return sizes
+        layers = [call.layer for call in calls]
+
+        def build(run):
+            return [tf.shape(run.call_of(layer).output)[1:-1] for layer in layers]
+
+        return [tuple(size.numpy().tolist()) for size in program(self.recipe, "sizes", build)(self.inputs[:1])]
 
 
 def scores(

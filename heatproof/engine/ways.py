@@ -7,7 +7,10 @@ a comparison.
 
 import functools
 
-HEAVY = {"Conv2D", "Conv3D", "DepthwiseConv2dNative", "MatMul", "BatchMatMulV2", "Einsum", "Conv2DBackpropInput"}
+from heatproof.engine.bodies import Bodies
+
+HEAVY = {"Conv2D", "Conv3D", "DepthwiseConv2dNative", "MatMul", "BatchMatMulV2", "Einsum"}
+HEAVY |= {"Conv2DBackpropInput", "Conv3DBackpropInputV2", "CudnnRNN", "CudnnRNNV2", "CudnnRNNV3"}
 PADDINGS = {"Pad", "PadV2", "MirrorPad"}
 SHRINKING = {"MaxPool", "AvgPool", "MaxPoolV2", "MaxPool3D", "AvgPool3D"} | PADDINGS
 SHAPES = {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"}  # tell how large a tensor is, not what is in it
@@ -73,16 +76,21 @@ class Ways:
                 open_ones |= {tensor.name for tensor in operation.outputs if is_felt(tensor)} - names
         return self.end.name not in open_ones
 
+    @functools.cached_property
+    def _heavy(self):
+        """Which operations convolve or multiply, themselves or in what runs in them: a loop, a branch, a function."""
+        bodies = Bodies(self.end.graph)
+        return [not HEAVY.isdisjoint({operation.type} | bodies.kinds(operation)) for operation in self.operations]
+
     @property
     def is_heavy(self):
         """Whether a convolution or a product lies on the ways."""
-        return any(operation.type in HEAVY for operation in self.operations)
+        return any(self._heavy)
 
     @functools.cached_property
     def first_heavy(self):
         """Where, in the order of the operations, the network begins: its first convolution or product."""
-        kinds = [operation.type in HEAVY for operation in self.operations]
-        return kinds.index(True) if any(kinds) else 0
+        return self._heavy.index(True) if self.is_heavy else 0
 
     def position(self, tensor):
         """Where an operation stands in their order."""

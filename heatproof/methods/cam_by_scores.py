@@ -53,7 +53,8 @@ def _score_cam_of(place, A, item, weights, see, align):
     low, high = flat.min(axis=0), flat.max(axis=0)
     varied = np.flatnonzero(high > low)
     scaled = (A[..., varied] - low[varied]) / (high[varied] - low[varied])
-    masks = enlarged(np.moveaxis(scaled, -1, 0), query.inputs.shape[1:], centres_of(place, align))
+    grids = place.in_order(np.moveaxis(scaled, -1, 0))
+    masks = enlarged(grids, query.inputs.shape[1:], centres_of(place, align))
 
     def point(item, number, out):
         see(item, masks(number), out)

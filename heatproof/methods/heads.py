@@ -17,8 +17,9 @@ def gap_head(query):
     called = {id(call.layer) for call in query.anatomy.calls}
     calls = [call for call in query.anatomy.calls if called.isdisjoint(map(id, _inside(call.layer)))]
     pooling, head = _ends_in_gap([call.layer for call in calls])
-    ranks = [len(call.input.shape) for call in calls if call.layer is pooling]
-    if query.anatomy.kind == "unit" or ranks != [query.inputs.ndim]:
+    read = [call.input for call in calls if call.layer is pooling]
+    in_place = [len(x.shape) == query.inputs.ndim and x.name not in query.moved for x in read]
+    if query.anatomy.kind == "unit" or in_place != [True]:
         raise no_gap_head(f"a head that ends in {[call.layer.name for call in calls[-4:]]}")
     if head is None:  # the maps are the classes: network in network, Lin et al. 2014
         return pooling, np.eye(query.anatomy.classes), np.zeros(query.anatomy.classes)

@@ -168,7 +168,8 @@ def _block_map(place, item, threshold, see, align):
     slopes = gradient.reshape(-1, gradient.shape[-1]).mean(axis=0)
     varied = np.ptp(A.reshape(-1, A.shape[-1]), axis=0) > 0
     chosen = np.flatnonzero(varied & (slopes > threshold * slopes.max()))  # none where all slopes are negative
-    coarse = enlarged(np.moveaxis(A[..., chosen], -1, 0), query.inputs.shape[1:], centres_of(place, align))
+    grids = place.in_order(np.moveaxis(A[..., chosen], -1, 0))
+    coarse = enlarged(grids, query.inputs.shape[1:], centres_of(place, align))
     masks = functools.lru_cache(query.batch_size)(lambda number: _unit_range(coarse(number)))
 
     def point(item, number, out):
