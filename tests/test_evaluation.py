@@ -1,8 +1,10 @@
 """The engine on a linear model whose every value is known, and the tables that are committed."""
 
 import contextlib
+import dataclasses
 import functools
 import io
+import json
 import os
 import threading
 import time
@@ -451,40 +453,6 @@ def test_committed_results_belong_to_the_committed_network(name):
     )
 
 
-@pytest.mark.parametrize("name", ["tissue_phantom", "hmt"])
-def test_the_table_of_all_methods_agrees_with_that_of_six_where_both_have_an_item(name):
-    """Other shards, other code, one colour: the same map of the same item has the same scores.
-
-    Random numbers belong to the place of an item among those asked for, which differs where every fourth was.
-    """
-    few, every = (pd.read_csv(kept_tables.RESULTS / f"{stem}.csv") for stem in (name, f"{name}_all"))
-    few = few[few["metric"].isin(["evidence_mass", "average_drop_grey"])].replace("average_drop_grey", "average_drop")
-    few = few.replace("integrated_gradients_mean", "-").replace("integrated_gradients", "+")  # other baselines
-    every = every.melt(["method", "item"], [name for name in every if name in set(few["metric"])], "metric")
-    both = every.merge(few, on=["method", "metric", "item"])
-    both = both[(both["method"] != "random") | (both["metric"] == "evidence_mass")]
-    assert set(both["method"]) | {"random"} == {*tables.METHODS, "random", "edge", "centre"} - {"integrated_gradients"}
-    near = np.isclose(both["value_x"], both["value_y"], rtol=0.01, atol=0.005)
-    assert near.mean() > 0.97, both[~near]  # a pixel at the edge of the top 15 % may fall on either side
-
-
-def test_a_small_table_takes_other_fills_and_baselines_on_every_nth_item(monkeypatch):
-    phantom = xu.tissue_phantom(6, seed=3)
-    settings = {"methods": ("gradient_x_input", "integrated_gradients"), "options": {}, "starts": {"mean": "mean"}}
-    settings |= {"fraction": 0.15, "fill": "grey", "seed": 0}
-    tiny = tables.Table("tissue_phantom", lambda: (phantom.images, phantom.masks), "", settings, 2, ("white",))
-    monkeypatch.setattr(tables, "TABLES", {"tiny": tiny})
-    table = made.make("tiny").set_index(["method", "metric", "item"])["value"]
-    items = table.index.to_frame(index=False).groupby(["method", "metric"])["item"].apply(list)
-    assert items["gradient_x_input", "evidence_mass"] == items["edge", "average_drop"] == [0, 1, 2, 3, 4, 5]
-    others = [("gradient_x_input", "average_drop_white"), ("integrated_gradients_mean", "evidence_mass")]
-    assert [items[other] for other in others] == [[0, 2, 4], [0, 2, 4]]
-    model, grey = xu.load_model(kept_tables.ROOT / "models" / "tissue_phantom.keras"), float(phantom.images.mean())
-    for metric, fill in {"average_drop": grey, "average_drop_white": 1.0}.items():
-        alone = xu.evaluate(model, phantom.images[4:5], None, settings["methods"], ("average_drop",), fill=fill)
-        assert table["gradient_x_input", metric, 4] == pytest.approx(alone["value"][0], rel=1e-3)
-
-
 def test_a_large_table_has_one_row_per_method_and_item_and_is_taken_up_again(monkeypatch, tmp_path):
     signals, masks = tables.mnist1d()
     settings = tables.large("mnist1d", 20) | {"methods": ("saliency", "cam")}
@@ -508,24 +476,67 @@ def test_a_large_table_has_one_row_per_method_and_item_and_is_taken_up_again(mon
 
 
 def test_a_table_is_kept_until_its_network_settings_or_bytes_change(tmp_path, monkeypatch):
-    table = frame_of(a=[1.5, 2.25])
-    assert kept_tables.outdated("tissue_phantom", tmp_path) == tables.METHODS
-    kept_tables.store("tissue_phantom", table, tmp_path)
-    assert kept_tables.outdated("tissue_phantom", tmp_path) == ()
+    name, table = "tissue_phantom_all", frame_of(a=[1.5, 2.25])
+    every = tuple(tables.TABLES[name].settings["methods"])
+    assert kept_tables.outdated(name, tmp_path) == every
+    kept_tables.store(name, table, tmp_path)
+    assert kept_tables.outdated(name, tmp_path) == ()
     pd.testing.assert_frame_equal(
-        pd.read_csv(tmp_path / "tissue_phantom.csv", keep_default_na=False), table, check_dtype=False
+        pd.read_csv(tmp_path / f"{name}.csv", keep_default_na=False), table, check_dtype=False
     )
     with monkeypatch.context() as patch:
-        patch.setitem(tables.SETTINGS, "fraction", 0.2)
-        assert kept_tables.outdated("tissue_phantom", tmp_path) == tables.METHODS
-    (tmp_path / "tissue_phantom.csv").write_text("cut")
-    assert kept_tables.outdated("tissue_phantom", tmp_path) == tables.METHODS
+        patch.setitem(tables.TABLES[name].settings, "fraction", 0.2)
+        assert kept_tables.outdated(name, tmp_path) == every
+    (tmp_path / f"{name}.csv").write_text("cut")
+    assert kept_tables.outdated(name, tmp_path) == every
 
 
 def test_an_absent_data_set_leaves_its_table_alone(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("XAI_DATA", str(tmp_path))
-    monkeypatch.setattr(tables, "TABLES", {"hmt": tables.TABLES["hmt"]})
-    monkeypatch.setattr(kept_tables, "outdated", lambda name, folder: tables.METHODS)
+    monkeypatch.setattr(tables, "TABLES", {"hmt_all": tables.TABLES["hmt_all"]})
+    monkeypatch.setattr(kept_tables, "outdated", lambda name, folder: ("saliency",))
     monkeypatch.setattr(kept_tables, "store", lambda *_: pytest.fail("nothing may be stored"))
-    kept_tables.run()
-    assert "results/hmt.csv: left as it is, because hmt is not in" in capsys.readouterr().out
+    kept_tables.run(tmp_path)
+    assert "results/hmt_all.csv: left as it is, because hmt is not in" in capsys.readouterr().out
+
+
+# ---- the budget
+
+
+def test_the_budget_is_runs_times_the_seconds_that_were_measured(tmp_path, monkeypatch):
+    """Two methods on 500 items are 32 shards; 10 shards took 25 s: 80 s. What was never measured is said."""
+    table = tables.TABLES["tissue_phantom_all"]
+    few = dataclasses.replace(table, settings=table.settings | {"methods": ("saliency", "grad_cam"), "options": {}})
+    monkeypatch.setattr(tables, "TABLES", {"tissue_phantom_all": few})
+    (line,), seconds = kept_tables.budget(tmp_path)
+    assert line.endswith("2 methods x 500 items in 32 shards, not measured yet") and seconds == 0
+    note = {"measured": {"shards": 10, "seconds": 25, "processes": 2}}
+    (tmp_path / "tissue_phantom_all.json").write_text(json.dumps(note))
+    (line,), seconds = kept_tables.budget(tmp_path)
+    assert line.endswith("in 32 shards x 2.5 s = 1 min") and seconds == pytest.approx(80)
+
+
+def test_what_an_interrupted_run_has_left_is_not_measured_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(kept_tables, "SHARDS", tmp_path)
+    folder = tmp_path / "mnist1d_all"
+    folder.mkdir()
+    (folder / "old.json").write_text("[]")
+
+    def make(name, methods, new=3):
+        for number in range(new):
+            (folder / f"{number}.json").write_text("[]")
+        return "table"
+
+    monkeypatch.setattr(made, "make", make)
+    found, note = kept_tables._shards_timed("mnist1d_all", ())
+    assert found == "table" and note["measured"]["shards"] == 3
+    assert kept_tables._shards_timed("mnist1d_all", ())[1] == {}  # all were there
+
+
+def test_making_every_table_anew_takes_eight_hours_at_most():
+    whole = 0.0
+    for name, table in tables.TABLES.items():
+        note = json.loads((kept_tables.RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+        whole += kept_tables._expected(name, len(table.settings["methods"]), kept_tables.RESULTS)[1]
+        assert isinstance(table, tables.TuningTable) or table.count == note["items"]
+    assert whole / 3600 < 8

@@ -8,7 +8,9 @@ or with other settings, the table is made anew: the rows of one method, if only 
 import datetime
 import hashlib
 import json
+import os
 import sys
+import time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,6 +19,8 @@ from tools import scoring, stamps, tables
 from tools.environment import ROOT
 
 RESULTS = ROOT / "results"
+SHARDS = ROOT / "build" / "evaluation"
+SHARD = 32  # items
 
 
 def digest(path: Path) -> str:
@@ -79,7 +83,8 @@ def stamp(name: str, folder: Path) -> None:
     write(path, json.dumps(note | code(name), indent=1) + "\n")
 
 
-def store(name: str, table, folder: Path = RESULTS) -> None:
+def store(name: str, table, folder: Path = RESULTS, measured: dict | None = None) -> None:
+    """Write the table and its note; `measured` as `_shards_timed` returns it."""
     folder.mkdir(exist_ok=True)
     write(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.4g", lineterminator="\n"))
     note = {
@@ -91,7 +96,7 @@ def store(name: str, table, folder: Path = RESULTS) -> None:
         "rows": len(table),
         "without_value": int((table["reason"] != "").sum()),
         "table_sha256": digest(folder / f"{name}.csv"),
-    } | code(name)
+    } | code(name) | (measured or {})
     write(folder / f"{name}.json", json.dumps(note, indent=1) + "\n")
 
 
@@ -101,7 +106,7 @@ def renew(name: str, methods: tuple, folder: Path = RESULTS) -> None:
 
     print(f"results/{name}.csv: computing {', '.join(methods)}", flush=True)
     code(name)  # kept: the code as it is now, not in some hours
-    found = scoring.make(name, methods=methods)
+    found, measured = _shards_timed(name, methods)
     if set(methods) < set(tables.TABLES[name].settings["methods"]):
         keys = [key for key in ("method", "metric", "item") if key in found]
         keys = ["method", "knob", "value"] if "knob" in found else keys
@@ -111,13 +116,62 @@ def renew(name: str, methods: tuple, folder: Path = RESULTS) -> None:
         )
         order = stored.index.append(found.index.difference(stored.index, sort=False))
         found = pd.concat([stored.loc[stored.index.difference(found.index)], found]).loc[order].reset_index()
-    store(name, found, folder)
+    store(name, found, folder, measured or _measured(name, folder))
     print(f"results/{name}.csv: {len(found)} rows", flush=True)
+
+
+def _shards_timed(name, methods):
+    """The rows, and {"measured": shards and seconds} of what was not taken from an interrupted run; {} if all was."""
+    before, start = _kept(name), time.monotonic()
+    found = scoring.make(name, methods=methods)
+    made, seconds = _kept(name) - before, time.monotonic() - start
+    jobs = int(os.environ.get("XAI_JOBS", os.cpu_count() or 1))
+    return found, {"measured": {"shards": made, "seconds": round(seconds), "processes": jobs}} if made > 0 else {}
+
+
+def _kept(name):
+    """The number of finished shards on disk."""
+    return sum(1 for _ in (SHARDS / name).glob("*.json"))
+
+
+def _measured(name, folder):
+    """The measurement that the table's note keeps; {} if there is none."""
+    note = folder / f"{name}.json"
+    stored = json.loads(note.read_text(encoding="utf-8")) if note.exists() else {}
+    return {field: stored[field] for field in ("measured",) if field in stored}
+
+
+# ---- the budget
+
+
+def budget(folder: Path = RESULTS) -> tuple:
+    """What a run has to compute: lines to print, one for each table, and the sum of the seconds that are known."""
+    lines, whole = [], 0.0
+    for name in tables.TABLES:
+        if methods := outdated(name, folder):
+            line, seconds = _expected(name, len(methods), folder)
+            lines.append(line)
+            whole += seconds
+    return lines, whole
+
+
+def _expected(name, methods, folder):
+    """Runs x measured seconds of a table, as a line and as a number."""
+    table = tables.TABLES[name]
+    shards = methods * -(-table.count // SHARD)
+    text = f"results/{name}.csv: {methods} methods x {table.count} items in {shards} shards"
+    if not (found := _measured(name, folder)):
+        return f"{text}, not measured yet", 0.0
+    each = found["measured"]["seconds"] / found["measured"]["shards"]
+    return f"{text} x {each:.1f} s = {shards * each / 60:.0f} min", shards * each
 
 
 def run(folder: Path = RESULTS) -> None:
     """Make the rows that were made by other settings; a data set that is not here leaves its table alone."""
     sys.path.insert(0, str(ROOT))
+    lines, seconds = budget(folder)
+    if lines:
+        print(*lines, f"budget: {seconds / 3600:.1f} h, and what is not measured yet", sep="\n", flush=True)
     for name in tables.TABLES:
         if not (methods := outdated(name, folder)):
             continue

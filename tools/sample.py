@@ -38,8 +38,7 @@ def drawn(name: str, stored):
     """The items of a sample, among those that have all their rows."""
     import numpy as np
 
-    items = stored["item"].unique()
-    items = np.sort(items[items % getattr(tables.TABLES[name], "others_on_every", 1) == 0])
+    items = np.sort(stored["item"].unique())
     return np.sort(np.random.default_rng(SEED).choice(items, min(ITEMS, len(items)), replace=False))
 
 

@@ -48,34 +48,6 @@ def _scored(model, inputs, masks, places, folder=None, **question):
     return table(replace(whole, items=places), rows)
 
 
-def _small(name, table, model, inputs, masks, items):
-    """All methods and baselines; Integrated Gradients from elsewhere; other fills. One row per metric and item."""
-    import pandas as pd
-
-    chosen = table.settings
-    fills = {0.0: 0.0, "white": 1.0, "grey": float(inputs.mean())}
-
-    def score(step, methods, options, fill, metrics=None):
-        """Every `step`-th item; `item` counts all items of the data."""
-        given = masks[::step] if masks is not None and metrics is None else None
-        common = {"fraction": chosen["fraction"], "seed": chosen["seed"], "fill": fills[fill], "options": options}
-        places = None if items is None else items // step
-        part = _scored(model, inputs[::step], given, places, methods=methods, metrics=metrics, **common)
-        return part.assign(item=part["item"] * step)
-
-    few = table.others_on_every
-    parts = [score(1, chosen["methods"], chosen["options"], chosen["fill"])]
-    paths = "integrated_gradients" in chosen["methods"]
-    for word, start in chosen["starts"].items() if paths else ():
-        options = {"integrated_gradients": {"steps": tables.STEPS, "baseline": start}}
-        part = score(few, tuple(options), options, chosen["fill"])
-        parts.append(part[part["method"].isin(tuple(options))].assign(method=f"integrated_gradients_{word}"))
-    for word in table.fills:
-        part = score(few, chosen["methods"], chosen["options"], word, ("average_drop",))
-        parts.append(part.assign(metric=f"average_drop_{word}"))
-    return pd.concat(parts)
-
-
 def _large(name, table, model, inputs, masks, items):
     """One row per method and item, one column per metric, and the first reason why a value is missing."""
     chosen = table.settings | {"fill": float(inputs.mean()), "folder": ROOT / "build" / "evaluation" / name}
@@ -130,7 +102,6 @@ def _parallel():
 
 
 _MAKERS = {
-    tables.Table: _small,
     tables.LargeTable: _large,
     tables.MemoryTable: _memory,
     tables.TuningTable: _tuned,

@@ -10,20 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from heatproof.metrics.knobs import KNOBS, patch_at
+from heatproof.metrics.knobs import KNOBS, LARGEST, patch_at
 from tools.environment import ROOT
 from tools.sets import TUNED_ON, hmt, mnist1d, schematic_faces, tissue_phantom, validation
 
-METHODS = ("grad_cam", "integrated_gradients", "saliency", "gradient_x_input", "smooth_grad", "guided_backprop")
 STEPS = 18
-OPTIONS = {"integrated_gradients": {"steps": STEPS, "baseline": 1.0}, "smooth_grad": {"samples": 10}}
-STARTS = {"black": 0.0, "mean": "mean"}  # other baselines of Integrated Gradients than white
-SETTINGS = {"methods": METHODS, "options": OPTIONS, "starts": STARTS, "fraction": 0.15, "fill": 0.0, "seed": 0}
-
-# The large tables: all methods, and one fill, the mean of all items.
-MANY = (*METHODS, "grad_cam_plus_plus", "layer_cam", "hires_cam", "score_cam", "ablation_cam", "guided_grad_cam")
-TUNED = "_tuned"  # behind the name of a method as the rule sets it
+MANY = ("grad_cam", "integrated_gradients", "saliency", "gradient_x_input", "smooth_grad", "guided_backprop")
+MANY += ("grad_cam_plus_plus", "layer_cam", "hires_cam", "score_cam", "ablation_cam", "guided_grad_cam")
 MANY += ("var_grad", "deconvnet", "occlusion", "rise", "sise", "lime")
+TUNED = "_tuned"  # behind the name of a method as the rule sets it
 QUICK = ("average_drop", "average_increase", "average_drop_soft", "deletion", "insertion")
 TRUTH = ("evidence_mass", "pointing_game", "rank_accuracy", "average_precision")
 COST = ("seconds", "forwards", "backwards")
@@ -36,6 +31,7 @@ STABILITY = (
 )
 SAMPLED = {"smooth_grad": {"samples": 10}, "var_grad": {"samples": 10}}
 BUDGET = SAMPLED | {"rise": {"masks": 300}, "integrated_gradients": {"steps": STEPS}}  # equal passes for all settings
+SIZES = {"mnist1d": 1000, "schematic_faces": 500, "tissue_phantom": 500, "hmt": 496}  # items of the tables of all
 SPACE = {"mnist1d": (40,), "schematic_faces": (48, 48), "tissue_phantom": (150, 150), "hmt": (150, 150)}
 
 
@@ -81,15 +77,6 @@ class Scored:
 
 
 @dataclass(frozen=True)
-class Table(Scored):
-    """One row per method, metric and item; other baselines and other fills on some of the items."""
-
-    own: ClassVar[tuple] = ("others_on_every",)
-    others_on_every: int = 1  # the items for other baselines and other fills: every n-th
-    fills: tuple = ("white", "grey")  # the other fills
-
-
-@dataclass(frozen=True)
 class LargeTable(Scored):
     """All methods and many metrics, one row per method and item; in shards that are kept until the table is done."""
 
@@ -98,6 +85,11 @@ class LargeTable(Scored):
     items: int | None = None  # the first of the data, None for all
     every: int = 1  # of these every n-th
 
+    @property
+    def count(self):
+        """The number of items."""
+        return (self.items or SIZES[self.network]) // self.every
+
 
 @dataclass(frozen=True)
 class MemoryTable(Scored):
@@ -105,6 +97,11 @@ class MemoryTable(Scored):
 
     own: ClassVar[tuple] = ("items",)
     items: int = 32
+
+    @property
+    def count(self):
+        """The number of items."""
+        return self.items
 
 
 HMT_NOTE = "H&E tiles, test part (Kather et al. 2016, doi:10.5281/zenodo.53169, CC BY 4.0)"
@@ -132,6 +129,11 @@ class TuningTable(Scored):
     own: ClassVar[tuple] = ("items",)
     items: int = TUNED_ON
 
+    @property
+    def count(self):
+        """The number of items, each of them for at most so many settings."""
+        return self.items * LARGEST
+
 
 def tuning(network, methods=MANY):
     """The tuning of all methods for a network; what stays as it is are the numbers of samples: equal passes."""
@@ -142,13 +144,12 @@ def tuning(network, methods=MANY):
     return TuningTable(network, lambda: (validation(network), None), note, settings)
 
 
+AS_PAPERS = {"methods": MANY, "options": paper("tissue_phantom")}  # memory does not depend on what the rule turns
 TABLES = {
     "mnist1d_tuning": tuning("mnist1d"),
     "schematic_faces_tuning": tuning("schematic_faces"),
     "tissue_phantom_tuning": tuning("tissue_phantom"),
     "hmt_tuning": tuning("hmt"),
-    "tissue_phantom": Table("tissue_phantom", tissue_phantom, TISSUE_NOTE.format(100), SETTINGS),
-    "hmt": Table("hmt", hmt, HMT_NOTE, SETTINGS, others_on_every=4),
     "mnist1d_all": LargeTable(*SIGNAL, (*QUICK, *TRUTH, *COST)),
     "schematic_faces_all": LargeTable(*DRAWN, (*QUICK, *TRUTH, *COST)),
     "tissue_phantom_all": LargeTable(*TISSUE, (*QUICK, *TRUTH, *COST)),
@@ -157,5 +158,5 @@ TABLES = {
     "schematic_faces_stability": LargeTable(*DRAWN, STABILITY, 40),
     "tissue_phantom_stability": LargeTable(*TISSUE, STABILITY, 40),
     "hmt_stability": LargeTable(*TILES, STABILITY, 480, every=12),
-    "tissue_phantom_memory": MemoryTable(*TISSUE),
+    "tissue_phantom_memory": MemoryTable(*TISSUE[:3], TISSUE[3] | AS_PAPERS),
 }
