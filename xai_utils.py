@@ -47,6 +47,7 @@ from heatproof.data.pictures import load_faces, load_photos
 from heatproof.display.charts import plot_architecture, plot_confusion, plot_curves, plot_intervals
 from heatproof.display.plots import plot_attributions, plot_images, plot_signals
 from heatproof.display.saving import describe, save_figure, save_table, save_value
+from heatproof.display.scores import plot_scores
 from heatproof.display.style import use_style
 from heatproof.engine.layout import channels_last
 from heatproof.engine.query import Query, scores
@@ -78,6 +79,7 @@ from heatproof.methods.occlusion import occlusion
 from heatproof.methods.rows import Method
 from heatproof.metrics.cases import Metric
 from heatproof.metrics.catalogue import METRICS
+from heatproof.metrics.committed import read_choices, read_scores
 from heatproof.metrics.cost import peak_memory
 from heatproof.metrics.evaluation import evaluate
 from heatproof.metrics.faithfulness import (
@@ -122,6 +124,9 @@ __all__ = [
     "deletion_curve",
     "describe",
     "evaluate",
+    "plot_scores",
+    "read_choices",
+    "read_scores",
     "tune",
     "evidence_mass",
     "forget",

@@ -145,6 +145,14 @@ PATH = [(each, TypeError, repr(each), "name of a file") for each in (None, 3, 2.
     ("", ValueError, "", "name of a file"),
     ("model.pb", ValueError, "'.pb'", ".keras"),
 ]
+ROWS = Path(__file__).parents[1] / "results" / "hmt_all.csv"
+ROWS_PATH = PATH[:-2] + [
+    ("", ValueError, "", "name of a file"),
+    ("none.csv", FileNotFoundError, "none.csv", "make evaluation"),
+    (ROWS.with_name("tissue_phantom_memory.csv"), ValueError, "tissue_phantom_memory.csv", "results/hmt_"),
+]
+SUMMARY = xu.summarise(TABLE, resamples=10)
+SUMMARIES = FRAME[:4] + [(SUMMARY.drop(columns="low"), ValueError, "['low']", "xu.summarise")]
 WIDTH = [(each, ValueError, repr(each), "1 to 100") for each in (0, -1, NAN, INF)]
 WIDTH += [(each, TypeError, repr(each), "1 to 100") for each in ("wide", None, True, [3])]
 COLUMNS = [(each, ValueError, repr(each), "integer", "at most 1000") for each in (0, -1, 1001)]
@@ -374,6 +382,8 @@ ARGUMENTS = {
             "against": [(each, ValueError, repr(each), "'bc'") for each in ("z", 3)],
         },
     ),
+    "read_scores": ({"path": ROWS}, {"path": ROWS_PATH, "settings": word("'tuned'", "'paper'")}),
+    "read_choices": ({"path": ROWS.with_name("hmt_tuning.csv")}, {"path": ROWS_PATH}),
     "rank_agreement": (
         {"frame": TABLE, "one": "m", "other": "n"},
         {"frame": FRAME, "one": word("'m'", "'n'"), "other": word("'m'", "'n'"), "resamples": COUNT, "seed": SEED},
@@ -513,6 +523,21 @@ ARGUMENTS = {
             "intervals": finite(np.ones((2, 2))),
             "xlabel": TEXT,
             "reference": REFERENCE,
+            "width": WIDTH,
+        },
+    ),
+    "plot_scores": (
+        {"summary": SUMMARY, "metrics": {"m": "score"}},
+        {
+            "summary": SUMMARIES,
+            "metrics": [
+                *DICTIONARY,
+                ({}, TypeError, "empty dict", "{metric: label}"),
+                ({"k": "score"}, ValueError, "'k'", "'m'"),
+                ({"m": 3}, TypeError, "int", "text"),
+            ],
+            "beside": SUMMARIES[1:],
+            "references": [*DICTIONARY, *(({"m": each}, *wrong) for each, *wrong in REFERENCE)],
             "width": WIDTH,
         },
     ),

@@ -6,11 +6,13 @@ import keras
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.collections import LineCollection
 from matplotlib.contour import ContourSet
 
 from heatproof.display import charts, plots, style
+from heatproof.display.scores import plot_scores
 
 matplotlib.use("Agg")
 
@@ -391,3 +393,27 @@ def test_style_embeds_fonts_and_changes_nothing_at_import():
     assert plt.rcParams["pdf.fonttype"] == 42
     sizes = [size for name, size in style.STYLE.items() if re.search("(font.*|label|title)size", name)]
     assert min(sizes) >= 8
+
+
+# ---- scores
+
+
+def test_scores_are_drawn_at_their_means_with_the_best_on_top_and_the_other_setting_hollow():
+    """Deletion: small is best. A method that never looks at the network is grey."""
+    rows = [("Saliency", "deletion", 0.4, 0.3, 0.5), ("random", "deletion", 0.6, 0.5, 0.7)]
+    rows += [("Grad-CAM", "deletion", 0.2, 0.1, 0.3), ("Grad-CAM", "insertion", 0.9, 0.8, 1.0)]
+    summary = pd.DataFrame(rows, columns=["method", "metric", "mean", "low", "high"])
+    beside = summary[summary["method"] == "Grad-CAM"].assign(mean=0.35)
+    metrics = {"deletion": "deletion", "insertion": "insertion"}
+    figure = plot_scores(summary, metrics, beside=beside, references={"deletion": (0.5, "chance")})
+    left, right = figure.axes
+    assert [text.get_text() for text in left.get_yticklabels()] == ["Grad-CAM", "Saliency", "random"]
+    dots = {(line.get_xdata()[0], line.get_ydata()[0]): line for line in left.lines if line.get_marker() == "o"}
+    assert set(dots) == {(0.2, 0), (0.4, 1), (0.6, 2), (0.35, 0)}
+    assert dots[0.35, 0].get_markerfacecolor() == "white" and dots[0.2, 0].get_markerfacecolor() != "white"
+    assert dots[0.6, 2].get_color() == style.NEUTRAL != dots[0.4, 1].get_color() != dots[0.2, 0].get_color()
+    ends = [segment[:, 0].tolist() for lines in left.collections for segment in lines.get_segments()]
+    assert sorted(ends) == [[0.1, 0.3], [0.3, 0.5], [0.5, 0.7]]
+    assert left.get_xlabel().endswith("←") and right.get_xlabel().endswith("→")
+    (dashed,) = [line for line in left.lines if line.get_linestyle() == "--"]
+    assert dashed.get_xdata()[0] == 0.5 and left.texts[0].get_text() == "chance"

@@ -87,16 +87,20 @@ def store(name: str, table, folder: Path = RESULTS, measured: dict | None = None
     """Write the table and its note; `measured` as `_shards_timed` returns it."""
     folder.mkdir(exist_ok=True)
     write(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.4g", lineterminator="\n"))
-    note = {
-        "command": "python -m tools evaluation",
-        "date": datetime.date.today().isoformat(),
-        "versions": {"python": sys.version.split()[0]} | {room: version(room) for room in ("numpy", "keras")},
-        "settings": settings(name),
-        "items": int(table["item"].nunique()) if "item" in table else tables.TABLES[name].items,
-        "rows": len(table),
-        "without_value": int((table["reason"] != "").sum()),
-        "table_sha256": digest(folder / f"{name}.csv"),
-    } | code(name) | (measured or {})
+    note = (
+        {
+            "command": "python -m tools evaluation",
+            "date": datetime.date.today().isoformat(),
+            "versions": {"python": sys.version.split()[0]} | {room: version(room) for room in ("numpy", "keras")},
+            "settings": settings(name),
+            "items": int(table["item"].nunique()) if "item" in table else tables.TABLES[name].items,
+            "rows": len(table),
+            "without_value": int((table["reason"] != "").sum()),
+            "table_sha256": digest(folder / f"{name}.csv"),
+        }
+        | code(name)
+        | (measured or {})
+    )
     write(folder / f"{name}.json", json.dumps(note, indent=1) + "\n")
 
 

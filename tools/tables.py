@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
+from heatproof.metrics.committed import TUNED
 from heatproof.metrics.knobs import KNOBS, LARGEST, patch_at
 from tools.environment import ROOT
 from tools.sets import TUNED_ON, hmt, mnist1d, schematic_faces, tissue_phantom, validation
@@ -18,7 +19,6 @@ STEPS = 18
 MANY = ("grad_cam", "integrated_gradients", "saliency", "gradient_x_input", "smooth_grad", "guided_backprop")
 MANY += ("grad_cam_plus_plus", "layer_cam", "hires_cam", "score_cam", "ablation_cam", "guided_grad_cam")
 MANY += ("var_grad", "deconvnet", "occlusion", "rise", "sise", "lime")
-TUNED = "_tuned"  # behind the name of a method as the rule sets it
 QUICK = ("average_drop", "average_increase", "average_drop_soft", "deletion", "insertion")
 TRUTH = ("evidence_mass", "pointing_game", "rank_accuracy", "average_precision")
 COST = ("seconds", "forwards", "backwards")

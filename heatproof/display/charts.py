@@ -75,7 +75,7 @@ def plot_intervals(
         raise ArgumentValueError("intervals", f"shape {intervals.shape}", f"{(len(names), 2)}, low and high")
     if (intervals[:, 0] > estimates).any() or (estimates > intervals[:, 1]).any():
         raise ArgumentValueError("intervals", "an estimate outside its interval", "low, then high, around the estimate")
-    xlabel, reference, width = checks.as_text("xlabel", xlabel), _as_reference(reference), style.as_width(width)
+    xlabel, reference, width = checks.as_text("xlabel", xlabel), as_reference(reference), style.as_width(width)
     figure, axes = plt.subplots(figsize=(width, 0.24 * len(names) + 0.8), layout="constrained")
     places = np.arange(len(names))
     axes.hlines(places, *intervals.T, color=style.COLOURS[0], linewidth=1.6)
@@ -111,7 +111,7 @@ def plot_curves(
     pairs = {name: checks.as_pair(f"curves[{name!r}]", curve, "(x, y)") for name, curve in curves.items()}
     curves = {name: _curve(name, x, y, log) for name, (x, y) in pairs.items()}
     xlabel, ylabel = checks.as_text("xlabel", xlabel), checks.as_text("ylabel", ylabel)
-    reference, width = _as_reference(reference), style.as_width(width)
+    reference, width = as_reference(reference), style.as_width(width)
     figure, axes = plt.subplots(figsize=(width, width * 0.7), layout="constrained")
     for (name, points), marker in zip(curves.items(), "os^Dvx*+" * len(curves), strict=False):
         axes.plot(*points, marker=marker, label=name)
@@ -137,12 +137,12 @@ def _curve(name: str, x: npt.ArrayLike, y: npt.ArrayLike, log: str) -> tuple[np.
     return x, y
 
 
-def _as_reference(reference: Sequence | None) -> tuple[float, str] | None:
+def as_reference(reference: Sequence | None, name: str = "reference") -> tuple[float, str] | None:
     """Return a checked (value, text) pair, or None."""
     if reference is None:
         return None
-    value, text = checks.as_pair("reference", reference, "(value, text), or None")
-    return checks.as_number("reference[0]", value), checks.as_text("reference[1]", text)
+    value, text = checks.as_pair(name, reference, "(value, text), or None")
+    return checks.as_number(f"{name}[0]", value), checks.as_text(f"{name}[1]", text)
 
 
 # -- networks
