@@ -79,7 +79,7 @@ from heatproof.methods.occlusion import occlusion
 from heatproof.methods.rows import Method
 from heatproof.metrics.cases import Metric
 from heatproof.metrics.catalogue import METRICS
-from heatproof.metrics.committed import read_choices, read_scores
+from heatproof.metrics.committed import read_choices, read_options, read_scores
 from heatproof.metrics.cost import peak_memory
 from heatproof.metrics.evaluation import evaluate
 from heatproof.metrics.faithfulness import (
@@ -126,6 +126,7 @@ __all__ = [
     "evaluate",
     "plot_scores",
     "read_choices",
+    "read_options",
     "read_scores",
     "tune",
     "evidence_mass",

@@ -384,6 +384,7 @@ ARGUMENTS = {
     ),
     "read_scores": ({"path": ROWS}, {"path": ROWS_PATH, "settings": word("'tuned'", "'paper'")}),
     "read_choices": ({"path": ROWS.with_name("hmt_tuning.csv")}, {"path": ROWS_PATH}),
+    "read_options": ({"path": ROWS.with_name("hmt_tuning.csv")}, {"path": ROWS_PATH}),
     "rank_agreement": (
         {"frame": TABLE, "one": "m", "other": "n"},
         {"frame": FRAME, "one": word("'m'", "'n'"), "other": word("'m'", "'n'"), "resamples": COUNT, "seed": SEED},

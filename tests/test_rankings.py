@@ -63,6 +63,23 @@ def chosen_options(network):
     return {method: options for method, (_, options) in best.items()}
 
 
+def test_the_options_are_those_of_the_last_knob_that_was_turned(tmp_path):
+    text = "method,value,chosen,options\nlime,segments=9,True,\"{\"\"segments\"\": 9}\"\n"
+    text += "lime,fill=zero,False,\"{\"\"segments\"\": 9, \"\"fill\"\": \"\"zero\"\"}\"\n"
+    text += "lime,fill=mean,True,\"{\"\"segments\"\": 9, \"\"fill\"\": \"\"mean\"\"}\"\nsaliency,,True,{}\n"
+    (tmp_path / "toy.csv").write_text(text)
+    assert xu.read_options(tmp_path / "toy.csv") == {"lime": {"segments": 9, "fill": "mean"}, "saliency": {}}
+
+
+@pytest.mark.parametrize("network", sorted({tables.TABLES[name].network for name in LARGE}))
+def test_the_maps_of_a_chapter_are_drawn_as_the_ranked_ones_were_made(network):
+    found, wanted = xu.read_options(RESULTS / f"{network}_tuning.csv"), chosen_options(network)
+    assert list(found) == list(wanted)
+    for method, options in found.items():
+        usual = {key: each.default for key, each in inspect.signature(METHODS[method].function).parameters.items()}
+        assert {**usual, **options} == {**usual, **wanted[method]}, method
+
+
 @pytest.mark.parametrize("name", LARGE)
 def test_the_rows_that_are_ranked_were_made_with_what_the_rule_chose(name):
     """Of every method: its options in the table's note, and the values of its rows in the file."""

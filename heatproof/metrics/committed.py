@@ -1,6 +1,8 @@
 """Reading the tables of scores that `make evaluation` keeps: each method as the rule sets it, or as its paper does."""
 
+import json
 import os
+from typing import Any
 
 import pandas as pd
 
@@ -52,6 +54,18 @@ def read_choices(path: str | os.PathLike) -> pd.DataFrame:
         criteria = [row["criterion"] for row in (paper, tuned)]
         rows.append([METHODS[name].title, knob, *values, *criteria])
     return pd.DataFrame(rows, columns=["method", "knob", "paper", "tuned", "paper criterion", "tuned criterion"])
+
+
+def read_options(path: str | os.PathLike) -> dict[str, dict[str, Any]]:
+    """Return {name: options}, each method as the rule of `tune` sets it for a network: to draw the ranked maps.
+
+    path: results/NETWORK_tuning.csv. `xu.METHODS[name].function(model, inputs, targets, **options[name])` gives such a
+    map. Raises `FileNotFoundError` for a file that is not there and `ValueError` for one that is no such table.
+    """
+    columns = ("method", "chosen", "options")
+    table = _read(path, columns, "results/hmt_tuning.csv, one row for each setting")
+    last = table[table["chosen"]].drop_duplicates("method", keep="last")  # one knob is turned after the other
+    return {name: json.loads(options) for name, options in zip(last["method"], last["options"], strict=True)}
 
 
 def _read(path, columns, example):
