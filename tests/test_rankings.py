@@ -64,9 +64,9 @@ def chosen_options(network):
 
 
 def test_the_options_are_those_of_the_last_knob_that_was_turned(tmp_path):
-    text = "method,value,chosen,options\nlime,segments=9,True,\"{\"\"segments\"\": 9}\"\n"
-    text += "lime,fill=zero,False,\"{\"\"segments\"\": 9, \"\"fill\"\": \"\"zero\"\"}\"\n"
-    text += "lime,fill=mean,True,\"{\"\"segments\"\": 9, \"\"fill\"\": \"\"mean\"\"}\"\nsaliency,,True,{}\n"
+    text = 'method,value,chosen,options\nlime,segments=9,True,"{""segments"": 9}"\n'
+    text += 'lime,fill=zero,False,"{""segments"": 9, ""fill"": ""zero""}"\n'
+    text += 'lime,fill=mean,True,"{""segments"": 9, ""fill"": ""mean""}"\nsaliency,,True,{}\n'
     (tmp_path / "toy.csv").write_text(text)
     assert xu.read_options(tmp_path / "toy.csv") == {"lime": {"segments": 9, "fill": "mean"}, "saliency": {}}
 
