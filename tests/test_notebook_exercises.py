@@ -5,6 +5,7 @@ The cells are read from the notebooks, so a check that changes there is tested h
 
 import functools
 import itertools
+import re
 from pathlib import Path
 
 import keras
@@ -77,20 +78,38 @@ A = np.asarray(features(x))
 weights = np.asarray(head.kernel).reshape(*A.shape[1:], 10)
 answer = np.einsum("ntk,tkn->nt", A, weights[..., predicted])
 """,
+    3: """
+factors = xu.hires_cam(model, x, layer="conv1"), xu.occlusion(model, x, patch=(4,), stride=(4,))
+answer = np.sqrt(np.maximum(factors[0], 0) * np.maximum(factors[1], 0))
+""",
 }
 MNIST1D_WRONG = {
     1: "answer = xu.integrated_gradients(model, x[wrong], said, steps=1000)[0, :, 0]",
     2: "answer = xu.grad_cam(model, x, predicted, relu=False, upsample=False)",
+    3: "answer = np.abs(x[..., 0])",
+}
+MNIST1D_WANTED = {  # what the printed numbers must be
+    1: lambda share: abs(share - 1) < 0.05,
+    2: lambda far: far < 0.01,
+    3: lambda mass, drop: mass > 0.84 and drop < 25.7,
 }
 
 
 @pytest.mark.parametrize("number", MNIST1D_SOLUTIONS)
 def test_mnist1d_exercise(capsys, mnist1d, number):
-    features = keras.Model(mnist1d["model"].input, mnist1d["model"].get_layer("conv3").output)
-    names = mnist1d | {"features": features}
+    model, x, predicted = (mnist1d[key] for key in ("model", "x", "predicted"))
+    features = keras.Model(model.input, model.get_layer("conv3").output)
+    full = xu.scores(model, x, predicted).astype(float)
+
+    def lost(R):
+        return 100 * np.maximum(0, full - xu.scores(model, xu.keep_top(x, R, 0.15, float(x.mean())), predicted)) / full
+
+    names = mnist1d | {"features": features, "lost": lost, "test_mask": m1.evidence_masks(mnist1d["data"])[1]}
     assert mnist1d_exercise(capsys, names, number, "answer = None") == "not attempted"
-    assert mnist1d_exercise(capsys, names, number, MNIST1D_SOLUTIONS[number]).endswith(": True")
-    assert mnist1d_exercise(capsys, names, number, MNIST1D_WRONG[number]).endswith(": False")
+    for solutions, right in ((MNIST1D_SOLUTIONS, True), (MNIST1D_WRONG, False)):
+        printed = mnist1d_exercise(capsys, names, number, solutions[number]).split("; wanted")[0]
+        numbers = [float(text) for text in re.findall(r"-?\d+\.\d+", printed)]
+        assert MNIST1D_WANTED[number](*numbers) is right
 
 
 def test_mnist1d_reading_of_exercises(mnist1d):
