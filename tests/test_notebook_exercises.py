@@ -510,6 +510,61 @@ def test_occlusion_exercise(capsys, occlusion_names, number):
         assert says(answer).endswith(": False"), answer
 
 
+# ---- 13_trust
+
+
+@pytest.fixture(scope="module")
+def trust():
+    """What the cells before the exercises of chapter 13 leave behind, those that the exercises need."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT / "notebooks")
+        names = {"np": np, "pd": pd, "xu": xu, "m1": m1, "keras": keras}
+        for cell in cells_of("13_trust"):
+            if cell.cell_type == "code" and ("DATA = " in cell.source or "def seen(" in cell.source):
+                exec(cell.source, names)
+    return names | {"TRUTHS": {"evidence_mass": "", "rank_accuracy": ""}}
+
+
+def trust_exercise(capsys, names, number, solution):
+    """The numbers that the cell of an exercise prints when `solution` stands in place of None, or its words."""
+    (cell,) = [each for each in cells_of("13_trust") if f"exercise-{number}" in each.metadata.get("tags", [])]
+    assert cell.source.count("answer = None") == 1
+    exec(solution + cell.source.replace("answer = None", "answer = answer", 1), names | {"answer": None})
+    printed = capsys.readouterr().out.strip()
+    return [float(text) for text in re.findall(r"-?\d+\.\d+", printed)] or printed
+
+
+SHUFFLED = """
+answer = keras.models.clone_model(model)
+answer.set_weights(model.get_weights())
+layer, draw = answer.layers[{place}], np.random.default_rng(0)
+layer.set_weights([draw.permutation(w.ravel()).reshape(w.shape) for w in layer.get_weights()])
+"""
+
+
+def test_trust_exercise_1(capsys, trust):
+    assert trust_exercise(capsys, trust, 1, "answer = None\n") == "not attempted"
+    lost, last, before, *alike = trust_exercise(capsys, trust, 1, SHUFFLED.format(place=-1))
+    assert lost == 0 and last > 0.9 and before == 0
+    assert alike[2] > 0.8 > alike[0]  # Grad-CAM++ hardly notices, Integrated Gradients does
+    lost, last, before, *_ = trust_exercise(capsys, trust, 1, SHUFFLED.format(place=1))
+    assert lost == 0 and last == 0 and before > 0.9
+
+
+def test_trust_exercise_2(capsys, trust):
+    assert trust_exercise(capsys, trust, 2, "answer = None\n") == "not attempted"
+    judges = (
+        "t['average_increase'].rank() - t['average_drop'].rank()",
+        "-t['average_drop']",
+        "-t['average_drop_soft']",
+    )
+    both, drop, soft = (
+        trust_exercise(capsys, trust, 2, f"def answer(t):\n    return {judge}\n")[::2] for judge in judges
+    )
+    assert len(both) == 3 and max(soft) < 0.2 < min(drop)
+    assert np.mean(both) > np.mean(drop)
+
+
 # ---- 15_your_own_model
 
 
