@@ -5,6 +5,7 @@ The cells are read from the notebooks, so a check that changes there is tested h
 
 import functools
 import itertools
+import re
 from pathlib import Path
 
 import keras
@@ -77,20 +78,38 @@ A = np.asarray(features(x))
 weights = np.asarray(head.kernel).reshape(*A.shape[1:], 10)
 answer = np.einsum("ntk,tkn->nt", A, weights[..., predicted])
 """,
+    3: """
+factors = xu.hires_cam(model, x, layer="conv1"), xu.occlusion(model, x, patch=(4,), stride=(4,))
+answer = np.sqrt(np.maximum(factors[0], 0) * np.maximum(factors[1], 0))
+""",
 }
 MNIST1D_WRONG = {
     1: "answer = xu.integrated_gradients(model, x[wrong], said, steps=1000)[0, :, 0]",
     2: "answer = xu.grad_cam(model, x, predicted, relu=False, upsample=False)",
+    3: "answer = np.abs(x[..., 0])",
+}
+MNIST1D_WANTED = {  # what the printed numbers must be
+    1: lambda share: abs(share - 1) < 0.05,
+    2: lambda far: far < 0.01,
+    3: lambda mass, drop: mass > 0.84 and drop < 25.7,
 }
 
 
 @pytest.mark.parametrize("number", MNIST1D_SOLUTIONS)
 def test_mnist1d_exercise(capsys, mnist1d, number):
-    features = keras.Model(mnist1d["model"].input, mnist1d["model"].get_layer("conv3").output)
-    names = mnist1d | {"features": features}
+    model, x, predicted = (mnist1d[key] for key in ("model", "x", "predicted"))
+    features = keras.Model(model.input, model.get_layer("conv3").output)
+    full = xu.scores(model, x, predicted).astype(float)
+
+    def lost(R):
+        return 100 * np.maximum(0, full - xu.scores(model, xu.keep_top(x, R, 0.15, float(x.mean())), predicted)) / full
+
+    names = mnist1d | {"features": features, "lost": lost, "test_mask": m1.evidence_masks(mnist1d["data"])[1]}
     assert mnist1d_exercise(capsys, names, number, "answer = None") == "not attempted"
-    assert mnist1d_exercise(capsys, names, number, MNIST1D_SOLUTIONS[number]).endswith(": True")
-    assert mnist1d_exercise(capsys, names, number, MNIST1D_WRONG[number]).endswith(": False")
+    for solutions, right in ((MNIST1D_SOLUTIONS, True), (MNIST1D_WRONG, False)):
+        printed = mnist1d_exercise(capsys, names, number, solutions[number]).split("; wanted")[0]
+        numbers = [float(text) for text in re.findall(r"-?\d+\.\d+", printed)]
+        assert MNIST1D_WANTED[number](*numbers) is right
 
 
 def test_mnist1d_reading_of_exercises(mnist1d):
@@ -489,6 +508,61 @@ def test_occlusion_exercise(capsys, occlusion_names, number):
     assert says(right).endswith(": True")
     for answer in wrong:
         assert says(answer).endswith(": False"), answer
+
+
+# ---- 13_trust
+
+
+@pytest.fixture(scope="module")
+def trust():
+    """What the cells before the exercises of chapter 13 leave behind, those that the exercises need."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT / "notebooks")
+        names = {"np": np, "pd": pd, "xu": xu, "m1": m1, "keras": keras}
+        for cell in cells_of("13_trust"):
+            if cell.cell_type == "code" and ("DATA = " in cell.source or "def seen(" in cell.source):
+                exec(cell.source, names)
+    return names | {"TRUTHS": {"evidence_mass": "", "rank_accuracy": ""}}
+
+
+def trust_exercise(capsys, names, number, solution):
+    """The numbers that the cell of an exercise prints when `solution` stands in place of None, or its words."""
+    (cell,) = [each for each in cells_of("13_trust") if f"exercise-{number}" in each.metadata.get("tags", [])]
+    assert cell.source.count("answer = None") == 1
+    exec(solution + cell.source.replace("answer = None", "answer = answer", 1), names | {"answer": None})
+    printed = capsys.readouterr().out.strip()
+    return [float(text) for text in re.findall(r"-?\d+\.\d+", printed)] or printed
+
+
+SHUFFLED = """
+answer = keras.models.clone_model(model)
+answer.set_weights(model.get_weights())
+layer, draw = answer.layers[{place}], np.random.default_rng(0)
+layer.set_weights([draw.permutation(w.ravel()).reshape(w.shape) for w in layer.get_weights()])
+"""
+
+
+def test_trust_exercise_1(capsys, trust):
+    assert trust_exercise(capsys, trust, 1, "answer = None\n") == "not attempted"
+    lost, last, before, *alike = trust_exercise(capsys, trust, 1, SHUFFLED.format(place=-1))
+    assert lost == 0 and last > 0.9 and before == 0
+    assert alike[2] > 0.8 > alike[0]  # Grad-CAM++ hardly notices, Integrated Gradients does
+    lost, last, before, *_ = trust_exercise(capsys, trust, 1, SHUFFLED.format(place=1))
+    assert lost == 0 and last == 0 and before > 0.9
+
+
+def test_trust_exercise_2(capsys, trust):
+    assert trust_exercise(capsys, trust, 2, "answer = None\n") == "not attempted"
+    judges = (
+        "t['average_increase'].rank() - t['average_drop'].rank()",
+        "-t['average_drop']",
+        "-t['average_drop_soft']",
+    )
+    both, drop, soft = (
+        trust_exercise(capsys, trust, 2, f"def answer(t):\n    return {judge}\n")[::2] for judge in judges
+    )
+    assert len(both) == 3 and max(soft) < 0.2 < min(drop)
+    assert np.mean(both) > np.mean(drop)
 
 
 # ---- 15_your_own_model
