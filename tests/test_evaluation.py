@@ -210,6 +210,15 @@ def test_an_interval_does_not_depend_on_the_other_rows_and_repeats():
     pd.testing.assert_series_equal(alone.iloc[0], both.iloc[1], check_names=False)
 
 
+def test_a_summary_says_the_family_of_a_method_and_which_end_of_a_metric_is_better():
+    frame = pd.concat([frame_of(saliency=[1.0]), frame_of(**{"Grad-CAM": [1.0], "mine": [1.0]})])
+    frame = pd.concat([frame.assign(metric="deletion"), frame.assign(metric="mass of mine")])
+    found = xu.summarise(frame).set_index(["method", "metric"])
+    families = {"saliency": "gradients", "Grad-CAM": "cam", "mine": ""}
+    assert found["family"].xs("deletion", level="metric").to_dict() == families
+    assert found["better"].xs("mine").to_dict() == {"deletion": "low", "mass of mine": ""}
+
+
 def test_summarise_refuses_what_is_no_table_of_evaluate():
     with pytest.raises(ValueError, match=r"frame: got a table that lacks the columns \['item'\]"):
         xu.summarise(frame_of(a=[1.0]).drop(columns="item"))

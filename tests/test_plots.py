@@ -400,9 +400,10 @@ def test_style_embeds_fonts_and_changes_nothing_at_import():
 
 def test_scores_are_drawn_at_their_means_with_the_best_on_top_and_the_other_setting_hollow():
     """Deletion: small is best. A method that never looks at the network is grey."""
-    rows = [("Saliency", "deletion", 0.4, 0.3, 0.5), ("random", "deletion", 0.6, 0.5, 0.7)]
-    rows += [("Grad-CAM", "deletion", 0.2, 0.1, 0.3), ("Grad-CAM", "insertion", 0.9, 0.8, 1.0)]
-    summary = pd.DataFrame(rows, columns=["method", "metric", "mean", "low", "high"])
+    rows = [("Saliency", "deletion", 0.4, 0.3, 0.5, "gradients"), ("random", "deletion", 0.6, 0.5, 0.7, "")]
+    rows += [("Grad-CAM", "deletion", 0.2, 0.1, 0.3, "cam"), ("Grad-CAM", "insertion", 0.9, 0.8, 1.0, "cam")]
+    summary = pd.DataFrame(rows, columns=["method", "metric", "mean", "low", "high", "family"])
+    summary["better"] = summary["metric"].map({"deletion": "low", "insertion": "high"})
     beside = summary[summary["method"] == "Grad-CAM"].assign(mean=0.35)
     metrics = {"deletion": "deletion", "insertion": "insertion"}
     figure = plot_scores(summary, metrics, beside=beside, references={"deletion": (0.5, "chance")})

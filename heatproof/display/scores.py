@@ -9,12 +9,10 @@ import pandas as pd
 from heatproof import checks
 from heatproof.display import style
 from heatproof.display.charts import as_reference
-from heatproof.methods.catalogue import METHODS
-from heatproof.metrics.catalogue import METRICS
 from heatproof.problems import ArgumentTypeError, ArgumentValueError
 
 FAMILIES = {"gradients": style.COLOURS[0], "cam": style.COLOURS[1], "perturbation": style.COLOURS[2]}
-COLUMNS = ("method", "metric", "mean", "low", "high")
+COLUMNS = ("method", "metric", "mean", "low", "high", "family", "better")
 
 
 def plot_scores(
@@ -41,7 +39,7 @@ def plot_scores(
         metric: as_reference(given, f"references[{metric!r}]") for metric, given in (references or {}).items()
     }
     width, first = style.as_width(width), next(iter(metrics))
-    rows = summary[summary["metric"] == first].sort_values("mean", ascending=_low(first))
+    rows = summary[summary["metric"] == first].sort_values("mean", ascending=_low(summary, first))
     order = [*dict.fromkeys([*rows["method"], *summary[summary["metric"].isin(metrics)]["method"]])]
     size = (width, 0.19 * len(order) + 0.9)
     figure, grid = plt.subplots(1, len(metrics), figsize=size, sharey=True, squeeze=False, layout="constrained")
@@ -50,12 +48,13 @@ def plot_scores(
             _dots(axes, beside[beside["metric"] == metric], order, hollow=True)
         _dots(axes, summary[summary["metric"] == metric], order)
         _reference(axes, references.get(metric))
-        axes.set_xlabel(f"{label} {'←' if _low(metric) else '→'}")
+        axes.set_xlabel(f"{label} {'←' if _low(summary, metric) else '→'}")
         axes.grid(axis="x", color="0.9", linewidth=0.6)
         axes.set_axisbelow(True)
     grid[0, 0].set_yticks(range(len(order)), order)
+    families = dict(zip(summary["method"], summary["family"], strict=True))
     for text in grid[0, 0].get_yticklabels():
-        text.set_color(_colour(text.get_text()))
+        text.set_color(_colour(families[text.get_text()]))
     grid[0, 0].set_ylim(len(order) - 0.4, -0.6)
     return figure
 
@@ -71,20 +70,19 @@ def _check(argument, table, metrics):
         checks.as_text(f"metrics[{metric!r}]", label)
 
 
-def _low(metric):
-    return metric in METRICS and METRICS[metric].better == "low"
+def _low(summary, metric):
+    return summary.loc[summary["metric"] == metric, "better"].iloc[0] == "low"
 
 
-def _colour(method):
-    families = {row.title: row.family for row in METHODS.values()}
-    return FAMILIES.get(families.get(method, ""), style.NEUTRAL)
+def _colour(family):
+    return FAMILIES.get(family, style.NEUTRAL)
 
 
 def _dots(axes, table, order, hollow=False):
     for row in table.itertuples():
         if row.method not in order or not np.isfinite(row.mean):
             continue
-        place, colour = order.index(row.method), _colour(row.method)
+        place, colour = order.index(row.method), _colour(row.family)
         if hollow:
             axes.plot(row.mean, place, "o", markersize=4.5, markerfacecolor="white", markeredgecolor=colour)
         else:

@@ -5,6 +5,8 @@ import pandas as pd
 from scipy.stats import bootstrap, rankdata
 
 from heatproof import checks
+from heatproof.methods.catalogue import METHODS
+from heatproof.metrics.catalogue import METRICS
 from heatproof.problems import ArgumentTypeError, ArgumentValueError
 
 KEYS = ["method", "metric", "item"]
@@ -16,8 +18,9 @@ def summarise(frame: pd.DataFrame, resamples: int = 2000, seed: int = 0, against
     `frame` is a table of `evaluate`. Items without a value are left out and counted in `failed`. With `against` (the
     name of a method) also the mean difference to it over the items that both have, with its interval: the paired
     comparison, which is narrower than what two intervals suggest. An interval speaks of other items, not of another
-    network. Columns: method, metric, mean, low, high, items, failed and, with `against`, difference, difference low,
-    difference high. Raises `ValueError` for a frame without the columns or an unknown `against`.
+    network. Columns: method, metric, mean, low, high, items, failed; with `against` difference, difference low and
+    difference high; then family (of the method) and better ("high" or "low"), empty for what is in no catalogue. Raises
+    `ValueError` for a frame without the columns or an unknown `against`.
     Source: Efron and Tibshirani 1993, ch. 13.
     """
     _check_table(frame)
@@ -34,8 +37,13 @@ def summarise(frame: pd.DataFrame, resamples: int = 2000, seed: int = 0, against
             other = frame[(frame["method"] == against) & (frame["metric"] == metric)].set_index("item")["value"]
             found = _bootstrap((values - other).dropna().to_numpy(), resamples, seed)
             row |= dict(zip(("difference", "difference low", "difference high"), found, strict=True))
-        rows.append(row)
+        rows.append(row | {"family": _family(method), "better": getattr(METRICS.get(metric), "better", "")})
     return pd.DataFrame(rows)
+
+
+def _family(method):
+    """The family of a method, by its name or its title; "" for what is not in the catalogue."""
+    return next((row.family for row in METHODS.values() if method in (row.name, row.title)), "")
 
 
 def _check_table(frame):
