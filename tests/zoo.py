@@ -58,6 +58,7 @@ class Subject:
 
 def subject(name):
     """The network of that name with its pictures."""
+    keras.utils.set_random_seed(SEED)  # before it is built: a dropout takes its seed then, and drops below
     model = seeded(built(name, "float32", "softmax"), name)
     models = {"float32": model, "float64": built(name, "float64", "softmax")}
     twin = built(name, "float64", None)
@@ -113,7 +114,6 @@ def pictures(name, count, seed=SEED):
 
 def seeded(model, name):
     """Give each weight a value of its own, and each batch normalisation statistics near those of its inputs."""
-    keras.utils.set_random_seed(SEED)
     given = [layer for layer in model.layers if isinstance(layer, keras.layers.Normalization)]
     kept = [(layer, layer.get_weights()) for layer in given]
     randomised(model, SEED, spread=np.sqrt(2))

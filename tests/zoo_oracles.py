@@ -78,13 +78,26 @@ def refuses(name, network):
     return (name in BY_RULE and network in zoo.WITHOUT_RELU) or (name == "cam" and network in zoo.WITHOUT_GAP)
 
 
+def _once(method):
+    """The same method, whose answers the object keeps; a cache of the class would keep the object and its networks."""
+
+    @functools.wraps(method)
+    def kept(self, *arguments):
+        key = (method.__name__, *arguments)
+        if key not in self.answers:
+            self.answers[key] = method(self, *arguments)
+        return self.answers[key]
+
+    return kept
+
+
 class Oracle:
     """Every map of one network."""
 
     def __init__(self, subject):
         self.subject, self.twin, self.targets = subject, subject.twin, subject.targets
         self.x = subject.inputs.astype(np.float64)
-        self.network = subject.name
+        self.network, self.answers = subject.name, {}
         self._slope = tf.function(self._tape, autograph=False)
         self._forward = tf.function(lambda points: self.twin(points, training=False), autograph=False)
 
@@ -102,7 +115,7 @@ class Oracle:
     def slope(self, points):
         return self._slope(tf.constant(points), self.targets).numpy()
 
-    @functools.cache  # noqa: B019
+    @_once
     def by_rule(self, rule):
         relu, relu6 = (_by(RULES[rule], top) for top in (np.inf, 6.0))
         with contextlib.ExitStack() as stack:
@@ -118,7 +131,7 @@ class Oracle:
         z = tf.concat(chunks, axis=0)
         return (tf.nn.softmax(z) if probability else z).numpy()[:, self.targets[0]]
 
-    @functools.cache  # noqa: B019
+    @_once
     def at(self, number, probability=False):
         """A and dS/dA at a layer of the twin."""
         both = keras.Model(self.twin.inputs, [self.twin.layers[number].output, self.twin.outputs[0]])
@@ -141,7 +154,7 @@ class Oracle:
     def gradient_x_input(self):
         return self.x * self.slope(self.x)
 
-    @functools.cache  # noqa: B019
+    @_once
     def _noisy(self):
         width = np.ptp(self.x, axis=(1, 2, 3), keepdims=True)
         streams = [np.random.default_rng([SAMPLES["seed"], k]) for k in range(SAMPLES["samples"])]
