@@ -19,9 +19,9 @@ layer       a layer's name, the layer itself, or the name of a sum or product th
             is the last of them that has positions and through which every way to the score leads. A list gives the sum
             of the maps of its layers.
 upsample    False returns a map on the layer's own grid, True at input resolution (linear interpolation).
-align       "stretch": the grid of a coarse map is spread evenly over the input, as other libraries do, which lies
-            aside where a network pads unevenly, not at all, or leaves a rest; "centres": each value lies in the middle
-            of what its position reads of the input (its receptive field).
+align       "centres": each value of a coarse map lies in the middle of what its position reads of the input (its
+            receptive field); "stretch": the grid is spread evenly over the input, as other libraries do, which lies
+            aside where a network pads unevenly, not at all, or leaves a rest.
 seed        feeds a generator of the call's own; the same noise serves every input, so an input alone and in a
             batch get the same answer.
 batch_size  inputs per pass through the network: memory and speed, not the answer.
@@ -95,6 +95,7 @@ from heatproof.metrics.localisation import average_precision, evidence_mass, poi
 from heatproof.metrics.randomisation import randomisation, randomised, rank_correlation, similarity
 from heatproof.metrics.robustness import max_sensitivity
 from heatproof.metrics.summary import rank_agreement, summarise
+from heatproof.metrics.tuning import tune
 from heatproof.networks.accuracy import wilson_interval
 from heatproof.networks.cards import load_model, read_card, save_model
 
@@ -121,6 +122,7 @@ __all__ = [
     "deletion_curve",
     "describe",
     "evaluate",
+    "tune",
     "evidence_mass",
     "forget",
     "grad_cam",

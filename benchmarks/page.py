@@ -237,7 +237,7 @@ and networks. Methods that draw at random have other draws here; with the same d
 \\*\\* another map: the correlation is below what the method allows, and the library is not compared.
 """
 SUM = "adds up the windows over a position; ours is their mean"
-CORNERS = "enlarges the map corner to corner; ours keeps pixel centres"
+CORNERS = 'enlarges the map corner to corner; ours, asked for align="stretch", keeps pixel centres'
 REASONS = {
     ("smooth_grad", "xplique"): "other draws",
     ("smooth_grad", "saliency"): "other draws",

@@ -103,7 +103,7 @@ def read_picture(path):
     if picture.mode.startswith(("I", "F")):
         given = f"{path}, which has more than 8 bits a channel"
         raise ArgumentValueError("image", given, cure="save it with 8, as PNG or JPEG")
-    if picture.has_transparency_data and picture.convert("RGBA").getchannel("A").getextrema()[0] < 255:
+    if picture.has_transparency_data and np.min(picture.convert("RGBA").getchannel("A").getextrema()) < 255:
         given = f"{path}, which is transparent in places"
         raise ArgumentValueError("image", given, cure="save it on a plain background")
     return picture
@@ -224,12 +224,10 @@ def run(options):
 
 def one_line(problem):
     """What is told of a problem, on one line, with the command line's words for the argument and the cure."""
+    text = str(problem)
     if isinstance(problem, ArgumentProblem):
         argument, cure = OPTIONS.get(problem.argument, problem.argument), CURES.get(problem.cure, problem.cure)
         text = sentence(argument, problem.given, problem.allowed, cure)
-    else:  # a sentence that begins with the argument's name
-        argument, colon, rest = str(problem).partition(": ")
-        text = f"{OPTIONS.get(argument, argument)}{colon}{rest}"
     return " ".join(text.split())
 
 

@@ -19,7 +19,7 @@ def check_backend() -> None:
     )
 
 
-def _chosen():
+def _chosen() -> tuple[str, str]:
     """The backend, and what chose it, in the order in which Keras looks: what runs, the environment, keras.json."""
     if "keras" in sys.modules:
         return sys.modules["keras"].config.backend(), "a keras that is already imported"

@@ -6,12 +6,16 @@ Nothing here computes with a model. A check raises `ArgumentTypeError` for a wro
 
 import contextlib
 import math
+import os
 import sys
 import warnings
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from heatproof.problems import ArgumentTypeError, ArgumentValueError, ArgumentWarning, XAIWarning
 
@@ -19,7 +23,7 @@ RESCALE = "scale as in training, or set model.input_range"
 _SAID: ContextVar[set[str] | None] = ContextVar("said", default=None)
 
 
-def warn(message):
+def warn(message: str | Warning) -> None:
     """Issue an `XAIWarning` of a text, or the `ArgumentWarning` given, at the line outside this package that asked."""
     said = _SAID.get()
     if said is not None and str(message) in said:
@@ -33,7 +37,7 @@ def warn(message):
 
 
 @contextlib.contextmanager
-def once():
+def once() -> Iterator[None]:
     """Inside the block each text is said once: for a call that asks a model several questions."""
     token = _SAID.set(set() if _SAID.get() is None else _SAID.get())
     try:
@@ -42,7 +46,7 @@ def once():
         _SAID.reset(token)
 
 
-def shown(value, letters=80):
+def shown(value: object, letters: int = 80) -> str:
     """What a message shows of a value: its first letters, on one line."""
     text = " ".join(repr(value).split())
     return text if len(text) <= letters else text[: letters - 3] + "..."
@@ -51,7 +55,9 @@ def shown(value, letters=80):
 # ------------------------------------------------------------------------------------------- what a method is asked
 
 
-def as_inputs(inputs, shape, input_range=None):
+def as_inputs(
+    inputs: npt.ArrayLike, shape: Sequence[int | None], input_range: Sequence[float] | None = None
+) -> np.ndarray:
     """Return `inputs` as a float array after checking it against the model's input shape; a copy where it must be one.
 
     `shape` is the model's input shape with its batch axis, `None` where any size will do. float64 stays float64;
@@ -77,10 +83,10 @@ def as_inputs(inputs, shape, input_range=None):
     return array if array.dtype == np.float64 else array.astype(np.float32, copy=False)
 
 
-def _check_shape(array, shape, name):
+def _check_shape(array: np.ndarray, shape: Sequence[int | None], name: str) -> None:
     wanted = "(N, " + ", ".join("any" if size is None else str(size) for size in shape[1:]) + ")"
 
-    def fits(given):
+    def fits(given: Sequence[int]) -> bool:
         sizes = zip(shape[1:], given[1:], strict=True)
         return len(given) == len(shape) and all(size in (None, found) for size, found in sizes)
 
@@ -98,7 +104,7 @@ def _check_shape(array, shape, name):
     raise ArgumentValueError("inputs", f"shape {array.shape}", wanted, cure)
 
 
-def as_targets(targets, count, classes):
+def as_targets(targets: npt.ArrayLike | None, count: int, classes: int) -> np.ndarray | None:
     """Return `targets` as `count` integers in [0, classes), or None when the prediction is to be explained."""
     if targets is None:
         return None
@@ -115,13 +121,13 @@ def as_targets(targets, count, classes):
     return array.astype(np.int32)
 
 
-def as_method(method):
+def as_method(method: object) -> None:
     """Raise `TypeError` unless `method` can be called."""
     if not callable(method):
         raise ArgumentTypeError("method", shown(method), "a function of the catalogue, such as xu.saliency")
 
 
-def as_relevance(relevance):
+def as_relevance(relevance: np.ndarray) -> None:
     """Raise `ValueError` unless all of an array is finite and not negative."""
     if not ((relevance >= 0) & (relevance < np.inf)).all():
         cure = "reduce the attribution with xu.relevance first"
@@ -131,7 +137,7 @@ def as_relevance(relevance):
 # ----------------------------------------------------------------------------------------------------------- arrays
 
 
-def as_array(name, values):
+def as_array(name: str, values: npt.ArrayLike) -> np.ndarray:
     """Return `values` as an array; what makes none, and masked values, are refused by the argument's name."""
     if np.ma.is_masked(values):
         given = "a masked array, whose hidden values would be used all the same"
@@ -143,7 +149,7 @@ def as_array(name, values):
         raise ArgumentValueError(name, given, "one regular array of numbers") from None
 
 
-def as_numbers(name, values):
+def as_numbers(name: str, values: npt.ArrayLike) -> np.ndarray:
     """Return `values` as a float64 array; text, objects and complex numbers are refused."""
     array = as_array(name, values)
     if array.dtype.kind not in "biuf":
@@ -151,7 +157,7 @@ def as_numbers(name, values):
     return array.astype(np.float64)
 
 
-def as_finite(name, values, ranks=None):
+def as_finite(name: str, values: npt.ArrayLike, ranks: Mapping[int, str] | None = None) -> np.ndarray:
     """Return `values` as a float64 array without NaN and infinity; with `ranks`, {number of axes: shape}, not empty."""
     array = as_numbers(name, values)
     if ranks is not None and array.ndim not in ranks:
@@ -167,14 +173,14 @@ def as_finite(name, values, ranks=None):
 # -------------------------------------------------------------------------------------------- numbers, words, texts
 
 
-def as_flag(name, value):
+def as_flag(name: str, value: object) -> bool:
     """Return `value` if it is True or False."""
     if not isinstance(value, (bool, np.bool_)):
         raise ArgumentTypeError(name, shown(value), "True or False")
     return bool(value)
 
 
-def as_count(name, value, low=1, high=None):
+def as_count(name: str, value: object, low: int = 1, high: int | None = None) -> int:
     """Return `value` as an int of at least `low` and at most `high`."""
     allowed = f"an integer of at least {low}" + ("" if high is None else f" and at most {high}")
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
@@ -184,7 +190,9 @@ def as_count(name, value, low=1, high=None):
     return int(value)
 
 
-def as_number(name, value, low=-np.inf, high=np.inf, open_ends=False):
+def as_number(
+    name: str, value: object, low: float = -np.inf, high: float = np.inf, open_ends: bool | str = False
+) -> float:
     """Return `value` as a float in [low, high], without both ends (`open_ends` True) or without the "low" or "high"."""
     words = {False: "from {} to {}", True: "strictly between {} and {}", "low": "above {} and at most {}"}
     span = words.get(open_ends, "from {} to below {}").format(f"{low:g}", f"{high:g}")
@@ -199,7 +207,7 @@ def as_number(name, value, low=-np.inf, high=np.inf, open_ends=False):
     return number
 
 
-def _as_float(value):
+def _as_float(value: Any) -> float:
     """The number as a float; an integer that no float can hold becomes infinity."""
     try:
         return float(value)
@@ -207,7 +215,7 @@ def _as_float(value):
         return math.inf if value > 0 else -math.inf
 
 
-def one_of(name, value, allowed):
+def one_of(name: str, value: Any, allowed: Collection) -> Any:
     """Return `value` if it is one of the `allowed` words or flags."""
     value = bool(value) if isinstance(value, np.bool_) else value
     if not isinstance(value, tuple({type(each) for each in allowed})) or value not in allowed:
@@ -215,14 +223,14 @@ def one_of(name, value, allowed):
     return value
 
 
-def as_text(name, value, allowed="text"):
+def as_text(name: str, value: object, allowed: str = "text") -> str:
     """Return `value` if it is text."""
     if not isinstance(value, str):
         raise ArgumentTypeError(name, type(value).__name__, allowed)
     return value
 
 
-def as_path(name, value, kind="file"):
+def as_path(name: str, value: str | os.PathLike, kind: str = "file") -> Path:
     """Return `value` as a path; a file must have a name."""
     try:
         path = Path(value)
@@ -236,7 +244,7 @@ def as_path(name, value, kind="file"):
 # ---------------------------------------------------------------------------------------------------------- several
 
 
-def per_axis(name, value, default, limits):
+def per_axis(name: str, value: Any, default: Sequence[int], limits: Sequence[int]) -> list[int]:
     """Return one integer of at least 1 for each axis, at most its limit; a single one stands for all."""
     alone = as_array(name, value).ndim == 0
     values = default if value is None else [value] * len(limits) if alone else list(value)
@@ -246,14 +254,14 @@ def per_axis(name, value, default, limits):
     return [as_count(name, each, 1, limit) for each, limit in zip(values, limits, strict=True)]
 
 
-def as_pair(name, value, allowed):
+def as_pair(name: str, value: Any, allowed: str) -> Any:
     """Return the two parts of `value`."""
     if not isinstance(value, (tuple, list, np.ndarray)) or not getattr(value, "ndim", 1) or len(value) != 2:
         raise ArgumentTypeError(name, shown(value), f"a pair, {allowed}")
     return value
 
 
-def as_range(name, value):
+def as_range(name: str, value: Any) -> tuple[float, float]:
     """Return the ends (low, high) of a range as floats, low below high."""
     ends = as_numbers(name, as_pair(name, value, "(low, high)"))
     if ends.shape != (2,) or not np.isfinite(ends).all() or not ends[0] < ends[1]:
@@ -261,14 +269,14 @@ def as_range(name, value):
     return float(ends[0]), float(ends[1])
 
 
-def as_dictionary(name, value, allowed):
+def as_dictionary(name: str, value: object, allowed: str) -> dict:
     """Return `value` if it is a dictionary with at least one entry."""
     if not isinstance(value, dict) or not value:
         raise ArgumentTypeError(name, "an empty dict" if isinstance(value, dict) else type(value).__name__, allowed)
     return value
 
 
-def one_each(name, texts, count):
+def one_each(name: str, texts: Sequence[str] | None, count: int) -> list[str]:
     """Return `texts` as a list of `count` strings; None gives empty ones."""
     allowed = f"one text for each of the {count} examples, or None"
     if texts is not None and not np.iterable(texts):

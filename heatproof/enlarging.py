@@ -1,15 +1,17 @@
 """Enlarging maps and masks linearly: by products of small matrices that one thread computes, or by two neighbours."""
 
 import functools
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 CHUNK, KEPT = 32, 2**25  # maps that are enlarged together, and the bytes that they may take
 DENSE = 2**20  # weights of an axis that are kept as a matrix
 PIECE = 2**17  # multiplications; OpenBLAS takes further threads from 2**18 on
 
 
-def interpolation(parts, places):
+def interpolation(parts: int, places: np.ndarray) -> np.ndarray:
     """The weights (places, parts) of linear interpolation between the centres of equal `parts` of an axis.
 
     `places`: where values are asked for, in parts from the first one's centre. Beyond the outer centres the outer value
@@ -19,7 +21,7 @@ def interpolation(parts, places):
     return np.maximum(0, 1 - np.abs(apart)).astype(np.float32)
 
 
-def resize(maps, shape, centres=None):
+def resize(maps: npt.ArrayLike, shape: Sequence[int], centres: Sequence | None = None) -> np.ndarray:
     """Linear interpolation of maps (N, h, w) or (N, t) at the spatial `shape`.
 
     `centres`: per axis where the first value lies, in positions of `shape`, and how far apart two are; by default in
@@ -34,24 +36,24 @@ class _Axis:
     A product with the matrix of weights; where that would be large, the two neighbours of each place are looked up.
     """
 
-    def __init__(self, places, parts):
+    def __init__(self, places: np.ndarray, parts: int) -> None:
         self.places, self.parts = places, parts
         dense = len(places) * parts <= DENSE
         self.weights = interpolation(parts, places) if dense else None
 
-    def each(self, times):
+    def each(self, times: int) -> "_Axis":
         """The same with each of the places several times in a row."""
         return _Axis(np.repeat(self.places, times), self.parts) if times > 1 else self
 
-    def down(self, maps):
+    def down(self, maps: np.ndarray) -> np.ndarray:
         """Along the last but one axis."""
         return self._between(maps, -2) if self.weights is None else product(self.weights, maps)
 
-    def along(self, maps):
+    def along(self, maps: np.ndarray) -> np.ndarray:
         """Along the last axis."""
         return self._between(maps, -1) if self.weights is None else product(maps, self.weights.T)
 
-    def _between(self, maps, axis):
+    def _between(self, maps: np.ndarray, axis: int) -> np.ndarray:
         places = np.clip(self.places, 0, self.parts - 1)
         before = np.minimum(places.astype(int), max(self.parts - 2, 0))
         share = (places - before).astype(np.float32)
@@ -61,18 +63,18 @@ class _Axis:
         return fine
 
 
-def _axes(shape, grid, centres):
+def _axes(shape: Sequence[int], grid: Sequence[int], centres: Sequence | None) -> Iterator[_Axis]:
     for side, parts, centre in zip(shape, grid, centres or [None] * len(grid), strict=True):
         even = (np.arange(side) + 0.5) * parts / side - 0.5
         yield _Axis(even if centre is None else (np.arange(side) - centre[0]) / centre[1], parts)
 
 
-def _resized(maps, *axes):
+def _resized(maps: np.ndarray, *axes: _Axis) -> np.ndarray:
     *rows, columns = axes
     return columns.along(rows[0].down(maps) if rows else maps)
 
 
-def product(left, right):
+def product(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """left @ right for stacks of matrices, in pieces for which the library of linear algebra takes one thread.
 
     Its other threads would go on turning for a while after the product, in the way of TensorFlow's.
@@ -87,7 +89,7 @@ def product(left, right):
     return whole
 
 
-def enlarged(maps, shape, centres=None):
+def enlarged(maps: np.ndarray, shape: tuple[int, ...], centres: Sequence | None = None) -> Callable[[int], np.ndarray]:
     """number -> that one of the maps (K, ...) in the `shape` of an input, the same in all of its channels.
 
     A chunk of them is resized, as by `resize`, and kept at a time.
@@ -96,7 +98,7 @@ def enlarged(maps, shape, centres=None):
     axes, size = (*rows, columns.each(shape[-1])), max(1, min(CHUNK, KEPT // (4 * int(np.prod(shape)))))
 
     @functools.lru_cache(maxsize=1)
-    def chunk(start):
+    def chunk(start: int) -> np.ndarray:
         part = maps[start : start + size].astype(np.float32, copy=False)
         return _resized(part, *axes).reshape(-1, *shape)
 

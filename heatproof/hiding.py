@@ -1,8 +1,10 @@
 """What stands for nothing in an input, what shows a part of it, and how coarse maps are enlarged."""
 
 import functools
+from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 from scipy.ndimage import gaussian_filter1d
 
@@ -10,7 +12,9 @@ from heatproof import checks
 from heatproof.problems import ArgumentValueError
 
 
-def baselines(choice, inputs, name="baseline", middle=None):
+def baselines(
+    choice: str | npt.ArrayLike, inputs: np.ndarray, name: str = "baseline", middle: npt.ArrayLike | None = None
+) -> np.ndarray:
     """Return the values x' that stand for "nothing" in each input, in the shape of `inputs`.
 
     `choice`: "zero", "mean" (of each input's channels), "blur" (of each input, sigma a tenth of its sides), a finite
@@ -33,7 +37,7 @@ def baselines(choice, inputs, name="baseline", middle=None):
     return np.broadcast_to(array.astype(inputs.dtype), inputs.shape)
 
 
-def fills(choice, query):
+def fills(choice: str | npt.ArrayLike, query) -> np.ndarray:
     """The values that hide: in the shape of the inputs."""
     axes = tuple(range(1, query.inputs.ndim))
     middle = (query.inputs.min(axis=axes, keepdims=True) + query.inputs.max(axis=axes, keepdims=True)) / 2
@@ -41,7 +45,7 @@ def fills(choice, query):
     return baselines(choice, query.inputs, "fill", middle if known is None else sum(known) / 2)
 
 
-def _blurred(inputs, axes):
+def _blurred(inputs: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
     """Each of the `axes` blurred with a sigma of a tenth of its side, the values mirrored at the borders.
 
     The filter is linear: a product with its matrix is quick.
@@ -55,12 +59,12 @@ def _blurred(inputs, axes):
 
 
 @functools.lru_cache(maxsize=8)
-def _blur_matrix(side, dtype):
+def _blur_matrix(side: int, dtype: np.dtype) -> np.ndarray:
     """What the filter makes of the unit vectors."""
     return gaussian_filter1d(np.eye(side, dtype=dtype), side / 10, axis=0)
 
 
-def seen_through(inputs, hidden):
+def seen_through(inputs: np.ndarray, hidden: np.ndarray) -> Callable[[int, np.ndarray, np.ndarray], None]:
     """see(item, m, out) writes f + m * (x - f) into `out`: an input x seen through the mask m, f where it is 0.
 
     `hidden` holds f, in the shape of the inputs; m has the shape of one: whole arrays multiply faster than masks with
@@ -68,7 +72,7 @@ def seen_through(inputs, hidden):
     """
     way, ground = inputs - hidden, np.ascontiguousarray(hidden) if hidden.any() else None
 
-    def see(item, mask, out):
+    def see(item: int, mask: np.ndarray, out: np.ndarray) -> None:
         np.multiply(way[item], mask, out=out)
         if ground is not None:
             out += ground[item]

@@ -5,7 +5,7 @@ and parses no sentence. They are still the `ValueError`, `TypeError` or `FileNot
 """
 
 
-def sentence(argument, given="", allowed="", cure=""):
+def sentence(argument: str, given: str = "", allowed: str = "", cure: str = "") -> str:
     """The one grammar: "argument: got GIVEN; allowed: ALLOWED. Cure: CURE."; what is empty is left out."""
     facts = [f"got {given}"] * bool(given) + [f"allowed: {allowed}"] * bool(allowed)
     return f"{argument}: {'; '.join(facts)}." + f" Cure: {cure}." * bool(cure)
@@ -18,11 +18,11 @@ class ArgumentProblem(Exception):
     stop at the end and may be empty. A problem can be copied and pickled: it comes back whole from another process.
     """
 
-    def __init__(self, argument, given="", allowed="", cure=""):
+    def __init__(self, argument: str, given: str = "", allowed: str = "", cure: str = "") -> None:
         super().__init__(sentence(argument, given, allowed, cure))
         self.argument, self.given, self.allowed, self.cure = argument, given, allowed, cure
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple:
         return type(self), (self.argument, self.given, self.allowed, self.cure), vars(self)
 
 

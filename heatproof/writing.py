@@ -3,15 +3,20 @@
 Standard library alone: the tools use it before anything is installed.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 
 @contextlib.contextmanager
-def replacing(*paths, argument="path", cure="make room, or name another folder"):
+def replacing(
+    *paths: str | os.PathLike, argument: str = "path", cure: str = "make room, or name another folder"
+) -> Iterator[list[Path]]:
     """Temporary paths to write to; at the end of the block they replace ``paths``, all or none.
 
     ``paths`` have names of their own in one folder, which is made where it is missing. After an error or an
@@ -30,7 +35,7 @@ def replacing(*paths, argument="path", cure="make room, or name another folder")
         raise OSError(*([error.errno] if error.errno else []), message) from error
 
 
-def _exchange(paths, folder):
+def _exchange(paths: list[Path], folder: Path) -> None:
     """Replace each of ``paths`` by its namesake in ``folder``; a failure between two of them puts all of them back."""
     several = paths if len(paths) > 1 else []  # one alone is replaced in one step
     kept = {path: shutil.copy2(path, folder / f"kept-{path.name}") for path in several if path.exists()}
@@ -43,7 +48,7 @@ def _exchange(paths, folder):
         raise
 
 
-def write(path, content, **told):
+def write(path: str | os.PathLike, content: str | bytes, **told: str) -> None:
     """Write bytes, or text as UTF-8 with its line ends as they are, whole or not at all; ``told`` as in `replacing`."""
     with replacing(path, **told) as (partial,):
         partial.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)

@@ -123,10 +123,7 @@ def _hmt(held_out=()):
     else:
         pairs = zip(tiles.names, tiles.labels, strict=True)
         test = np.array([hmt.is_hmt_test_tile(name, label) for name, label in pairs])
-    validation = np.zeros_like(test)
-    for label in range(len(tiles.class_names)):
-        rest = np.flatnonzero((tiles.labels == label) & ~test)
-        validation[rest[-round(len(rest) / 10) :]] = True
+    validation = hmt.last_tenth(tiles.labels, ~test)
     chosen = {"train": ~test & ~validation, "validation": validation, "test": test}
     return {part: (tiles.images[mask], tiles.labels[mask]) for part, mask in chosen.items()}
 

@@ -160,3 +160,14 @@ def power(exponent, shape=(3, 2), dtype=None):
     model = keras.Model(inputs, layers.Dense(2, use_bias=False, dtype=dtype)(layers.Flatten(dtype=dtype)(x)))
     model.layers[-1].set_weights([np.tile([1.0, -1.0], (int(np.prod(shape)), 1))])
     return model
+
+
+def conv(name, filters=4, activation="relu", **options):
+    """A convolution of 3 x 3 that keeps the size."""
+    return layers.Conv2D(filters, 3, padding="same", activation=activation, name=name, **options)
+
+
+def headed(inputs, x, seed=1, flat=False):
+    """The model of three logits that reads x by GAP, or by all positions."""
+    x = layers.Flatten()(x) if flat else layers.GlobalAveragePooling2D()(x)
+    return randomised(keras.Model(inputs, layers.Dense(3, name="head")(x)), seed)

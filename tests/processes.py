@@ -77,3 +77,12 @@ def evaluated(root, folder, network, inputs, **question):
     assert xu.__file__.startswith(str(root))
     table = xu.evaluate(xu.load_model(network), inputs, 1, folder=folder, **question)
     return table, len(os.listdir(folder))
+
+
+def evaluated_by_a_visitor(root, folder, network, inputs):
+    """The same for the method and the metric of the module `mine` in `root`, beside the copy of the package."""
+    sys.path.insert(0, str(root))
+    mine, xu = importlib.import_module("mine"), importlib.import_module("xai_utils")
+    methods = (xu.Method(function=mine.method, output="map"),)
+    metrics = (xu.Metric(name="total", measure=mine.total, better="high"),)
+    return evaluated(root, folder, network, inputs, methods=methods, metrics=metrics)

@@ -92,7 +92,7 @@ class Truth:
     def give_to(self, model):
         """Set the weights of every layer that carries one of the names, however deep it lies."""
         for layer in model.layers:
-            if hasattr(layer, "layers"):
+            if hasattr(layer, "layers"):  # also a layer of one's own that lists those inside
                 self.give_to(layer)
             elif layer.name in self.weights:
                 values = zip(self.weights[layer.name], layer.weights, strict=True)
@@ -500,6 +500,41 @@ def subclassed(truth):
     return model
 
 
+@keras.saving.register_keras_serializable("shapes")
+class Summed(layers.Layer):
+    """norm(conv(a)) + a, the sum written as an operator in a layer of one's own."""
+
+    def __init__(self, conv, norm):
+        super().__init__()
+        self.layers, self.conv, self.norm = [conv, norm], conv, norm
+
+    def call(self, a):
+        return tf.nn.relu(self.norm(self.conv(a)) + a)
+
+
+def summed_by_operators(truth):
+    """The same as `residual`, its second half inside a layer, its first ReLU a function."""
+    conv_1, _, conv_2 = trunk(truth)
+    conv_1.activation = conv_2.activation = keras.activations.linear
+    norm_1, norm_2 = (layers.BatchNormalization(epsilon=EPSILON, name=f"norm_{k}") for k in (1, 2))
+    inputs = keras.Input(truth.shape)
+    A = Summed(conv_2, norm_2)(keras.ops.relu(norm_1(conv_1(inputs))))
+    return keras.Model(inputs, chain(head(truth), A))
+
+
+def fixed_batch(truth):
+    """A network that takes four inputs at a time."""
+    inputs = keras.Input(batch_shape=(4, *truth.shape))
+    return keras.Model(inputs, chain(trunk(truth) + head(truth), inputs))
+
+
+def view_inside(truth):
+    """The logits of a network as a layer of another, which ends in their softmax."""
+    inputs = keras.Input(truth.shape)
+    inner = truth.give_to(functional(truth))
+    return keras.Model(inputs, layers.Softmax()(xu.logits(inner)(inputs)))
+
+
 @dataclass(frozen=True)
 class Shape:
     """How to build a model, the network it must compute, and how near its maps must come."""
@@ -539,6 +574,10 @@ SHAPES = {
     "tanh in place of ReLU": Shape(without_relu, Truth(smooth=True)),
     "subclassed": Shape(subclassed, PLAIN),
     "sides of any size": Shape(lambda truth: functional(truth, shape=(None, None, 2)), PLAIN),
+    "sum written as an operator": Shape(summed_by_operators, Truth(residual=True)),
+    "four inputs at a time": Shape(fixed_batch, PLAIN),
+    "a view inside": Shape(view_inside, PLAIN),
+    "double precision": Shape(lambda truth: functional(truth, dtype="float64"), PLAIN),
     "mixed precision": Shape(lambda truth: functional(truth, dtype="mixed_float16"), PLAIN, tolerance=1e-2),
 }
 

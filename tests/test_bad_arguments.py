@@ -318,6 +318,26 @@ ARGUMENTS = {
     ),
     "randomisation": ({"method": xu.saliency, "inputs": X}, {**MAPPED, "method": FUNCTION, "seed": SEED}),
     "randomised": ({}, {"model": MODEL, "seed": SEED}),
+    "tune": (
+        {"inputs": X, "method": "saliency"},
+        {
+            "model": MODEL,
+            "inputs": INPUTS,
+            "method": [("gradcam", ValueError, "'gradcam'", "'grad_cam'"), (3, ValueError, "3", "'grad_cam'")],
+            "targets": TARGETS,
+            "knobs": [
+                (3, TypeError, "3", "{option: values}"),
+                ({"score": "logit"}, TypeError, "'logit' for score", "tuple"),
+                ({"score": range(7)}, ValueError, "7 values", "1 to 6"),
+                ({"tone": (1,)}, ValueError, "['tone']", "score"),
+            ],
+            "options": [(3, TypeError, "3", "{option: value}"), ({"p": 1}, ValueError, "['p']", "score")],
+            "steps": COUNT,
+            "seed": SEED,
+            "activation": ACTIVATION,
+            "folder": [(each, TypeError, repr(each), "name of a folder") for each in (3, True)],
+        },
+    ),
     "evaluate": (
         {"inputs": X},
         {

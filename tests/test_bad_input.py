@@ -16,9 +16,10 @@ import pytest
 import shapes
 import tensorflow as tf
 from keras import layers
-from refusals import Counter, refused
+from refusals import Counter, refused, told_in_fields
 
 import xai_utils as xu
+from heatproof.engine import programs, views
 
 ROOT = Path(__file__).resolve().parents[1]
 ALL = sorted(xu.METHODS)
@@ -369,6 +370,107 @@ def test_a_layer_that_is_called_twice_is_not_guessed_at(name):
     refused(ValueError, ("layer:", "'shared'", "2 calls"), getattr(xu, name), twice, INPUTS, layer="shared")
 
 
+def told(call):
+    """What the engine tells of a model or a layer when it is already at work, in fields."""
+    with pytest.raises(ValueError) as caught:
+        call()
+    told_in_fields(caught.value, "layer" if caught.value.argument == "layer" else "model")
+    return caught.value
+
+
+@pytest.mark.parametrize("layer", ["shared", "nowhere"])
+def test_the_layers_offered_where_one_is_called_twice_can_be_taken(layer):
+    shared = layers.Conv2D(2, 3, padding="same", activation="relu", name="shared")
+    twice = counted(layers.Conv2D(2, 3, name="first"), shared, shared, *shapes.head(shapes.PLAIN))
+    offered = re.findall(r"'(\w+)'", told(lambda: xu.grad_cam(twice, INPUTS, layer=layer)).allowed)
+    assert "first" in offered and "shared" not in offered
+    for name in offered:
+        assert np.isfinite(xu.grad_cam(twice, INPUTS, 0, layer=name, relu=False)).all()
+
+
+def without_space():
+    inputs = keras.Input((3, 2))
+    steps = [layers.Flatten(), layers.Dense(4, name="first"), layers.Dense(3, name="last")]
+    return keras.Model(inputs, shapes.chain(steps, inputs))
+
+
+@pytest.mark.parametrize("layer", [None, "first", "nowhere"])
+def test_where_no_layer_keeps_space_the_cure_is_a_method_that_needs_none(layer):
+    model = without_space()
+    signals = np.random.default_rng(0).random((2, 3, 2), np.float32)
+    problem = told(lambda: xu.grad_cam(model, signals, layer=layer))
+    assert (problem.argument, problem.allowed) == ("layer", "")
+    assert problem.cure == "a method that needs no layer, such as saliency"
+    first, last = (each.kernel.numpy() for each in model.layers[2:])
+    wanted = np.tile((first @ last)[:, 1], (2, 1)).reshape(signals.shape)
+    np.testing.assert_allclose(xu.saliency(model, signals, 1), wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("layer", ["shared", "nowhere"])
+def test_a_unit_where_no_layer_keeps_space_is_one_of_the_layers_called_once(layer):
+    shared = layers.Dense(6, name="shared")
+    inputs = keras.Input((3, 2))
+    steps = [layers.Flatten(), shared, layers.Dense(6, name="first"), shared, layers.Dense(3, name="last")]
+    model = keras.Model(inputs, shapes.chain(steps, inputs))
+    offered = re.findall(r"'(\w+)'", told(lambda: xu.unit(model, layer, 0)).allowed)
+    assert {"first", "last"} <= set(offered) and "shared" not in offered
+    for name in offered:
+        assert xu.unit(model, name, 0)(np.ones((2, 3, 2), "float32")).shape == (2, 1)
+
+
+class Blocked(layers.Layer):
+    """Lets values pass and no gradient."""
+
+    def call(self, x):
+        return tf.stop_gradient(x)
+
+
+def test_a_layer_on_which_the_score_does_not_depend_is_told_as_the_layer():
+    inputs = keras.Input(shapes.IMAGE)
+    x = layers.Conv2D(2, 3, padding="same", name="through")(inputs)
+    side = Blocked()(layers.Conv2D(2, 3, padding="same", name="side")(inputs))
+    model = keras.Model(inputs, shapes.chain(shapes.head(shapes.PLAIN), layers.Add()([x, side])))
+    problem = told(lambda: xu.grad_cam(model, INPUTS, 0, layer="side"))
+    assert problem.given == "'side', on which the score does not depend"
+    assert problem.allowed == "a layer on the way to the score"
+    assert np.isfinite(xu.grad_cam(model, INPUTS, 0, layer="through", relu=False)).all()
+
+
+def test_a_model_without_a_gradient_is_told_as_the_model():
+    model = counted(Blocked(), layers.Conv2D(2, 3), *shapes.head(shapes.PLAIN))
+    problem = told(lambda: xu.saliency(model, INPUTS, 0))
+    assert (problem.argument, problem.allowed) == ("model", "one that is differentiable")
+
+
+def test_a_layer_that_a_pass_calls_twice_is_told_with_the_number_of_calls():
+    shared = layers.Conv2D(2, 3, padding="same", name="shared")
+    recipe = views.recipe_of(counted(shared, shared, *shapes.head(shapes.PLAIN)))
+    problem = told(lambda: programs.compiled_once(recipe, lambda run: run.call_of(shared).output, (), None, False))
+    assert problem.given == "'shared', which the model calls 2 times"
+    assert problem.allowed == "a layer that is called once"
+
+
+def test_a_model_that_gives_no_finite_numbers_is_told_as_the_model():
+    inputs = keras.Input(shapes.IMAGE)
+    model = keras.Model(inputs, shapes.chain([layers.Conv2D(2, 3), *shapes.head(shapes.PLAIN)], inputs))
+    model.layers[1].kernel.assign(np.full(model.layers[1].kernel.shape, np.inf))
+    problem = told(lambda: xu.saliency(model, INPUTS, 0))
+    assert (problem.argument, problem.given) == ("model", "one that gave NaN or infinity for finite inputs")
+    model.layers[1].kernel.assign(np.ones(model.layers[1].kernel.shape))  # looked at
+    assert np.isfinite(xu.saliency(model, INPUTS, 0)).all()
+
+
+def test_a_layer_with_a_state_is_told_and_the_same_layer_without_one_is_explained():
+    def remembering(stateful):
+        inputs = keras.Input(batch_shape=(2, 4, 3))
+        return keras.Model(inputs, layers.Dense(2)(layers.LSTM(3, stateful=stateful, name="memory")(inputs)))
+
+    signals = np.random.default_rng(0).random((2, 4, 3), np.float32)
+    problem = told(lambda: xu.saliency(remembering(True), signals, 0))
+    assert "['memory'] keep a state" in problem.given and problem.cure == "the same layers with stateful=False"
+    assert np.abs(xu.saliency(remembering(False), signals, 0)).max() > 0
+
+
 UNITS = {
     "channel too large": (ValueError, ("channel:", "4", "at most 3"), ("conv_1", 4)),
     "channel negative": (ValueError, ("channel:", "-1", "at least 0"), ("conv_1", -1)),
@@ -456,6 +558,14 @@ def two_streams():
     return keras.Model(inputs, layers.Dense(2)(pooled))
 
 
+def one_stream_beside_the_input():
+    inputs = keras.Input((4, 4, 1))
+    parts = [layers.Conv2D(2, 1, activation="softplus", name="one")(inputs), inputs]
+    return keras.Model(
+        inputs, layers.Dense(2)(layers.Concatenate()([layers.GlobalAveragePooling2D()(x) for x in parts]))
+    )
+
+
 class Noise(layers.Layer):
     """Adds what is drawn."""
 
@@ -487,7 +597,7 @@ WARNINGS = {
         lambda: xu.saliency(with_range(2.0), LIGHT),
     ),
     "query": (
-        "model: its outputs are positive and sum to 1 but no softmax ends it.* Cure: explain each network by itself",
+        "model: got one whose outputs are positive and sum to 1 though no softmax ends it.* Cure: explain each network",
         lambda: xu.saliency(one_network("average"), LIGHT),
         lambda: xu.saliency(one_network("softmax"), LIGHT),
     ),
@@ -496,28 +606,33 @@ WARNINGS = {
         lambda: xu.grad_cam(two_streams(), LIGHT, 1, relu=False),
         lambda: xu.grad_cam(two_streams(), LIGHT, 1, layer=["one", "two"], relu=False),
     ),
+    "anatomy, a way past": (
+        "layer: got None, and no single layer carries the score: 'one' leads to it, .* past it. Cure: layer='one' for",
+        lambda: xu.grad_cam(one_stream_beside_the_input(), LIGHT, 1, relu=False),
+        lambda: xu.grad_cam(one_stream_beside_the_input(), LIGHT, 1, layer="one", relu=False),
+    ),
     "comparing": (
-        "model: called as it is it gives other numbers than its own graph.* Cure: draw with keras.random",
+        "model: got one that gives other numbers than its own graph.* Cure: draw with keras.random",
         lambda: xu.saliency(unsteady(lambda: np.random.default_rng().random()), LIGHT),
         lambda: xu.saliency(unsteady(lambda: 0.5), LIGHT),
     ),
     "randomness, untamed": (
-        "model: 'noise' draws random numbers at inference whose state cannot be put back.* Cure: draw with",
+        "model: got one in which 'noise' draws random numbers at inference whose state cannot be put.* Cure: draw with",
         lambda: xu.saliency(unsteady(lambda: tf.random.normal(())), LIGHT),
         lambda: xu.saliency(unsteady(lambda: tf.constant(0.5)), LIGHT),
     ),
     "randomness, overruled": (
-        "model: training=True is written into it for 'drop'.* Cure: build it without training=True",
+        "model: got one with training=True written into it for 'drop'.* Cure: build it without training=True",
         lambda: xu.saliency(dropping(training=True), LIGHT),
         lambda: xu.saliency(dropping(), LIGHT),
     ),
     "readings": (
-        "model: it ends linearly and nothing tells.* Cure: score='value' for numbers, activation='softmax' or",
+        "model: got one that ends linearly and tells.* Cure: score='value' for numbers, activation='softmax' or",
         lambda: xu.rise(opposed(), LIGHT, 1, masks=4, grid=2),
         lambda: xu.rise(opposed(), LIGHT, 1, masks=4, grid=2, score="value"),
     ),
     "views": (
-        r"model: the guided rule changes its 1 ReLUs but not its \['Tanh'\]",
+        r"model: got one in which the guided rule changes 1 ReLUs but not \['Tanh'\]",
         lambda: xu.guided_backprop(with_inner("tanh"), LIGHT),
         lambda: xu.guided_backprop(with_inner("relu"), LIGHT),
     ),

@@ -316,9 +316,13 @@ def test_grad_cam_upsampled_is_linear_between_pixel_centres(flat_net):
 
 def test_grad_cam_refuses_a_layer_without_space_or_not_there(flat_net):
     model, _, inputs = flat_net
-    with pytest.raises(ValueError, match="'scores' has no positions left.*'conv_1', 'pool', 'conv_2'"):
+    with pytest.raises(
+        ValueError, match="'scores', which has no positions left.*: one of .*'conv_1', 'pool', 'conv_2'"
+    ):
         xu.grad_cam(model, inputs, 0, layer="scores")
-    with pytest.raises(ValueError, match="'conv_9' is not in the model.*'conv_1', 'pool', 'conv_2'"):
+    with pytest.raises(
+        ValueError, match="'conv_9', which is not in the model; .*: one of .*'conv_1', 'pool', 'conv_2'"
+    ):
         xu.grad_cam(model, inputs, 0, layer="conv_9")
 
 

@@ -174,10 +174,32 @@ def attentive(x):
     return patches + layers.MultiHeadAttention(2, 2, attention_axes=(1, 2))(patches, patches)
 
 
+def attentive_inside(x):
+    """Behind rows that are lost at both ends: what the last product in the layer reads has other axes."""
+    x = conv(5, padding="valid")(x)
+    return layers.MultiHeadAttention(2, 2, attention_axes=(1, 2))(x, x)
+
+
 def tokens(x):
     """Patches as a row of tokens and back."""
     patches = layers.Conv2D(4, (4, 1), strides=(4, 1))(x)
     return layers.Reshape(patches.shape[1:])(layers.Dense(4)(layers.Reshape((-1, 4))(patches)))
+
+
+def halved(x):
+    """Resized to a size that is computed from what is resized."""
+    half = layers.Lambda(lambda x: tf.image.resize(x, tf.shape(x)[1:3] // [2, 1]), output_shape=(17, 3, 2))
+    return conv(3, padding="valid")(half(x))
+
+
+def doubled(x):
+    """Resized to a size that no graph tells: only the layer says that its rows are even parts."""
+
+    def double(x):
+        sides = tf.numpy_function(lambda sides: sides * np.int32([2, 1]), [tf.shape(x)[1:3]], tf.int32)
+        return tf.ensure_shape(tf.image.resize(x, tf.ensure_shape(sides, (2,))), (None, 60, 3, 4))
+
+    return layers.Lambda(double, output_shape=(60, 3, 4))(conv(5, padding="valid")(x))
 
 
 def mismatched(x):
@@ -191,9 +213,12 @@ SPREAD = {  # network, rows, where position 0 lies, how far apart two are: of wh
     "pooled and spread again": (pooled_and_spread_again, 33, 0, 2),
     "less one of its rows": (lambda x: less_one(conv(3, 2)(x)), 34, 1, 2),
     "attentive": (attentive, 34, 3.5, 8),
+    "attentive inside": (attentive_inside, 34, 2, 1),
     "recurrent in rows": (lambda x: layers.TimeDistributed(layers.Dense(4))(conv(3, 2)(x)), 34, 1, 2),
     "enlarged": (lambda x: layers.UpSampling2D((2, 1))(conv(2, 2)(x)), 34, 0, 1),
     "enlarged linearly": (lambda x: layers.UpSampling2D((2, 1), interpolation="bilinear")(conv(2, 2)(x)), 34, 0, 1),
+    "resized to half": (halved, 34, 2.5, 2),
+    "resized to a size untold": (doubled, 34, 1.75, 0.5),  # 30 rows from 2 on, halved
     "resized": (lambda x: conv(3, padding="valid")(layers.Resizing(17, 3)(x)), 34, 2.5, 2),
     "sealed": (lambda x: Sealed()(conv(5, padding="valid")(x)), 34, 2.5, 2),  # 30 rows from 2 on, two by two
     "sealed, then known": (lambda x: conv(3, padding="valid")(Sealed()(x)), 34, 2.5, 2),
@@ -231,9 +256,16 @@ def test_a_model_of_any_size_has_the_centres_of_the_size_of_these_inputs(rows):
         assert found(model, examples(rows)) == ((float(rows % 2 == 0), 2), (0, 1))
 
 
+def test_a_margin_in_a_model_of_any_size_that_has_no_windows_moves_what_lies_behind_it():
+    inputs = keras.Input((None, None, 2))
+    x = layers.Activation("tanh", name="place")(layers.ZeroPadding2D(((2, 0), (0, 0)))(inputs))
+    model = randomised(keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(x))), 3)
+    assert found(model, examples()) == ((-2, 1), (0, 1))
+
+
 def test_the_graph_is_read_once_per_model(monkeypatch):
     model, read = network(shortcut), []
     monkeypatch.setattr(centres, "_centres", lambda *given, plain=centres._centres: read.append(given) or plain(*given))
-    xu.grad_cam(model, examples(), 1, layer="place", relu=False, align="centres")
-    xu.grad_cam(model, examples()[:1], 0, layer="place", relu=False, align="centres")
+    xu.grad_cam(model, examples(), 1, layer="place", relu=False)
+    xu.grad_cam(model, examples()[:1], 0, layer="place", relu=False)
     assert len(read) == 1

@@ -14,6 +14,7 @@ from PIL import Image
 import xai_utils as xu
 from heatproof import __main__ as command
 from heatproof.networks import cards
+from heatproof.problems import ArgumentTypeError
 
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = ROOT / "models"
@@ -279,6 +280,26 @@ def test_a_model_that_the_method_cannot_explain(folder, capsys):
     assert line.startswith("error: --model: got a head that ends in ['flatten") and line.count("Cure: ") == 1
     assert line.endswith("Cure: --method grad-cam, which needs no special head.")
     assert not (folder / "why.png").exists()
+
+
+def test_a_warning_of_the_model_has_the_words_of_the_command_line(folder, capsys):
+    steps = [keras.layers.Conv2D(2, 3, activation=name) for name in ("tanh", "relu")]
+    last = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2, "softmax")]
+    keras.Sequential([keras.Input((8, 8, 1)), *steps, *last]).save(folder / "mixed.keras")
+    assert explain(folder, "--method", "guided-backprop", "--range", "0", "1", model=folder / "mixed.keras") == 0
+    told = capsys.readouterr().err.splitlines()
+    assert "warning: --model: got one in which the guided rule changes 1 ReLUs but not ['Tanh']." in told
+
+
+@pytest.mark.parametrize(
+    "problem, line",
+    [
+        (OSError("no space left\n on the disk"), "no space left on the disk"),
+        (ArgumentTypeError("targets", "1.5", "an integer"), "--target: got 1.5; allowed: an integer."),
+    ],
+)
+def test_a_problem_is_one_line_in_the_words_of_the_command_line(problem, line):
+    assert command.one_line(problem) == line
 
 
 # ---- in a process of its own

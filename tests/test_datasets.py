@@ -234,8 +234,16 @@ def test_damaged_sources_are_named(folder):
 def test_unknown_part(folder):
     with pytest.raises(ValueError, match="part: got 'valid'; allowed: 'train', 'validation', 'test', 'all'"):
         fer2013.load_fer2013("valid")
-    with pytest.raises(ValueError, match="part: got 'validation'"):
-        hmt.load_hmt("validation")
+    with pytest.raises(ValueError, match="part: got 'valid'; allowed: 'train', 'validation', 'test', 'all'"):
+        hmt.load_hmt("valid")
+
+
+def test_the_last_tenth_of_each_class_is_the_validation_part():
+    """Of 20 and 10 tiles that are no test tiles: the last two and the last one, in the order of the loader."""
+    labels = np.repeat([0, 1], [25, 12])
+    among = np.ones(37, bool)
+    among[[0, 1, 2, 3, 4, 25, 36]] = False  # test tiles
+    assert np.flatnonzero(hmt.last_tenth(labels, among)).tolist() == [23, 24, 35]
 
 
 def test_fetch_checks_the_hash_keeps_nothing_wrong_and_retries_cleanly(folder, monkeypatch, tmp_path):

@@ -192,6 +192,68 @@ def test_a_helper_in_another_file_of_a_visitor_counts(tmp_path, monkeypatch):
     assert key(imported(tmp_path, "mine", monkeypatch).method) != first
 
 
+PLACES = {  # of a visitor's module, and of what it imports
+    "both beside the package": ("checkout", "checkout"),
+    "the helper beside the package": ("own", "checkout"),
+    "the module beside the package": ("checkout", "other"),
+    "two folders of the visitor": ("own", "other"),
+}
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    """A checkout, two folders of a visitor that Python searches, and one of libraries."""
+    names = ("checkout", "own", "other", "libraries")
+    found = {name: tmp_path / name for name in names}
+    for folder in found.values():
+        folder.mkdir()
+        monkeypatch.syspath_prepend(str(folder))
+    (found["libraries"] / "helpers-1.0.dist-info").mkdir()
+    monkeypatch.setattr(digest, "ROOT", found["checkout"])
+    return found
+
+
+@pytest.mark.parametrize("places", PLACES)
+def test_a_helper_of_a_visitor_counts_wherever_it_lies(places, folders):
+    module, helper = (folders[name] for name in PLACES[places])
+    (module / "mine.py").write_text("import helpers\n")
+    (helper / "helpers.py").write_text("from deeper.helper import x\n")
+    (folders["own"] / "deeper").mkdir()
+    (folders["own"] / "deeper" / "helper.py").write_text("x = 1\n")
+    found = digest.closure_of("mine", module)
+    assert found == {
+        "mine": module / "mine.py",
+        "helpers": helper / "helpers.py",
+        "deeper.helper": folders["own"] / "deeper" / "helper.py",
+    }
+    before = digest.sources(found)
+    (folders["own"] / "deeper" / "helper.py").write_text("x = 2\n")
+    assert digest.sources(digest.closure_of("mine", module)) != before
+
+
+def test_of_libraries_no_source_counts_and_of_a_library_its_own_alone(folders):
+    (folders["own"] / "mine.py").write_text("import helpers\n")
+    (folders["libraries"] / "helpers.py").write_text("import others\nfrom helpers import x\n")
+    for name in ("own", "libraries"):
+        (folders[name] / "others.py").write_text("x = 1\n")
+    assert set(digest.closure_of("mine", folders["own"])) == {"mine"}
+    assert set(digest.closure_of("helpers", folders["libraries"])) == {"helpers"}
+
+
+def test_our_sources_import_none_of_a_visitor(folders, monkeypatch):
+    """A visitor's json.py beside the package: our `import json` is Python's, and the visitor's own is the visitor's."""
+    rooms = folders["checkout"] / "heatproof"
+    rooms.mkdir()
+    for path, text in {"__init__": "", "room": "import json\nfrom heatproof import other\n", "other": ""}.items():
+        (rooms / f"{path}.py").write_text(text)
+    (folders["checkout"] / "json.py").write_text("")
+    (folders["own"] / "mine.py").write_text("from heatproof import room\n")
+    ours = {"heatproof", "heatproof.room", "heatproof.other"}
+    assert set(digest.closure_of("mine", folders["own"])) == {"mine", *ours}
+    (folders["own"] / "mine.py").write_text("from heatproof import room\nimport json\n")
+    assert set(digest.closure_of("mine", folders["own"])) == {"mine", "json", *ours}
+
+
 def from_prompt(text):
     """A function of a prompt or a notebook: no file, its globals are what was typed."""
     typed = {"__name__": "__main__", "np": np}
@@ -251,6 +313,43 @@ def test_options_and_views_are_other_questions(tmp_path):
         for view in (xu.logits(network), xu.with_relu_rule(network, "guided"))
     ]  # equal weights and scores, other gradients
     assert values(tables[0], "saliency") != values(tables[1], "saliency")
+
+
+MINE = """\
+import helpers
+
+def method(model, inputs, targets=None):
+    return helpers.scale() * inputs.mean(axis=-1)
+
+def total(case):
+    return case.attribution.reshape(len(case.items), -1).sum(axis=1)
+"""
+
+
+@pytest.mark.slow
+def test_a_changed_helper_beside_the_package_in_a_checkout_is_computed_again(tmp_path):
+    """The map is the scale times the mean over channels: twice the scale, twice the total."""
+    root, folder, network = tmp_path / "copy", tmp_path / "kept", tmp_path / "network.keras"
+    checkout = Path(xu.__file__).parent
+    shutil.copytree(checkout / "heatproof", root / "heatproof")
+    for name in ("xai_utils.py", "pyproject.toml"):
+        shutil.copy(checkout / name, root)
+    (root / "mine.py").write_text(MINE)
+    NETWORK.save(network)
+    totals = INPUTS.mean(axis=-1).reshape(len(INPUTS), -1).sum(axis=1)
+
+    def run(scale):
+        (root / "helpers.py").write_text(f"def scale():\n    return {scale}\n")
+        table, count = processes.ask(processes.evaluated_by_a_visitor, root, folder, network, INPUTS)
+        return values(table, "method"), count
+
+    first, count = run(3.0)
+    np.testing.assert_allclose(first, 3 * totals, rtol=1e-5)
+    (root / "unrelated.py").write_text("x = 1\n")
+    assert run(3.0) == (first, count)  # the same text
+    changed, more = run(6.0)
+    np.testing.assert_allclose(changed, 6 * totals, rtol=1e-5)
+    assert more > count
 
 
 @pytest.mark.slow

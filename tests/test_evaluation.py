@@ -21,7 +21,9 @@ import xai_utils as xu
 from heatproof import progress
 from heatproof.metrics import cases as scoring
 from heatproof.metrics import evaluation
-from tools import evaluation as tables
+from tools import evaluation as kept_tables
+from tools import scoring as made
+from tools import tables
 
 # Four pixels, two classes: S_1 - S_0 = w.x, so the probability of class 1 is the sigmoid of w.x.
 WEIGHTS = np.array([2.0, -1.0, 1.0, 0.5], "float32")
@@ -444,7 +446,9 @@ def test_rank_agreement_by_hand():
 
 @pytest.mark.parametrize("name", tables.TABLES)
 def test_committed_results_belong_to_the_committed_network(name):
-    assert tables.is_current(name), f"results/{name}.csv was made by another network or other settings: make evaluation"
+    assert not kept_tables.outdated(name), (
+        f"results/{name}.csv was made by another network or other settings: make evaluation"
+    )
 
 
 @pytest.mark.parametrize("name", ["tissue_phantom", "hmt"])
@@ -453,7 +457,7 @@ def test_the_table_of_all_methods_agrees_with_that_of_six_where_both_have_an_ite
 
     Random numbers belong to the place of an item among those asked for, which differs where every fourth was.
     """
-    few, every = (pd.read_csv(tables.RESULTS / f"{stem}.csv") for stem in (name, f"{name}_all"))
+    few, every = (pd.read_csv(kept_tables.RESULTS / f"{stem}.csv") for stem in (name, f"{name}_all"))
     few = few[few["metric"].isin(["evidence_mass", "average_drop_grey"])].replace("average_drop_grey", "average_drop")
     few = few.replace("integrated_gradients_mean", "-").replace("integrated_gradients", "+")  # other baselines
     every = every.melt(["method", "item"], [name for name in every if name in set(few["metric"])], "metric")
@@ -466,16 +470,16 @@ def test_the_table_of_all_methods_agrees_with_that_of_six_where_both_have_an_ite
 
 def test_a_small_table_takes_other_fills_and_baselines_on_every_nth_item(monkeypatch):
     phantom = xu.tissue_phantom(6, seed=3)
-    settings = {"methods": ("gradient_x_input",), "options": {}, "starts": {"mean": "mean"}}
+    settings = {"methods": ("gradient_x_input", "integrated_gradients"), "options": {}, "starts": {"mean": "mean"}}
     settings |= {"fraction": 0.15, "fill": "grey", "seed": 0}
     tiny = tables.Table("tissue_phantom", lambda: (phantom.images, phantom.masks), "", settings, 2, ("white",))
     monkeypatch.setattr(tables, "TABLES", {"tiny": tiny})
-    table = tables.make("tiny").set_index(["method", "metric", "item"])["value"]
+    table = made.make("tiny").set_index(["method", "metric", "item"])["value"]
     items = table.index.to_frame(index=False).groupby(["method", "metric"])["item"].apply(list)
     assert items["gradient_x_input", "evidence_mass"] == items["edge", "average_drop"] == [0, 1, 2, 3, 4, 5]
     others = [("gradient_x_input", "average_drop_white"), ("integrated_gradients_mean", "evidence_mass")]
     assert [items[other] for other in others] == [[0, 2, 4], [0, 2, 4]]
-    model, grey = xu.load_model(tables.ROOT / "models" / "tissue_phantom.keras"), float(phantom.images.mean())
+    model, grey = xu.load_model(kept_tables.ROOT / "models" / "tissue_phantom.keras"), float(phantom.images.mean())
     for metric, fill in {"average_drop": grey, "average_drop_white": 1.0}.items():
         alone = xu.evaluate(model, phantom.images[4:5], None, settings["methods"], ("average_drop",), fill=fill)
         assert table["gradient_x_input", metric, 4] == pytest.approx(alone["value"][0], rel=1e-3)
@@ -487,10 +491,11 @@ def test_a_large_table_has_one_row_per_method_and_item_and_is_taken_up_again(mon
     settings["options"] = {}
     tiny = tables.LargeTable("mnist1d", lambda: (signals, masks), "", settings, ("average_drop", "evidence_mass"), 3)
     monkeypatch.setattr(tables, "TABLES", {"tiny": tiny})
-    monkeypatch.setattr(tables, "ROOT", tmp_path)
+    monkeypatch.setattr(kept_tables, "ROOT", tmp_path)
+    monkeypatch.setattr(made, "ROOT", tmp_path)
     (tmp_path / "models").symlink_to(xu.__file__.replace("xai_utils.py", "models"))
     monkeypatch.setenv("XAI_JOBS", "1")
-    table = tables.make("tiny")
+    table = made.make("tiny")
     assert list(table) == ["method", "item", "average_drop", "evidence_mass", "reason"] and len(table) == 5 * 3
     model = xu.load_model(tmp_path / "models" / "mnist1d.keras")
     alone = xu.evaluate(model, signals[:3], None, ("saliency",), masks=masks[:3], fill=float(signals.mean()))
@@ -504,23 +509,23 @@ def test_a_large_table_has_one_row_per_method_and_item_and_is_taken_up_again(mon
 
 def test_a_table_is_kept_until_its_network_settings_or_bytes_change(tmp_path, monkeypatch):
     table = frame_of(a=[1.5, 2.25])
-    assert not tables.is_current("tissue_phantom", tmp_path)
-    tables.store("tissue_phantom", table, tmp_path)
-    assert tables.is_current("tissue_phantom", tmp_path)
+    assert kept_tables.outdated("tissue_phantom", tmp_path) == tables.METHODS
+    kept_tables.store("tissue_phantom", table, tmp_path)
+    assert kept_tables.outdated("tissue_phantom", tmp_path) == ()
     pd.testing.assert_frame_equal(
         pd.read_csv(tmp_path / "tissue_phantom.csv", keep_default_na=False), table, check_dtype=False
     )
     with monkeypatch.context() as patch:
         patch.setitem(tables.SETTINGS, "fraction", 0.2)
-        assert not tables.is_current("tissue_phantom", tmp_path)
+        assert kept_tables.outdated("tissue_phantom", tmp_path) == tables.METHODS
     (tmp_path / "tissue_phantom.csv").write_text("cut")
-    assert not tables.is_current("tissue_phantom", tmp_path)
+    assert kept_tables.outdated("tissue_phantom", tmp_path) == tables.METHODS
 
 
 def test_an_absent_data_set_leaves_its_table_alone(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("XAI_DATA", str(tmp_path))
     monkeypatch.setattr(tables, "TABLES", {"hmt": tables.TABLES["hmt"]})
-    monkeypatch.setattr(tables, "is_current", lambda name: False)
-    monkeypatch.setattr(tables, "store", lambda *_: pytest.fail("nothing may be stored"))
-    tables.run()
+    monkeypatch.setattr(kept_tables, "outdated", lambda name, folder: tables.METHODS)
+    monkeypatch.setattr(kept_tables, "store", lambda *_: pytest.fail("nothing may be stored"))
+    kept_tables.run()
     assert "results/hmt.csv: left as it is, because hmt is not in" in capsys.readouterr().out

@@ -62,7 +62,7 @@ def test_kernels_refuse_a_layer_without_any():
     for name in ("pool", "scores"):
         with pytest.raises(ValueError, match=f"layer: got '{name}', which is no convolution and has no kernels"):
             xu.kernels(models.cnn(), name)
-    with pytest.raises(ValueError, match="layer: 'conv_9' is not in the model.*conv_1"):
+    with pytest.raises(ValueError, match="layer: got 'conv_9', which is not in the model; allowed: .*conv_1"):
         xu.activations(models.cnn(), models.examples(models.IMAGE), "conv_9")
 
 
@@ -214,7 +214,7 @@ BAD = {
     "jitter": (ValueError, "jitter: got -1", {"jitter": -1}),
     "clip": (TypeError, "clip: got 1", {"clip": 1}),
     "seed": (TypeError, "seed: got None", {"seed": None}),
-    "layer": (ValueError, "layer: 'conv_9' is not in the model", {"layer": "conv_9"}),
+    "layer": (ValueError, "layer: got 'conv_9', which is not in the model", {"layer": "conv_9"}),
 }
 
 
@@ -342,7 +342,7 @@ def test_deep_dream_leaves_the_inputs_alone_and_refuses_bad_arguments():
         (ValueError, "octaves: got 0", {"octaves": 0}),
         (ValueError, "step: got 0", {"step": 0}),
         (TypeError, "step: got 'far'", {"step": "far"}),
-        (ValueError, "layer: 'conv_9'", {"layer": "conv_9"}),
+        (ValueError, "layer: got 'conv_9'", {"layer": "conv_9"}),
     ):
         with pytest.raises(exception, match=message):
             xu.deep_dream(model, x, **options)

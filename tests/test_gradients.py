@@ -329,7 +329,7 @@ def mixed_net(activation, units=2):
 
 
 def test_guided_backprop_warns_of_activations_it_leaves_alone():
-    with pytest.warns(xu.XAIWarning, match="1 ReLUs but not its.*Tanh"):
+    with pytest.warns(xu.XAIWarning, match="1 ReLUs but not .*Tanh"):
         xu.guided_backprop(mixed_net("tanh"), models.examples((4, 1)), 0)
 
 

@@ -132,7 +132,7 @@ METHODS = {
     "grad_cam": ({"upsample": False}, grad_cam),
     "ablation_cam": ({"upsample": False}, ablation),
     "occlusion": ({"patch": 2, "stride": 2, "fill": "zero"}, occluded),
-    "sise": ({"layers": "parts"}, sise),
+    "sise": ({"layers": "parts", "align": "stretch"}, sise),  # the oracle enlarges evenly
 }
 
 

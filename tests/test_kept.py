@@ -246,6 +246,45 @@ def test_what_is_met_again_and_what_has_no_end_is_read():
     assert settings_of(network(Times(lambda layer: 1.0 + 0 * len(chain)))).unknown
 
 
+def test_graphs_that_are_kept_for_others_are_no_settings():
+    """The code of a view inside a model leads to them: what is asked of another model changes nothing in the key."""
+    outer = keras.Sequential([xu.logits(network(layers.Conv2D(3, 2, name="conv")))])
+    outer(IMAGES)
+    before = settings_of(outer)
+    for seed in range(3):
+        random = network(layers.Dropout(0.5, seed=seed), Times(lambda layer: 1.0))
+        tapes.heard(xu.saliency, random, IMAGES, 1)
+        tapes.heard(xu.saliency, network(Times(lambda layer: tf.random.uniform(()))), IMAGES, 1)
+        assert settings_of(outer) == before and not before.unknown
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: tf.Variable(1.0).handle,
+        lambda: tf.raw_ops.EmptyTensorList(
+            element_shape=tf.constant([], tf.int32), max_num_elements=1, element_dtype=tf.float32
+        ),
+    ],
+    ids=["resource", "variant"],
+)
+def test_a_handle_has_no_value_to_read(make):
+    held = [make()]
+    model = network(Times(lambda layer: 1.0 + 0 * len(held)))
+    assert settings_of(model) == settings_of(model) and settings_of(model).unknown == ("a TensorFlow handle",)
+    tapes.close(xu.saliency(model, IMAGES, 1), slope(model))
+
+
+def test_texts_in_an_array_are_read_not_their_addresses():
+    held = np.array([["plus", 1.0]], object)
+    model = network(Times(lambda layer: 1.0 if held[0, 0] == "plus" else -2.0))
+    before, key = xu.saliency(model, IMAGES, 1), settings_of(model)
+    held[0, 0] = "".join(["pl", "us"])  # an equal text at another address
+    assert settings_of(model) == key
+    held[0, 0] = "minus"
+    tapes.close(xu.saliency(model, IMAGES, 1), -2 * before)
+
+
 # --- what is compared -------------------------------------------------------------------------------------------------
 
 
@@ -462,6 +501,15 @@ def test_training_that_is_written_into_a_batch_normalization_is_said(nested):
     found, texts = tapes.heard(xu.saliency, model, IMAGES, 1)
     assert len(texts) == 1 and "'norm'" in texts[0] and "Cure:" in texts[0]
     tapes.close(found, slope(model))
+
+
+def test_training_that_keras_writes_into_augmentation_is_not_said():
+    """It notes training=True, their default, and switches them off at inference all the same."""
+    inputs = keras.Input(SHAPE)
+    x = layers.RandomContrast(0.9, seed=1)(layers.RandomFlip(seed=1)(inputs))
+    model = randomised(keras.Model(inputs, layers.Dense(3)(layers.Flatten()(x))), 3)
+    np.testing.assert_array_equal(model(IMAGES, training=False), model(IMAGES, training=False))
+    tapes.close(tapes.silent(xu.saliency, model, IMAGES, 1), slope(model))
 
 
 # --- many models, threads, processes ----------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """Oracles on what the figures show and on what the files of the report hold."""
 
 import re
-from pathlib import Path
 
 import keras
 import matplotlib
@@ -14,7 +13,6 @@ from matplotlib.contour import ContourSet
 from heatproof.display import charts, plots, style
 
 matplotlib.use("Agg")
-CHECKOUT = Path(plots.__file__).resolve().parent.parent
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from PIL import Image
 from heatproof.display import saving
 
 matplotlib.use("Agg")
-CHECKOUT = Path(saving.__file__).resolve().parent.parent
+CHECKOUT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -75,13 +75,22 @@ def test_a_failed_write_leaves_the_old_file_alone(folder, monkeypatch):
     assert (folder / "values/x.tex").read_text() == "0.5"
 
 
+def files_of_the_report():
+    """What lies at the top of the checkout and anywhere in its report: files that are written there are seen."""
+    return {*CHECKOUT.iterdir(), *(CHECKOUT / "report").rglob("*")}
+
+
+def test_the_guard_sees_the_report_of_the_checkout():
+    assert {CHECKOUT / name for name in ("xai_utils.py", "report", "report/references.bib")} <= files_of_the_report()
+
+
 def test_without_a_report_folder_files_go_to_a_temporary_one(tmp_path, monkeypatch):
     monkeypatch.delenv("XAI_REPORT_DIR")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    before = set(CHECKOUT.iterdir())
+    before = files_of_the_report()
     path = saving.save_value("x", 1, "1")
     assert tmp_path in path.parents and CHECKOUT not in path.parents
-    assert set(CHECKOUT.iterdir()) == before
+    assert files_of_the_report() == before
 
 
 @pytest.mark.parametrize(

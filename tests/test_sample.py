@@ -3,6 +3,7 @@
 import functools
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,8 @@ import pytest
 import xai_utils as xu
 from heatproof.methods import gradients
 from heatproof.metrics import cases, digest
-from tools import evaluation as tables
-from tools import sample, stamps
+from tools import evaluation as kept_tables
+from tools import sample, scoring, stamps, tables
 
 SETTINGS = tables.SIGNALS | {"methods": ("saliency", "smooth_grad"), "options": {"smooth_grad": {"samples": 2}}}
 METRICS = ("average_drop", "evidence_mass", "infidelity", "forwards")
@@ -32,9 +33,10 @@ def tiny(monkeypatch):
 @pytest.fixture
 def kept(tiny, tmp_path, monkeypatch):
     """The folder in which the table is stored and stamped."""
-    monkeypatch.setattr(tables, "ROOT", tmp_path)
+    monkeypatch.setattr(kept_tables, "ROOT", tmp_path)
+    monkeypatch.setattr(scoring, "ROOT", tmp_path)
     (tmp_path / "models").symlink_to(Path(xu.__file__).with_name("models"))
-    tables.store(tiny, tables.make(tiny), tmp_path)
+    kept_tables.store(tiny, scoring.make(tiny), tmp_path)
     return tmp_path
 
 
@@ -45,17 +47,17 @@ def rewrite(folder, **changes):
 
 def test_rows_of_some_items_are_those_of_the_whole_table(kept, tiny):
     """Random numbers belong to an item's place among all, whichever are made again; so do baselines and the fill."""
-    whole, part = tables.make(tiny), tables.make(tiny, np.array([3, 24]))
+    whole, part = scoring.make(tiny), scoring.make(tiny, np.array([3, 24]))
     rows = whole[whole["item"].isin([3, 24])].reset_index(drop=True)
     pd.testing.assert_frame_equal(part.drop(columns="forwards"), rows.drop(columns="forwards"), rtol=1e-4, atol=1e-5)
     assert set(part["method"]) == {"saliency", "smooth_grad", *cases.BASELINES}
-    few = tables.make(tiny, np.array([3]), ("smooth_grad",))
-    assert set(few["method"]) == {"saliency", *cases.BASELINES}
+    few = scoring.make(tiny, np.array([3]), ("smooth_grad",))
+    assert set(few["method"]) == {"smooth_grad", *cases.BASELINES}
 
 
 def test_a_stamped_table_is_left_alone_and_one_of_other_code_is_checked(kept, tiny, monkeypatch, capsys):
     with monkeypatch.context() as patch:
-        patch.setattr(tables, "make", lambda *_: pytest.fail("its stamp is that of the code"))
+        patch.setattr(scoring, "make", lambda *_, **__: pytest.fail("its stamp is that of the code"))
         assert sample.run(restamp=False, folder=kept) == 0
     assert "tiny.csv: up to date" in capsys.readouterr().out
     rewrite(kept, code="of another code")
@@ -66,32 +68,65 @@ def test_a_stamped_table_is_left_alone_and_one_of_other_code_is_checked(kept, ti
     )  # 5 methods, 3 metrics that are no costs, 2 items
     assert {path.name: path.read_bytes() for path in kept.glob("tiny.*")} == before
     assert sample.run(restamp=True, folder=kept) == 0
-    assert tables.is_stamped(tiny, kept) and (kept / "tiny.csv").read_bytes() == before["tiny.csv"]
+    assert kept_tables.is_stamped(tiny, kept) and (kept / "tiny.csv").read_bytes() == before["tiny.csv"]
 
 
-def test_another_formula_is_found_and_gets_no_stamp(kept, tiny, monkeypatch, capsys):
+def test_another_formula_is_found_and_its_rows_alone_are_made_anew(kept, tiny, monkeypatch, capsys):
     rewrite(kept, code="of another code")
+    before = pd.read_csv(kept / "tiny.csv")
     row = xu.METHODS["saliency"]
     other = xu.Method(function=gradients.gradient_x_input, name="saliency", output="inputs", relevance="magnitude")
     monkeypatch.setitem(xu.METHODS, "saliency", other)
-    assert sample.run(restamp=True, folder=kept) == 1
+    assert sample.run(restamp=False, folder=kept) == 1
     told = capsys.readouterr().out
     assert "tiny.csv: other values than stored" in told and "saliency" in told and "smooth_grad" not in told
-    assert not tables.is_stamped(tiny, kept)
+    assert not kept_tables.is_stamped(tiny, kept)
+    assert sample.run(restamp=True, folder=kept) == 0 and kept_tables.is_stamped(tiny, kept)
+    assert "tiny.csv: computing saliency\n" in capsys.readouterr().out
+    after, whole = pd.read_csv(kept / "tiny.csv"), scoring.make(tiny)
+    values = [name for name in METRICS if name != "forwards"]
+    assert (after[["method", "item"]] == before[["method", "item"]]).all(axis=None)
+    np.testing.assert_allclose(after[values], whole[values], rtol=1e-3, atol=1e-4)
+    others = after["method"] != "saliency"
+    pd.testing.assert_frame_equal(after[others], before[others])
+    assert (after[values] != before[values])[~others].any(axis=None)
     monkeypatch.setitem(xu.METHODS, "saliency", row)
+    rewrite(kept, code="of another code")
     assert sample.run(restamp=True, folder=kept) == 0
+    pd.testing.assert_frame_equal(pd.read_csv(kept / "tiny.csv")[values], before[values])
+
+
+def test_a_method_with_other_options_and_a_new_one_are_computed_alone(kept, tiny, monkeypatch, capsys):
+    assert kept_tables.outdated(tiny, kept) == ()
+    settings = tables.TABLES[tiny].settings
+    options = settings["options"] | {"smooth_grad": {"samples": 3}}
+    changes = {"options": options, "methods": (*settings["methods"], "gradient_x_input")}
+    monkeypatch.setitem(tables.TABLES, tiny, replace(tables.TABLES[tiny], settings=settings | changes))
+    assert kept_tables.outdated(tiny, kept) == ("smooth_grad", "gradient_x_input")
+    before = pd.read_csv(kept / "tiny.csv")
+    kept_tables.run(kept)
+    assert "computing smooth_grad, gradient_x_input\n" in capsys.readouterr().out
+    assert kept_tables.outdated(tiny, kept) == ()
+    after, whole, values = pd.read_csv(kept / "tiny.csv"), scoring.make(tiny), [n for n in METRICS if n != "forwards"]
+    both = after.merge(whole, on=["method", "item"])
+    assert len(both) == len(after) == len(whole)
+    np.testing.assert_allclose(both[[f"{n}_x" for n in values]], both[[f"{n}_y" for n in values]], rtol=1e-3, atol=1e-4)
+    same = after["method"] == "saliency"
+    pd.testing.assert_frame_equal(after[same], before[before["method"] == "saliency"])
+    monkeypatch.setitem(tables.TABLES, tiny, replace(tables.TABLES[tiny], settings=settings))
+    assert kept_tables.outdated(tiny, kept) == settings["methods"]  # one that is gone leaves by making all
 
 
 def test_other_settings_fail_the_sample_and_absent_data_do_not(kept, tiny, monkeypatch, capsys):
     rewrite(kept, settings={})
     assert sample.run(restamp=False, folder=kept) == 1
     assert "made by other settings" in capsys.readouterr().out
-    rewrite(kept, settings=tables.settings(tiny), code="of another code")
+    rewrite(kept, settings=kept_tables.settings(tiny), code="of another code")
 
-    def absent(*_):
+    def absent(*_, **__):
         raise FileNotFoundError("hmt is not in data")
 
-    monkeypatch.setattr(tables, "make", absent)
+    monkeypatch.setattr(scoring, "make", absent)
     assert sample.run(restamp=True, folder=kept) == 0
     assert "tiny.csv: left as it is, because hmt is not in data" in capsys.readouterr().out
 
@@ -143,7 +178,7 @@ def test_the_stamp_of_a_table_is_of_what_its_methods_run_through(tmp_path, monke
 
     def codes():
         stamps.code.cache_clear()
-        return [tables.code(name) for name in ("tissue_phantom", "tissue_phantom_all", "mnist1d_all")]
+        return [kept_tables.code(name) for name in ("tissue_phantom", "tissue_phantom_all", "mnist1d_all")]
 
     def change(name):
         path = tmp_path / "heatproof" / name
@@ -162,5 +197,5 @@ def test_the_stamp_of_a_table_is_of_what_its_methods_run_through(tmp_path, monke
 
 def test_every_committed_table_bears_a_stamp_unless_it_is_a_measurement():
     for name, table in tables.TABLES.items():
-        note = json.loads((tables.RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+        note = json.loads((kept_tables.RESULTS / f"{name}.json").read_text(encoding="utf-8"))
         assert len(note.get("code", "")) == (0 if isinstance(table, tables.MemoryTable) else 64), name

@@ -49,13 +49,50 @@ GATES = {  # the layers as they are written, and what they compute
         lambda x: x * hard_sigmoid(tf.reduce_mean(x, axis=(1, 2), keepdims=True)),
     ),
 }
+clipped_swish = lambda x: x * hard_sigmoid(x)  # noqa: E731
+
+
+class TwoPoint(layers.Layer):
+    """A gate that is cut off at 4, in parts of 4."""
+
+    def call(self, x):
+        return tf.minimum(tf.nn.relu(2 * (x + 1)) / 2, 2) / 2
+
+
+# Written otherwise: by maximum and minimum, with the cap first, in parts, falling, as a layer's activation.
+GATES |= {
+    "three first": (lambda x: x * keras.ops.relu6(3.0 + x) * (1 / 6), clipped_swish),
+    "of a line": (
+        lambda x: keras.ops.relu6(1.5 * (x + 2.0)) / 6.0,
+        lambda x: tf.clip_by_value(1.5 * x + 3, 0, 6) / 6,
+    ),
+    "falling": (lambda x: keras.ops.relu6(3.0 - x) / 6.0, lambda x: hard_sigmoid(-x)),
+    "of a shifted line": (lambda x: keras.ops.hard_sigmoid(x - 1.0), lambda x: hard_sigmoid(x - 1)),
+    "of Keras 2": (lambda x: keras.ops.clip(0.2 * x + 0.5, 0, 1), lambda x: tf.clip_by_value(0.2 * x + 0.5, 0, 1)),
+    "clip_by_value": (lambda x: layers.Lambda(lambda x: x * tf.clip_by_value(x / 6 + 0.5, 0, 1))(x), clipped_swish),
+    "maximum, minimum": (lambda x: x * keras.ops.minimum(keras.ops.maximum(x + 3, 0), 6) / 6, clipped_swish),
+    "minimum, maximum": (lambda x: x * keras.ops.maximum(0.0, keras.ops.minimum(6.0, x + 3)) / 6, clipped_swish),
+    "capped ReLU": (lambda x: x * keras.ops.minimum(keras.ops.relu(x + 3), 6) / 6, clipped_swish),
+    "capped in parts": (lambda x: x * keras.ops.minimum(keras.ops.relu(x + 3) / 6, 1), clipped_swish),
+    "capped before": (lambda x: x * keras.ops.relu(keras.ops.minimum(x, 3) + 3) / 6, clipped_swish),
+    "ReLU(1)": (lambda x: layers.ReLU(1.0)(0.2 * x + 0.5), lambda x: tf.clip_by_value(0.2 * x + 0.5, 0, 1)),
+    "Rescaling": (lambda x: layers.ReLU(6.0)(layers.Rescaling(2.0, 3.0)(x)), lambda x: 6 * hard_sigmoid(2 * x)),
+    "hard_sigmoid of keras.ops": (keras.ops.hard_sigmoid, hard_sigmoid),
+    "hard_silu of keras.ops": (lambda x: layers.Lambda(keras.ops.hard_silu)(x), clipped_swish),
+    "hard_sigmoid as an activation": ("hard_sigmoid", hard_sigmoid),
+    "hard_swish as an activation": ("hard_swish", clipped_swish),
+    "cut off at 4": (lambda x: TwoPoint()(x), lambda x: tf.clip_by_value(2 * x + 2, 0, 4) / 4),
+}
 RULES = {"guided_backprop": guided_relu, "deconvnet": deconv_relu}
 
 
 def gated(gate, relu=True, cap=None):
     """Convolution, gate, convolution, ReLU (or ReLU6), dense."""
     inputs = keras.Input(SHAPE)
-    x = GATES[gate][0](layers.Conv2D(4, 3, padding="same", name="one")(inputs))
+    written = GATES[gate][0]
+    inner = {"activation": written} if isinstance(written, str) else {}
+    x = layers.Conv2D(4, 3, padding="same", name="one", **inner)(inputs)
+    x = x if inner else written(x)
     x = layers.Conv2D(4, 3, padding="same", name="two")(x)
     x = layers.ReLU(cap)(x) if relu else x
     return randomised(keras.Model(inputs, layers.Dense(3, name="head")(layers.Flatten()(x))), 1)
@@ -78,14 +115,14 @@ def by_rule(model, gate, rule, images=IMAGES):
 @pytest.mark.parametrize("method", RULES)
 def test_the_rule_does_not_enter_a_gate(method, gate):
     model = gated(gate)
-    tapes.close(tapes.heard(getattr(xu, method), model, IMAGES, 1)[0], by_rule(model, gate, RULES[method]))
+    tapes.close(tapes.silent(getattr(xu, method), model, IMAGES, 1), by_rule(model, gate, RULES[method]))
 
 
 @pytest.mark.parametrize(
     "method, gate", [*(("guided_backprop", gate) for gate in GATES), ("guided_grad_cam", "hard_silu")]
 )
 def test_a_network_with_gates_alone_has_no_relu(method, gate):
-    with pytest.raises(ValueError, match="^model: it has no ReLU"):
+    with pytest.raises(ValueError, match="^model: got one that has no ReLU"):
         getattr(xu, method)(gated(gate, relu=False), IMAGES, 1)
 
 
@@ -97,6 +134,96 @@ def test_a_relu6_that_is_an_activation_is_still_one():
     model = gated("hard_silu", cap=6.0)
     found = tapes.heard(xu.guided_backprop, model, 3 * IMAGES, 1)[0]
     tapes.close(found, by_rule(model, "hard_silu", rule, 3 * IMAGES))
+
+
+class Biased(layers.Layer):
+    """A ReLU6 behind a weight that happens to be 3."""
+
+    def build(self, shape):
+        self.bias = self.add_weight(shape=(), initializer=keras.initializers.Constant(3.0))
+
+    def call(self, x):
+        return tf.nn.relu6(x + self.bias)
+
+
+SHIFTS = np.array([3, 3, 3, 0], np.float32)
+ACTIVATIONS = {  # clipped, but not half open at x = 0: as they are written, and what is clipped at which number
+    "ReLU6": (layers.ReLU(6.0), lambda x: x, 6),
+    "ReLU(4)": (layers.ReLU(4.0), lambda x: x, 4),
+    "relu6(x + 1)": (lambda x: keras.ops.relu6(x + 1.0), lambda x: x + 1, 6),
+    "relu6(x - 3)": (lambda x: keras.ops.relu6(x - 3.0), lambda x: x - 3, 6),
+    "relu(x + 3)": (lambda x: keras.ops.relu(x + 3.0), lambda x: x + 3, np.inf),
+    "min(relu(x + 3), 5)": (lambda x: keras.ops.minimum(keras.ops.relu(x + 3.0), 5.0), lambda x: x + 3, 5),
+    "relu(3 - min(x, -3))": (
+        lambda x: keras.ops.relu(3.0 - keras.ops.minimum(x, -3.0)),
+        lambda x: 3 - tf.minimum(x, -3),
+        np.inf,
+    ),
+    "min(-relu(x + 3), -6)": (
+        lambda x: keras.ops.minimum(-keras.ops.relu(x + 3.0), -6.0),
+        lambda x: x + 3,
+        np.inf,
+        lambda x: -tf.maximum(x, 6),
+    ),
+    "relu6(x + (3, 3, 3, 0))": (lambda x: keras.ops.relu6(x + SHIFTS), lambda x: x + SHIFTS, 6),
+    "a trained bias": (lambda x: Biased(name="biased")(x), lambda x: x + 3, 6),
+}
+
+
+@pytest.mark.parametrize("kind", ACTIVATIONS)
+def test_a_clip_that_is_not_half_open_at_zero_is_a_relu_of_the_network(kind):
+    """The rule enters it: another offset, another cap, none at all, or a bias that is a weight."""
+    written, line, cap, *after = ACTIVATIONS[kind]
+    inputs = keras.Input(SHAPE)
+    x = written(layers.Conv2D(4, 3, padding="same", name="one")(inputs))
+    model = randomised(keras.Model(inputs, layers.Dense(3, name="head")(layers.Flatten()(x))), 1)
+    if kind == "a trained bias":
+        model.get_layer("biased").bias.assign(3.0)
+    w = {layer.name: [tf.constant(v, tf.float64) for v in layer.get_weights()] for layer in model.layers}
+
+    @tf.custom_gradient
+    def rule(a):
+        return tf.clip_by_value(a, 0, cap), lambda R: R * tf.cast((a > 0) & (a < cap) & (R > 0), R.dtype)
+
+    def forward(x):
+        x = rule(line(tf.nn.conv2d(x, w["one"][0], 1, "SAME") + w["one"][1]))
+        x = after[0](x) if after else x
+        return tf.reshape(x, (len(x), -1)) @ w["head"][0] + w["head"][1]
+
+    found = tapes.silent(xu.guided_backprop, model, 3 * IMAGES, 1)
+    np.testing.assert_allclose(forward(tf.constant(3 * IMAGES, tf.float64)), model(3 * IMAGES), rtol=1e-4, atol=1e-3)
+    tapes.close(found, tapes.gradient(forward, 3 * IMAGES, tapes.output(1)))
+
+
+OTHERS = {
+    "maximum": lambda x: keras.ops.maximum(x, 0),
+    "maximum, minimum": lambda x: keras.ops.minimum(keras.ops.maximum(x, 0), 6),
+    "leaky": lambda x: keras.ops.maximum(x, 0.1 * x),
+    "hard_tanh": keras.ops.hard_tanh,
+    "hard_tanh above 0": lambda x: keras.ops.maximum(keras.ops.minimum(x - 1, 1), -1) + 1,
+    "cut off at -1": lambda x: keras.ops.maximum(keras.ops.minimum(x + 1, 2), -1),
+    "behind a sum": lambda x: keras.ops.maximum(keras.ops.relu(x) - 1, 0),
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_a_maximum_that_is_no_gate_clips_as_an_activation(kind):
+    """The rules leave it alone, and say so."""
+    inputs = keras.Input(SHAPE)
+    x = layers.ReLU()(OTHERS[kind](layers.Conv2D(4, 3)(inputs)))
+    model = keras.Model(inputs, layers.Dense(3)(layers.Flatten()(x)))
+    _, texts = tapes.heard(xu.guided_backprop, model, IMAGES, 1)
+    assert [text for text in texts if "['Maximum']" in text]
+
+
+def test_a_gate_in_half_precision_is_one():
+    """1 / 6 is 0.16663 there, so that the cap stands at 6.0015."""
+    inputs = keras.Input(SHAPE)
+    x = layers.Conv2D(4, 3, dtype="float16")(inputs)
+    x = layers.Lambda(lambda x: tf.minimum(tf.nn.relu(x + 3) * (1 / 6), 1), dtype="float16")(x)
+    model = keras.Model(inputs, layers.Dense(3)(layers.Flatten()(x)))
+    with pytest.raises(ValueError, match="^model: got one that has no ReLU"):
+        xu.guided_backprop(model, IMAGES, 1)
 
 
 NORMALISING = {

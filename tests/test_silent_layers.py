@@ -13,21 +13,12 @@ import tensorflow as tf
 from keras import layers, ops
 
 import xai_utils as xu
-from models import randomised
+from models import conv, headed, randomised
 
 SHAPE = (8, 8, 2)
 IMAGES = np.random.default_rng(0).normal(size=(3, *SHAPE)).astype(np.float32)
 RAW = {"relu": False, "upsample": False}
 S1 = tapes.output(1)
-
-
-def conv(name, filters=4, activation="relu", **options):
-    return layers.Conv2D(filters, 3, padding="same", activation=activation, name=name, **options)
-
-
-def headed(inputs, x, seed=1, flat=False):
-    x = layers.Flatten()(x) if flat else layers.GlobalAveragePooling2D()(x)
-    return randomised(keras.Model(inputs, layers.Dense(3, name="head")(x)), seed)
 
 
 def name_of(tensor):
@@ -225,6 +216,19 @@ def test_each_map_of_a_list_is_enlarged_for_itself():
     tapes.close(found, early + tapes.stretched(late, SHAPE[:2]))
 
 
+def test_a_list_of_which_no_sum_can_be_made_is_refused_and_its_cure_works():
+    inputs = keras.Input(SHAPE)
+    early = conv("early", activation="tanh")(inputs)
+    model = headed(inputs, conv("late", activation="tanh", strides=2)(early))
+    with pytest.raises(ValueError, match=r"^layer: got layers of different grids.*Cure: upsample=True"):
+        xu.hires_cam(model, IMAGES, 1, layer=["early", "late"], upsample=False)
+    parts = [xu.hires_cam(model, IMAGES, 1, layer=name) for name in ("early", "late")]
+    tapes.close(xu.hires_cam(model, IMAGES, 1, layer=["early", "late"], upsample=True), sum(parts), 1e-6)
+    with pytest.raises(ValueError, match="^layer: got an empty list.*None"):
+        xu.hires_cam(model, IMAGES, 1, layer=[])
+    tapes.close(xu.hires_cam(model, IMAGES, 1, layer=None), parts[1], 1e-6)
+
+
 class DeadBranch(keras.Model):
     """Calls a convolution, last of all, whose maps nobody reads."""
 
@@ -247,6 +251,32 @@ def test_a_branch_that_never_reaches_the_output_is_not_chosen():
     assert np.abs(xu.sise(model, IMAGES, 1) - xu.sise(model, IMAGES, 1, layers=["body"])).max() == 0
 
 
+class DeadStream(keras.Model):
+    """Two streams that are read, and one that is not."""
+
+    def __init__(self):
+        super().__init__()
+        self.parts, self.head = [conv(name) for name in ("a", "b", "unread")], layers.Dense(3, name="head")
+
+    def call(self, inputs):
+        pooled = [tf.reduce_mean(part(inputs), axis=(1, 2)) for part in self.parts]
+        return self.head(tf.concat(pooled[:2], axis=-1))
+
+
+def test_a_stream_that_never_reaches_the_output_is_named_nowhere():
+    """The two that are named add up to the score."""
+    model = DeadStream()
+    model(IMAGES)
+    randomised(model, 5)
+    _, texts = tapes.heard(xu.hires_cam, model, IMAGES, 1)
+    assert len(texts) == 1 and "layer=['a', 'b']" in texts[0] and "unread" not in texts[0], texts
+    found = tapes.silent(xu.hires_cam, model, IMAGES, 1, layer=["a", "b"])
+    tapes.close(found.sum(axis=(1, 2)), model.predict(IMAGES, verbose=0)[:, 1] - model.head.get_weights()[1][1])
+    with pytest.raises(ValueError, match="^layer: got 'nonsense'") as caught:
+        xu.grad_cam(model, IMAGES, 1, layer="nonsense")
+    assert "unread" not in str(caught.value)
+
+
 BEHIND = {
     "max pooling": lambda: layers.MaxPooling2D(2),
     "mean pooling": lambda: layers.AveragePooling2D(2),
@@ -259,6 +289,16 @@ def test_the_last_convolution_is_chosen_and_not_what_shrinks_or_pads_its_maps(be
     inputs = keras.Input(SHAPE)
     model = headed(inputs, BEHIND[behind]()(conv("last")(conv("first")(inputs))), flat=True)
     tapes.close(xu.grad_cam(model, IMAGES, 1, **RAW), tapes.grad_cam(model, "last", IMAGES, S1))
+
+
+@pytest.mark.parametrize("name", ["ZeroPadding2D", "padding by ops"])
+def test_padding_that_is_pooled_is_not_chosen(name):
+    """The margin is no place where the network looked: 8 x 8 positions, not 12 x 12."""
+    inputs = keras.Input(SHAPE)
+    pads = [[0, 0], [2, 2], [2, 2], [0, 0]]
+    pad = layers.ZeroPadding2D(2) if name == "ZeroPadding2D" else lambda x: ops.pad(x, pads)
+    model = headed(inputs, pad(conv("last", activation="tanh")(conv("first")(inputs))))
+    tapes.close(xu.hires_cam(model, IMAGES, 1, upsample=False), tapes.hires_cam(model, "last", IMAGES, S1))
 
 
 def test_what_follows_a_convolution_position_by_position_is_chosen_with_it():

@@ -83,7 +83,7 @@ def test_a_map_is_enlarged_from_the_centres_of_its_receptive_fields(case, rank):
     model, x = network(chain, side, rank), inputs_of(side, rank)
     native = tapes.grad_cam(model, "place", x, S1)
     centres = first + apart * np.arange(native.shape[1])
-    found = xu.grad_cam(model, x, 1, layer="place", relu=False, align="centres")
+    found = xu.grad_cam(model, x, 1, layer="place", relu=False)
     tapes.close(found, tapes.enlarged(native, [centres] * rank, (side,) * rank))
 
 
@@ -101,9 +101,9 @@ def test_the_plain_stretch_stays_as_an_option(case):
 
 
 def test_align_stands_wherever_a_map_is_enlarged():
-    assert tapes.accepting("align") == tapes.accepting("upsample")
+    assert {*tapes.accepting("align")} == {*tapes.accepting("upsample"), "guided_grad_cam", "sise"}
     parameters = [inspect.signature(xu.METHODS[name].function).parameters for name in tapes.accepting("align")]
-    assert {each["align"].default for each in parameters} == {"stretch"}
+    assert {each["align"].default for each in parameters} == {"centres"}
 
 
 FAMILY = ["cam", "hires_cam", "ablation_cam", "layer_cam", "grad_cam_plus_plus"]
@@ -120,7 +120,7 @@ def test_every_map_of_the_family_lies_at_the_centres(name):
     method, options = xu.METHODS[name].function, {} if name == "cam" else {"layer": "place"}
     native = method(model, x, 1, upsample=False, **options)
     wanted = tapes.enlarged(native.astype(float), [first + apart * np.arange(native.shape[1])], (side,))
-    tapes.close(method(model, x, 1, align="centres", **options), wanted)
+    tapes.close(method(model, x, 1, **options), wanted)
 
 
 def test_the_masks_of_score_cam_lie_at_the_centres():
@@ -132,8 +132,42 @@ def test_the_masks_of_score_cam_lie_at_the_centres():
     twin, centres = tapes.in_float64(model), [first + apart * np.arange(A.shape[1])]
     S = [twin(x * tapes.enlarged(scaled[..., k], centres, (side,))[..., None]).numpy()[:, 1] for k in range(3)]
     w = np.exp(np.array(S)) / np.exp(S).sum(axis=0)
-    found = xu.score_cam(model, x, 1, layer="place", weights="softmax", upsample=False, align="centres")
+    found = xu.score_cam(model, x, 1, layer="place", weights="softmax", upsample=False)
     tapes.close(found, np.maximum(np.einsum("ntk,kn->nt", A, w), 0))
+
+
+@pytest.mark.parametrize("align", ["centres", "stretch"])
+def test_guided_grad_cam_takes_grad_cam_from_the_same_place(align):
+    """The one ReLU stands before all else and sees positive inputs: guided backprop is the positive gradient."""
+    chain, side, first, apart = CHAINS["valid and strided"]
+    model = network(chain, side, 1, lambda chain, rank, x: stack(chain, rank, layers.ReLU()(x)))
+    x = 0.1 + np.abs(inputs_of(side, 1))
+    native = np.maximum(tapes.grad_cam(model, "place", x, tapes.output(0)), 0)
+    coarse = tapes.enlarged(native, [first + apart * np.arange(native.shape[1])], (side,))
+    coarse = coarse if align == "centres" else tapes.stretched(native, (side,))
+    guided = np.maximum(tapes.gradient(tapes.in_float64(model), x, tapes.output(0)), 0)
+    found = tapes.heard(xu.guided_grad_cam, model, x, 0, layer="place", align=align)[0]
+    tapes.close(found, coarse[..., None] * guided)
+
+
+@pytest.mark.parametrize("align", ["centres", "stretch"])
+def test_the_masks_of_sise_lie_at_the_centres(align):
+    """One block of which all maps with a positive mean slope stay: V = sum_k p(x * H_k) H_k, scaled to [0, 1]."""
+    chain, side, first, apart = CHAINS["valid and strided"]
+    model, x = network(chain, side, 1), inputs_of(side, 1)
+    A, slopes = tapes.at(model, "place", x, lambda outputs: tf.nn.softmax(outputs)[:, 1])
+    twin, centres = tapes.in_float64(model), [first + apart * np.arange(A.shape[1])]
+    wanted = []
+    for item, chosen in enumerate(slopes.mean(axis=1) > 0):
+        coarse = A[item][:, chosen].T
+        fine = tapes.enlarged(coarse, [centres[0]], (side,)) if align == "centres" else tapes.stretched(coarse, (side,))
+        H = (fine - fine.min(axis=1, keepdims=True)) / np.ptp(fine, axis=1, keepdims=True)
+        p = tf.nn.softmax(twin(x[item] * H[..., None])).numpy()[:, 1]
+        wanted.append(p @ H)
+    wanted = np.array(wanted)
+    wanted -= wanted.min(axis=1, keepdims=True)
+    found = xu.sise(model, x, 1, layers=["place"], fill=0.0, activation="softmax", align=align)
+    tapes.close(found, wanted / wanted.max(axis=1, keepdims=True))
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])
@@ -150,7 +184,7 @@ def test_a_blob_has_its_peak_within_half_a_cell(padding, at):
     model = keras.Model(inputs, layers.Dense(1, use_bias=False, kernel_initializer="ones")(pooled))
     rows, columns = np.indices((96, 96))
     blob = np.exp(-((rows - at) ** 2 + (columns - 96 + at) ** 2) / (2 * 8**2))[None, ..., None].astype(np.float32)
-    found = tapes.heard(xu.grad_cam, model, blob, 1, align="centres")[0][0]
+    found = tapes.heard(xu.grad_cam, model, blob, 1)[0][0]
     peak = np.argwhere(found >= 0.999 * found.max())
     assert np.abs(peak - (at, 96 - at)).max(axis=1).min() <= 8
 
@@ -205,4 +239,4 @@ def test_the_map_of_a_long_signal_is_interpolated_from_its_centres():
     model, signal = ecg_network(), np.random.default_rng(0).normal(size=(1, LENGTH, 1)).astype(np.float32)
     native = xu.grad_cam(model, signal, 1, layer="block_0", relu=False, upsample=False).astype(float)
     wanted = tapes.enlarged(native, [-1 + 3 + 4 * np.arange(9750)], (LENGTH,))
-    tapes.close(xu.grad_cam(model, signal, 1, layer="block_0", relu=False, align="centres"), wanted)
+    tapes.close(xu.grad_cam(model, signal, 1, layer="block_0", relu=False), wanted)

@@ -133,7 +133,7 @@ def test_unit_refuses_what_is_not_there(net):
     model, _, inputs = net
     with pytest.raises(ValueError, match="channel: got 4"):
         xu.unit(model, "conv_1", 4)
-    with pytest.raises(ValueError, match="'conv_9' is not in the model; its spatial layers are.*conv_1"):
+    with pytest.raises(ValueError, match="'conv_9', which is not in the model; allowed: one such as .*conv_1"):
         xu.unit(model, "conv_9", 0)
     with pytest.raises(ValueError, match="score: got .probability. of an inner unit, which has none"):
         xu.saliency(xu.unit(model, "conv_1", 0), inputs, score="probability")

@@ -32,7 +32,7 @@ HELP = {
     "parity": "compare methods and metrics with other libraries (a second environment, .venv-peers)",
     "networks": "compare every method with an oracle on fourteen networks of Keras into docs/networks.md (an hour)",
     "bench": "time the methods beside other libraries into benchmarks/ (under 30 minutes on 2 quiet cores)",
-    "lint": "ruff on code and notebooks",
+    "lint": "ruff on code and notebooks, mypy on the package and its two faces",
     "edition": "refresh stored outputs of changed notebooks, report/figures/, report/report.pdf, README.md",
     "readme": "write the tables of README.md from METHODS, the notebooks and the cards of the networks",
     "lock": "compile requirements.in into requirements.txt and environment.yml",
@@ -143,6 +143,12 @@ def lock() -> int:
     return write_environment()
 
 
+def lint() -> int:
+    """The first that finds something ends it."""
+    steps = (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy",))
+    return next((status for step in steps if (status := python("-m", *step))), 0)
+
+
 def clean() -> int:
     shutil.rmtree(ROOT / "build", ignore_errors=True)
     return 0
@@ -178,7 +184,7 @@ INSIDE = {
     "parity": parity,
     "networks": networks,
     "bench": lambda: python("-m", "benchmarks"),
-    "lint": lambda: python("-m", "ruff", "check", ".") or python("-m", "ruff", "format", "--check", "."),
+    "lint": lint,
     "edition": edition,
     "readme": readme,
     "lock": lock,

@@ -1,6 +1,11 @@
-"""The inputs of the committed tables, and their evidence where it is known: test parts, in their loaders' order."""
+"""The inputs of the committed tables, and their evidence where it is known: test parts, in their loaders' order.
+
+And those on which methods are tuned: as many items of each validation part, spread over it; their evidence is unread.
+"""
 
 import functools
+
+import numpy as np
 
 
 def hmt():
@@ -33,3 +38,21 @@ def mnist1d():
 
     data = m1.make_dataset()
     return m1.split(data, "test")[0], m1.evidence_masks(data)[1]
+
+
+TUNED_ON = 64  # items of each validation part
+
+
+def validation(network: str):
+    """The inputs on which the methods are tuned for a network; none of them is in its test part."""
+    import mnist1d_utils as m1
+    import xai_utils as xu
+
+    read = {
+        "mnist1d": lambda: m1.split(m1.make_dataset(), "validation")[0],
+        "schematic_faces": lambda: xu.schematic_faces(420, seed=2).images,
+        "tissue_phantom": lambda: xu.tissue_phantom(240, seed=2).images,
+        "hmt": lambda: xu.load_hmt("validation").images,
+    }
+    inputs = read[network]()
+    return inputs[np.linspace(0, len(inputs) - 1, TUNED_ON).round().astype(int)].astype(np.float32)

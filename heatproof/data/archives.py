@@ -3,7 +3,8 @@
 import hashlib
 import io
 import zipfile
-from pathlib import PurePosixPath
+from collections.abc import Callable, Sequence
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from PIL import Image
@@ -18,7 +19,7 @@ IMAGE_BYTES = 10_000_000  # what one image of a zip may unpack to
 class Source:
     """The files of a zip or of a folder, or one plain file, read in place."""
 
-    def __init__(self, path):
+    def __init__(self, path: Path) -> None:
         self.path = path
         self.zip = None
         if path.suffix == ".zip":
@@ -37,17 +38,17 @@ class Source:
         self.names = sorted(members)
         self.images = [name for name in self.names if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES]
 
-    def __enter__(self):
+    def __enter__(self) -> "Source":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         if self.zip:
             self.zip.close()
 
-    def _file(self, name):
+    def _file(self, name: str) -> Path:
         return self.path / name if self.path.is_dir() else self.path
 
-    def read(self, name, limit):
+    def read(self, name: str, limit: int) -> bytes:
         """One file; from a zip never more than ``limit`` bytes, whatever size the zip declares."""
         if not self.zip:
             return self._file(name).read_bytes()
@@ -59,7 +60,7 @@ class Source:
         with self.zip.open(member) as stream:
             return stream.read(member.file_size)
 
-    def decode(self, names, mode, shape):
+    def decode(self, names: Sequence[str], mode: str, shape: tuple[int, int]) -> np.ndarray:
         """The images as one uint8 array; ``mode`` is PIL's, "L" or "RGB"."""
         images = np.empty((len(names), *shape, *([3] if mode == "RGB" else [])), dtype=np.uint8)
         for place, name in enumerate(names):
@@ -67,26 +68,28 @@ class Source:
                 with Image.open(io.BytesIO(self.read(name, IMAGE_BYTES)), formats=IMAGE_FORMATS) as image:
                     found = image.size[::-1]
                     if found == shape:  # nothing larger is decoded
-                        images[place] = image.convert(mode)
+                        images[place] = np.asarray(image.convert(mode))
             except Exception as error:  # a damaged zip or image fails in many ways
                 raise ValueError(f"{self.path}: {name} is not a readable image ({error}); fetch it again") from error
             if found != shape:
                 raise ValueError(f"{self.path}: {name} is {found} pixels; needed are {shape}; fetch it again")
         return images
 
-    def fingerprint(self):
+    def fingerprint(self) -> str:
         """Changes when a file is added, removed, renamed or rewritten (by size and time of change)."""
         files = [self.path] if not self.path.is_dir() else [self._file(name) for name in self.names]
         facts = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
         return hashlib.sha256(repr((facts, self.names)).encode()).hexdigest()[:16]
 
 
-def _leaves_its_folder(name):
+def _leaves_its_folder(name: str) -> bool:
     parts = name.replace("\\", "/").split("/")
     return ".." in parts or parts[0] == "" or ":" in parts[0]
 
 
-def cached(folder, name, files, names, decode):
+def cached(
+    folder: Path, name: str, files: Source, names: Sequence[str], decode: Callable[[], np.ndarray]
+) -> np.ndarray:
     """The decoded images, read from the folder of the cache when they were decoded from the same source before."""
     path = folder / f"{name}-{files.fingerprint()}.npy"
     if path.is_file():

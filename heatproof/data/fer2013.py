@@ -1,6 +1,7 @@
 """FER2013: faces of seven expressions, read from any layout in which it is published."""
 
 import io
+from collections.abc import Callable
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -54,7 +55,7 @@ def load_fer2013(part: str = "test") -> pictures.Dataset:
     )
 
 
-def _fer_table(files, table):
+def _fer_table(files: Source, table: str) -> tuple[list[int], list[str], list[str], Callable[[], np.ndarray]]:
     """Kaggle's tables: emotion, pixels, Usage, in any order, with or without blanks in the header."""
     try:
         frame = pd.read_csv(io.BytesIO(files.read(table, TABLE_BYTES)), skipinitialspace=True).rename(columns=str.strip)
@@ -73,7 +74,7 @@ def _fer_table(files, table):
             raise ValueError(f"fer2013: {table} has {column} {wrong[0]!r}; allowed are {list(allowed)}; fetch it again")
     names = [f"{usage}_{row:05d}" for row, usage in enumerate(usages)]
 
-    def decode():
+    def decode() -> np.ndarray:
         images = np.empty((len(frame), 48 * 48), dtype=np.uint8)
         for row, text in enumerate(frame["pixels"]):
             try:
@@ -90,7 +91,7 @@ def _fer_table(files, table):
     return frame["emotion"].tolist(), usages, names, decode
 
 
-def _fer_images(files):
+def _fer_images(files: Source) -> tuple[list[int], list[str], list[str], Callable[[], np.ndarray]]:
     members = [
         name
         for name in files.images

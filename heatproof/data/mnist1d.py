@@ -4,6 +4,8 @@ The published generator (Greydanus and Kobak 2020/2024) hides a template of 12 n
 knows where the template went. `mnist1d_utils` is the door.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
@@ -43,12 +45,14 @@ def templates() -> dict:
     return {"x": (standard - standard[:, :1]) / 6, "t": np.linspace(-5, 5, 12) / 6, "y": np.arange(10)}
 
 
-def _resample(values, length):
+def _resample(values: np.ndarray, length: int) -> np.ndarray:
     """Resample linearly to `length` samples; the first and the last sample keep their places."""
     return np.interp(np.linspace(0, 1, length), np.linspace(0, 1, len(values)), values)
 
 
-def _signal(template, random, correlated_noise, white_noise, shear):
+def _signal(
+    template: np.ndarray, random: np.random.RandomState, correlated_noise: float, white_noise: float, shear: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Hide one template in noise; return the signal (40,) and the template's share in each sample (40,).
 
     The draws and their order (padding, scale, shift, correlated noise, white noise, shear) are the published ones.
@@ -100,7 +104,7 @@ def make_dataset(
     return data | {"evidence": evidence[:cut], "evidence_test": evidence[cut:]}
 
 
-def numbers(values):
+def numbers(values: object) -> np.ndarray:
     """The values as an array of real numbers; an empty one where they are none."""
     try:
         array = np.asarray(values)
@@ -109,7 +113,7 @@ def numbers(values):
     return array if array.dtype.kind in "iuf" else np.zeros(0)
 
 
-def _checked_recipe(count, correlated_noise, white_noise, shear, glyphs):
+def _checked_recipe(count: int, correlated_noise: float, white_noise: float, shear: float, glyphs: dict | None) -> dict:
     if checks.as_count("count", count, 10) % 10:
         raise ArgumentValueError("count", f"{count}", "a multiple of 10 (ten digits), such as 5000")
     for name, value in {"correlated_noise": correlated_noise, "white_noise": white_noise, "shear": shear}.items():
@@ -119,7 +123,7 @@ def _checked_recipe(count, correlated_noise, white_noise, shear, glyphs):
     return glyphs
 
 
-def check_templates(name, glyphs):
+def check_templates(name: str, glyphs: dict) -> None:
     """Raise ValueError unless `glyphs` has the form of `templates()`."""
     shapes = {"x": (10, 12), "t": (12,), "y": (10,)}
     found = {key: numbers(glyphs.get(key)) for key in shapes} if isinstance(glyphs, dict) else {}
@@ -155,12 +159,12 @@ def evidence_masks(data: dict | None = None, threshold: float = 0.5) -> tuple[np
     return data["evidence"] >= threshold, data["evidence_test"] >= threshold
 
 
-def _same(a, b):
+def _same(a: np.ndarray, b: np.ndarray) -> bool:
     a = numbers(a)
     return a.shape == b.shape and np.allclose(a, b, atol=1e-6)
 
 
-def check_keys(name, data, needed):
+def check_keys(name: str, data: dict, needed: Iterable[str]) -> None:
     """Raise TypeError unless `data` is a dictionary, ValueError unless it has the keys `needed`."""
     allowed = f"a dictionary with the keys {list(needed)}, as make_dataset() returns"
     if not isinstance(data, dict):
@@ -169,7 +173,7 @@ def check_keys(name, data, needed):
         raise ArgumentValueError(name, f"the keys {sorted(map(str, data))}", allowed)
 
 
-def check_signals(name, data, part):
+def check_signals(name: str, data: dict, part: str) -> None:
     """Raise ValueError unless one part of the data, "" or "_test", holds signals (N, 40) and digits (N,)."""
     x, y = numbers(data["x" + part]), numbers(data["y" + part])
     if x.ndim != 2 or x.shape[1] != LENGTH or y.shape != x.shape[:1] or not len(x):

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+from typing import Any
 
 import numpy as np
 
@@ -18,10 +19,11 @@ class _Array:
 
     __slots__ = ("arguments", "state")
 
-    def __init__(self, *arguments):
-        self.arguments, self.state = arguments, None
+    def __init__(self, *arguments: Any) -> None:
+        self.arguments: Any = arguments
+        self.state: Any = None
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: Any) -> None:
         self.state = state
 
 
@@ -48,14 +50,15 @@ _ADMITTED = {
 class _Unpickler(pickle._Unpickler):  # the one in Python: the other takes gigabytes when a few bytes ask for them
     """Reads plain containers; the few names that arrays need become inert descriptions; any other is refused."""
 
-    def find_class(self, module, name):
+    def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ADMITTED:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no data set needs; nothing was run")
         return _ADMITTED[module, name]
 
 
-def _array(described):
+def _array(described: _Array) -> np.ndarray:
     """Build the array that was described; raises when it is not of plain numbers."""
+    order: Any  # as the stream names it
     if isinstance(described, _Buffer):
         content, kind, shape, order = described.arguments
     else:
@@ -68,7 +71,7 @@ def _array(described):
     return np.frombuffer(content, stored).reshape(shape, order=order).astype(code, order="C")
 
 
-def _materialise(value):
+def _materialise(value: Any) -> Any:
     if isinstance(value, _Array):
         return _array(value)
     return {key: _materialise(item) for key, item in value.items()} if isinstance(value, dict) else value
@@ -99,7 +102,7 @@ def load_pickle(path: str | os.PathLike) -> dict:
     return data
 
 
-def _check_published(name, data):
+def _check_published(name: str, data: dict) -> None:
     check_keys(name, data, ("t", "templates", "x", "x_test", "y", "y_test"))
     for part in ("", "_test"):
         check_signals(name, data, part)

@@ -6,6 +6,7 @@ shapes and `min` joins them.
 """
 
 import numpy as np
+import numpy.typing as npt
 from scipy.ndimage import binary_dilation
 
 CLASS_NAMES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
@@ -50,7 +51,9 @@ _ROWS, _COLUMNS = np.mgrid[0:48, 0:48].astype(float)
 _DARK, _WHITE = 0.06, 0.97
 
 
-def draw(label: int, nuisance: dict, background, evidence) -> tuple[np.ndarray, np.ndarray]:
+def draw(
+    label: int, nuisance: dict, background: np.random.Generator, evidence: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Return one face (48, 48, 1) and its mask (48, 48); `background` and `evidence` are generators."""
     x, y = _face_coordinates(nuisance)
     scale = nuisance["scale"]
@@ -76,7 +79,8 @@ def add_artefact(image: np.ndarray, code: int, nuisance: dict) -> tuple[np.ndarr
     }
     lit = ("bc", "abged", "abgcd", "fgbc", "afgcd", "afgedc", "abc")[code]
     plate = np.maximum(abs(_COLUMNS - 43) - 3.5, abs(_ROWS - 41) - 5.5)
-    strokes = [_stroke(_COLUMNS, _ROWS, *(np.linspace(*ends, 9) for ends in segments[s]), 0.6) for s in lit]
+    paths = [[np.linspace(*ends, 9) for ends in segments[s]] for s in lit]
+    strokes = [_stroke(_COLUMNS, _ROWS, path_x, path_y, 0.6) for path_x, path_y in paths]
     stamped = _paint(image[..., 0], [(plate, 0.15)] + [(stroke, _WHITE) for stroke in strokes], 1.0)
     return stamped[..., None], plate < 0.5
 
@@ -103,14 +107,18 @@ def _paint(image: np.ndarray, layers: list, scale: float) -> np.ndarray:
     return image
 
 
-def _ellipse(x, y, centre_x, centre_y, radius_x, radius_y):
+def _ellipse(
+    x: np.ndarray, y: np.ndarray, centre_x: float, centre_y: float, radius_x: float, radius_y: float
+) -> np.ndarray:
     """First-order distance to an ellipse: f (f - 1) / |grad|, f the scaled radius."""
     u, v = (x - centre_x) / radius_x, (y - centre_y) / radius_y
     scaled = np.hypot(u, v)
     return scaled * (scaled - 1) / np.maximum(np.hypot(u / radius_x, v / radius_y), 1e-6)
 
 
-def _stroke(x, y, path_x, path_y, radius):
+def _stroke(
+    x: np.ndarray, y: np.ndarray, path_x: npt.ArrayLike, path_y: npt.ArrayLike, radius: npt.ArrayLike
+) -> np.ndarray:
     """Distance to a brush drawn along a path of points, `radius` wide there; 9 where no paint can reach."""
     reach = np.max(radius) + 1
     near = (x > np.min(path_x) - reach) & (x < np.max(path_x) + reach)
@@ -120,7 +128,7 @@ def _stroke(x, y, path_x, path_y, radius):
     return distance
 
 
-def _backdrop(nuisance: dict, random) -> np.ndarray:
+def _backdrop(nuisance: dict, random: np.random.Generator) -> np.ndarray:
     """A plain, dotted or striped wall."""
     centres, radii = random.uniform(0, 48, (2, 6)), random.uniform(5, 11, 6)
     angle, wave = random.uniform(0, np.pi), random.uniform(7, 12)
@@ -138,7 +146,7 @@ def _light(nuisance: dict) -> np.ndarray:
     return 1 + nuisance["light"] * ((_COLUMNS - 23.5) * np.cos(angle) + (_ROWS - 23.5) * np.sin(angle)) / 24
 
 
-def _body_layers(x, y, nuisance: dict) -> list:
+def _body_layers(x: np.ndarray, y: np.ndarray, nuisance: dict) -> list:
     """Shoulders, neck, ears, head, hair and nose: the same for every expression."""
     skin, tone, style = nuisance["skin"], nuisance["hair_tone"], nuisance["hair"]
     shade, line = 0.82 * skin, 0.55 * skin
@@ -157,7 +165,7 @@ def _body_layers(x, y, nuisance: dict) -> list:
     return layers + [(nose, shade), (nostril, line)]
 
 
-def _hair_layers(x, y, head, style: int, tone: float) -> list:
+def _hair_layers(x: np.ndarray, y: np.ndarray, head: np.ndarray, style: int, tone: float) -> list:
     """The hair that lies over the head; all styles end above the highest brow."""
     cap = head - 1.6
     if style == 0:
@@ -173,7 +181,7 @@ def _hair_layers(x, y, head, style: int, tone: float) -> list:
     return [(curls, tone)]
 
 
-def _glasses_layers(x, y, nuisance: dict) -> list:
+def _glasses_layers(x: np.ndarray, y: np.ndarray, nuisance: dict) -> list:
     if nuisance["glasses"] < 2:
         return []
     rims = [abs(_ellipse(x, y, side * 6.4, -2.2, 5.0, 4.6)) - 0.45 for side in (-1, 1)]
@@ -182,7 +190,7 @@ def _glasses_layers(x, y, nuisance: dict) -> list:
     return [(np.min([*rims, bridge, *arms], axis=0), 0.1)]
 
 
-def _expression_layers(x, y, shape: dict, nuisance: dict) -> list:
+def _expression_layers(x: np.ndarray, y: np.ndarray, shape: dict, nuisance: dict) -> list:
     """Brows, eyes and mouth: all that depends on the class."""
     layers = []
     for side in (-1, 1):
@@ -191,7 +199,7 @@ def _expression_layers(x, y, shape: dict, nuisance: dict) -> list:
     return layers + _mouth_layers(x, y, shape)
 
 
-def _brow_layer(x, y, shape: dict) -> tuple:
+def _brow_layer(x: np.ndarray, y: np.ndarray, shape: dict) -> tuple:
     along = np.linspace(0, 1, 15)
     height = (
         shape["brow_inner"] * (1 - along) + shape["brow_outer"] * along + shape["brow_arch"] * 4 * along * (1 - along)
@@ -199,7 +207,7 @@ def _brow_layer(x, y, shape: dict) -> tuple:
     return _stroke(x, y, 2.6 + 7.4 * along, -7.2 - height, 1.15 - 0.5 * along), _DARK
 
 
-def _eye_layers(x, y, shape: dict, gaze: float) -> list:
+def _eye_layers(x: np.ndarray, y: np.ndarray, shape: dict, gaze: float) -> list:
     """White, pupil, its highlight and the upper lid."""
     height = 2.5 * shape["eye"]
     white = _ellipse(x, y, 6.4, -2.2, 3.4, height)
@@ -209,10 +217,10 @@ def _eye_layers(x, y, shape: dict, gaze: float) -> list:
     return [(white - 0.35, 0.35), (white, _WHITE), (pupil, _DARK), (lid, _DARK)]
 
 
-def _mouth_layers(x, y, shape: dict) -> list:
+def _mouth_layers(x: np.ndarray, y: np.ndarray, shape: dict) -> list:
     """Two lips over t in [-1, 1], the opening between them, and the teeth below the upper lip."""
 
-    def lips(t):
+    def lips(t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         middle = 10.4 + shape["corners"] * (0.4 - t**2) + shape["wave"] * np.sin(np.pi * t)
         opening = np.sqrt(np.maximum(1 - t**2, 0))
         return middle - shape["upper"] * opening, middle + shape["lower"] * opening

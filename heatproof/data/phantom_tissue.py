@@ -4,6 +4,7 @@ A tile is two maps of stain, haematoxylin H (blue, nuclei) and eosin E (pink, th
 the law of Beer and Lambert.  Neutral tissue fills the tile; in the patch the row of the class replaces it.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -31,11 +32,14 @@ NUISANCES = {
 }
 
 
+Depth = Callable[[np.ndarray, np.ndarray], np.ndarray]  # of points (columns, rows)
+
+
 class Tissue(NamedTuple):
     """One row of the table: stain of the ground, and what lies on it (lengths in pixels, 0 for none)."""
 
-    haematoxylin: float  # ground
-    eosin: float  # ground
+    haematoxylin: float | np.ndarray  # ground
+    eosin: float | np.ndarray  # ground
     clouds: float = 0.0  # unevenness of the ground
     fibres: float = 0.0  # wavy bundles, amplitude in eosin
     fat: float = 0.0  # distance between fat cells
@@ -66,7 +70,9 @@ _HAEMATOXYLIN, _EOSIN = np.array((0.56, 0.72, 0.41)), np.array((0.22, 0.80, 0.56
 _ROWS, _COLUMNS = np.mgrid[0:150, 0:150].astype(float)
 
 
-def draw(label: int, nuisance: dict, background, evidence) -> tuple[np.ndarray, np.ndarray]:
+def draw(
+    label: int, nuisance: dict, background: np.random.Generator, evidence: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Return one tile (150, 150, 3) and its mask (150, 150); `background` and `evidence` are generators."""
     depth = _patch_depth(nuisance, background)
     blue, pink = _neutral_tissue(nuisance, background)
@@ -103,13 +109,13 @@ def _stain(blue: np.ndarray, pink: np.ndarray, nuisance: dict) -> np.ndarray:
     return nuisance["brightness"] * np.exp(-(blue[..., None] * haematoxylin + pink[..., None] * eosin))
 
 
-def _patch_depth(nuisance: dict, random):
+def _patch_depth(nuisance: dict, random: np.random.Generator) -> Depth:
     """A function that tells how deep a point lies in the patch, pixels along the radius; negative outside."""
     orders = np.arange(2, 6)
     phases = random.uniform(0, 2 * np.pi, orders.size)
     weights = nuisance["patch_waviness"] * random.uniform(0.3, 1, orders.size) / orders**0.5
 
-    def depth(columns, rows):
+    def depth(columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
         dx, dy = columns - nuisance["patch_x"], rows - nuisance["patch_y"]
         angle = np.arctan2(dy, dx)
         waves = sum(w * np.cos(k * angle + p) for w, k, p in zip(weights, orders, phases, strict=True))
@@ -118,7 +124,7 @@ def _patch_depth(nuisance: dict, random):
     return depth
 
 
-def _neutral_tissue(nuisance: dict, random) -> tuple[np.ndarray, np.ndarray]:
+def _neutral_tissue(nuisance: dict, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Pale, cloudy tissue with a few nuclei; it fills the whole tile and looks the same for every class."""
     clouds = nuisance["cloudiness"] * (_smooth_noise(random, 9) + 0.5 * _smooth_noise(random, 2.5))
     row = _NEUTRAL._replace(haematoxylin=_NEUTRAL.haematoxylin + 0.3 * clouds, eosin=_NEUTRAL.eosin + clouds)
@@ -126,8 +132,8 @@ def _neutral_tissue(nuisance: dict, random) -> tuple[np.ndarray, np.ndarray]:
     centres = centres[random.uniform(size=len(centres)) < nuisance["density"]]
     angles = random.uniform(0, np.pi, len(centres))
     blue, pink = _add_nuclei(
-        row.haematoxylin.ravel(),
-        row.eosin.ravel(),
+        np.ravel(row.haematoxylin),
+        np.ravel(row.eosin),
         _COLUMNS.ravel(),
         _ROWS.ravel(),
         row,
@@ -138,7 +144,9 @@ def _neutral_tissue(nuisance: dict, random) -> tuple[np.ndarray, np.ndarray]:
     return blue.reshape(150, 150), pink.reshape(150, 150)
 
 
-def _class_tissue(row: Tissue, columns, rows, depth, nuisance: dict, random) -> tuple[np.ndarray, np.ndarray]:
+def _class_tissue(
+    row: Tissue, columns: np.ndarray, rows: np.ndarray, depth: Depth, nuisance: dict, random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """The stain of one class at the given points of the patch."""
     turn = np.radians(nuisance["rotation"])
     middle = np.array((nuisance["patch_x"], nuisance["patch_y"]))
@@ -166,13 +174,13 @@ def _class_tissue(row: Tissue, columns, rows, depth, nuisance: dict, random) -> 
     return _add_nuclei(blue, pink, columns, rows, row, centres[deep], angles, random)
 
 
-def _smooth_noise(random, sigma: float) -> np.ndarray:
+def _smooth_noise(random: np.random.Generator, sigma: float) -> np.ndarray:
     """White noise through a Gaussian of that sigma, with standard deviation 1."""
     noise = gaussian_filter(random.standard_normal((150, 150), np.float32), sigma, mode="wrap", truncate=3)
     return noise / noise.std()
 
 
-def _jittered_grid(spacing: float, reach: float, random, jitter: float = 0.25) -> np.ndarray:
+def _jittered_grid(spacing: float, reach: float, random: np.random.Generator, jitter: float = 0.25) -> np.ndarray:
     """Points (x, y) of a hexagonal grid around the origin, each moved by up to `jitter` spacings."""
     steps = np.arange(-(reach // spacing) - 1, reach // spacing + 2)
     x, y = np.meshgrid(steps, steps)
@@ -180,7 +188,16 @@ def _jittered_grid(spacing: float, reach: float, random, jitter: float = 0.25) -
     return grid + spacing * random.uniform(-jitter, jitter, grid.shape)
 
 
-def _add_nuclei(blue, pink, columns, rows, row: Tissue, centres, angles, random):
+def _add_nuclei(
+    blue: np.ndarray,
+    pink: np.ndarray,
+    columns: np.ndarray,
+    rows: np.ndarray,
+    row: Tissue,
+    centres: np.ndarray,
+    angles: np.ndarray,
+    random: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
     """Ellipses of haematoxylin; of its three nearest nuclei a pixel takes the one it is deepest in."""
     radii = row.radius * np.exp(row.spread * random.standard_normal(len(centres)))
     # the last entry stands for "no nucleus in reach"
@@ -201,7 +218,9 @@ def _add_nuclei(blue, pink, columns, rows, row: Tissue, centres, angles, random)
     return blue + cover * (stain - blue), pink * (1 - 0.5 * cover)
 
 
-def _fibres(columns, rows, middle, turn: float, random) -> np.ndarray:
+def _fibres(
+    columns: np.ndarray, rows: np.ndarray, middle: np.ndarray, turn: float, random: np.random.Generator
+) -> np.ndarray:
     """Collagen: noise that is smooth along the direction `turn` and rough across it, bent into waves."""
     field = random.standard_normal((150, 150), np.float32)
     field = gaussian_filter(field, (1.3, 11), mode="wrap", truncate=3)
@@ -211,7 +230,15 @@ def _fibres(columns, rows, middle, turn: float, random) -> np.ndarray:
     return map_coordinates(field / field.std(), (across + waves, along), order=1, mode="grid-wrap")
 
 
-def _add_fat(blue, pink, columns, rows, row: Tissue, centres, depth):
+def _add_fat(
+    blue: np.ndarray,
+    pink: np.ndarray,
+    columns: np.ndarray,
+    rows: np.ndarray,
+    row: Tissue,
+    centres: np.ndarray,
+    depth: Depth,
+) -> tuple[np.ndarray, np.ndarray]:
     """Empty cells of a Voronoi diagram; stain stays in the walls between them and around the patch."""
     distances, _ = cKDTree(centres).query(np.stack((columns, rows), -1), k=2)
     wall = np.minimum((distances[:, 1] - distances[:, 0]) / 2, depth(columns, rows) - 1.5)
@@ -219,7 +246,9 @@ def _add_fat(blue, pink, columns, rows, row: Tissue, centres, depth):
     return blue * remains, pink * remains
 
 
-def _add_glands(blue, pink, columns, rows, row: Tissue, glands):
+def _add_glands(
+    blue: np.ndarray, pink: np.ndarray, columns: np.ndarray, rows: np.ndarray, row: Tissue, glands: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Crypts: a pale lumen, a ring of light mucus, and nuclei that stand radially on the outer rim."""
     outer, lumen = 0.44 * row.glands, 0.12 * row.glands
     distance, _ = cKDTree(glands).query(np.stack((columns, rows), -1))

@@ -51,13 +51,13 @@ class Phantom:
     artefact_masks: np.ndarray
     artefact_codes: np.ndarray
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, np.ndarray):
                 value.setflags(write=False)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.labels)
 
 
@@ -125,7 +125,14 @@ def tissue_phantom(
     return _generate(phantom_tissue, count, seed, labels, fixed, confounded)
 
 
-def _generate(kind: ModuleType, count, seed, labels, fixed, confounded) -> Phantom:
+def _generate(
+    kind: ModuleType,
+    count: int,
+    seed: int,
+    labels: Sequence[int] | None,
+    fixed: Mapping[str, float] | None,
+    confounded: float | None,
+) -> Phantom:
     """Make the items of one kind: a module with CLASS_NAMES, SHAPE, NUISANCES, draw() and add_artefact()."""
     count = as_count("count", count)
     seed = as_count("seed", seed, low=0)
@@ -172,11 +179,11 @@ def _deal_labels(kind: ModuleType, count: int, seed: int) -> np.ndarray:
 
 def _draw_code(random: np.random.Generator, label: int, classes: int, agreement: float) -> int:
     """The true class with the probability `agreement`, otherwise one of the others."""
-    agrees, other = random.uniform() < agreement, random.integers(1, classes)
+    agrees, other = random.uniform() < agreement, int(random.integers(1, classes))
     return label if agrees else (label + other) % classes
 
 
-def _checked_labels(kind: ModuleType, count: int, labels) -> np.ndarray:
+def _checked_labels(kind: ModuleType, count: int, labels: Sequence[int]) -> np.ndarray:
     classes = len(kind.CLASS_NAMES)
     given = as_array("labels", labels)
     if given.dtype.kind not in "iu":

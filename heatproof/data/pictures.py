@@ -5,9 +5,12 @@ Data sets live in the folder that the environment variable ``XAI_DATA`` names; w
 float32 in [0, 1]. A data set that is absent raises ``FileNotFoundError`` and is never replaced.
 """
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import skimage
 
 from heatproof import checks, folders
@@ -80,7 +83,7 @@ def load_photos(size: int = 224) -> Dataset:
     )
 
 
-def _centre_square(picture):
+def _centre_square(picture: np.ndarray) -> np.ndarray:
     height, width = picture.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
@@ -90,18 +93,25 @@ def _centre_square(picture):
 # ----------------------------------------------------------------------------------------------------- what all use
 
 
-def as_dataset(images, labels, class_names, names, source, licence):
+def as_dataset(
+    images: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    class_names: tuple[str, ...],
+    names: tuple[str, ...],
+    source: str,
+    licence: str,
+) -> Dataset:
     images, labels = np.asarray(images, dtype=np.float32), np.asarray(labels, dtype=np.int64)
     images.flags.writeable = labels.flags.writeable = False
     return Dataset(images, labels, class_names, names, source, licence)
 
 
-def check_part(part, parts):
+def check_part(part: str, parts: Sequence[str] | dict[str, str]) -> str:
     checks.one_of("part", part, (*parts, "all"))
     return parts[part] if isinstance(parts, dict) and part != "all" else part
 
 
-def find(candidates, name, cure):
+def find(candidates: Sequence[str], name: str, cure: str) -> Path:
     folder = folders.data_folder()
     for candidate in candidates:
         if (folder / candidate).exists():

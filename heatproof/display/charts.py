@@ -5,12 +5,14 @@ of `heatproof.display.style`, at which the report includes figures in their natu
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import matplotlib.pyplot as plt
 import numpy as np
 import numpy.typing as npt
 from matplotlib.colors import to_rgb
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from heatproof import checks
 from heatproof.display import style
@@ -39,7 +41,9 @@ def plot_confusion(
     for (row, column), count in np.ndenumerate(matrix):
         colour = "white" if share[row, column] > 0.5 else "black"
         axes.text(column, row, f"{count:.0f}", ha="center", va="center", color=colour, fontsize=7)
-    slanted = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if max(map(len, names)) > 3 else {}
+    slanted: dict[str, Any] = (
+        {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if max(map(len, names)) > 3 else {}
+    )
     axes.set_xticks(range(len(names)), names, **slanted)
     axes.set_yticks(range(len(names)), names)
     axes.set(xlabel="predicted class", ylabel="true class")
@@ -105,7 +109,7 @@ def plot_curves(
     checks.one_of("log", log, ("", "x", "y", "xy"))
     checks.as_dictionary("curves", curves, "a dictionary such as {'IG': (x, y)}")
     pairs = {name: checks.as_pair(f"curves[{name!r}]", curve, "(x, y)") for name, curve in curves.items()}
-    curves = {name: _curve(name, *pair, log) for name, pair in pairs.items()}
+    curves = {name: _curve(name, x, y, log) for name, (x, y) in pairs.items()}
     xlabel, ylabel = checks.as_text("xlabel", xlabel), checks.as_text("ylabel", ylabel)
     reference, width = _as_reference(reference), style.as_width(width)
     figure, axes = plt.subplots(figsize=(width, width * 0.7), layout="constrained")
@@ -122,7 +126,7 @@ def plot_curves(
     return figure
 
 
-def _curve(name, x, y, log):
+def _curve(name: str, x: npt.ArrayLike, y: npt.ArrayLike, log: str) -> tuple[np.ndarray, np.ndarray]:
     """Return x and y as arrays, refused when they do not fit each other or a logarithmic axis."""
     argument = f"curves[{name!r}]"
     x, y = (checks.as_finite(argument, values, {1: "(N,)"}) for values in (x, y))
@@ -133,7 +137,7 @@ def _curve(name, x, y, log):
     return x, y
 
 
-def _as_reference(reference):
+def _as_reference(reference: Sequence | None) -> tuple[float, str] | None:
     """Return a checked (value, text) pair, or None."""
     if reference is None:
         return None
@@ -181,28 +185,29 @@ def plot_architecture(model: keras.Model, *, title: str = "") -> plt.Figure:
         axes.text((number + 0.5) * slot, -half - 0.08, text, ha="center", va="top", fontsize=7)
     handles, names = axes.get_legend_handles_labels()
     kinds = dict(zip(names, handles, strict=True))
-    place = {"loc": "upper left", "bbox_to_anchor": (0, 1 - (top - half - 0.35) / (top - bottom))}
-    axes.legend(kinds.values(), kinds, ncols=len(kinds), handlelength=1, borderaxespad=0.2, **place)
+    place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, 1 - (top - half - 0.35) / (top - bottom))}
+    axes.legend(list(kinds.values()), list(kinds), ncols=len(kinds), handlelength=1, borderaxespad=0.2, **place)
     axes.set_title(title, loc="left", x=0.01, y=1 - 0.06 / (top - bottom), va="top", pad=0)
     return figure
 
 
-def _inches(bottom, top):
+def _inches(bottom: float, top: float) -> tuple[plt.Figure, plt.Axes]:
     """Return a figure of PAGE_WIDTH and axes that fill it, one unit one inch, heights from bottom to top."""
-    figure, axes = plt.subplots(figsize=(style.PAGE_WIDTH, top - bottom), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0, h_pad=0)
+    figure, axes = plt.subplots(
+        figsize=(style.PAGE_WIDTH, top - bottom), layout=ConstrainedLayoutEngine(w_pad=0, h_pad=0)
+    )
     axes.set(xlim=(0, style.PAGE_WIDTH), ylim=(bottom, top))
     axes.set_axis_off()
     return figure, axes
 
 
-def _shape(shape):
+def _shape(shape: Sequence[int | None]) -> str:
     """Return an output shape as text: positions on one line, channels below them."""
     *positions, channels = shape
     return "\u00d7".join(map(str, positions)) + f"\n\u00d7{channels}" if positions else str(channels)
 
 
-def _chain(model):
+def _chain(model: keras.Model) -> list[tuple]:
     """Return [(name, key of KINDS, output shape without the batch)] of a model whose layers form a chain."""
     try:
         layers = list(model.layers)
@@ -225,13 +230,13 @@ def _chain(model):
     return [(name, next(key for key in KINDS if key in kind), shape) for name, kind, shape in chain]
 
 
-def _draw_box(axes, middle, size, label, colour):
+def _draw_box(axes: plt.Axes, middle: float, size: Sequence[float], label: str, colour: str) -> None:
     """Draw a box of (width, height, depth) in oblique projection: the side behind is shifted by depth / 4."""
     width, height, depth = size
     shift = 0.25 * depth
     left, foot = middle - (width + shift) / 2, -(height + shift) / 2
     right, head = left + width, foot + height
-    edge = {"edgecolor": "black", "linewidth": 0.5, "joinstyle": "round"}
+    edge: dict[str, Any] = {"edgecolor": "black", "linewidth": 0.5, "joinstyle": "round"}
     axes.add_patch(plt.Rectangle((left, foot), width, height, label=label, facecolor=colour, **edge))
     upper = [(left, head), (left + shift, head + shift), (right + shift, head + shift), (right, head)]
     side = [(right, foot), (right + shift, foot + shift), (right + shift, head + shift), (right, head)]

@@ -1,6 +1,7 @@
 """Figures of inputs and attributions: the only room that scales attributions for the eye.
 
 Every function takes batches, as the methods do: inputs (N, H, W, C) or (N, T, C), and `maps`, a dictionary
+from typing import Any
 from a title to one method's attributions for these inputs. Every `plot_` function returns the figure; end
 the cell with `plt.show()`. Arguments that they share:
 
@@ -20,11 +21,13 @@ the cell with `plt.show()`. Arguments that they share:
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import numpy.typing as npt
 from matplotlib.colors import Normalize
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patheffects import withStroke
 
 from heatproof import checks
@@ -34,7 +37,7 @@ from heatproof.problems import ArgumentValueError
 # -- images
 
 
-def _to_screen(images, input_range):
+def _to_screen(images: npt.ArrayLike, input_range: Sequence[float] | None) -> np.ndarray:
     """Return images (N, H, W[, C]) as grey or RGB in [0, 1]; `input_range` None stretches each by itself."""
     images = checks.as_finite("images", images, {3: "(N, H, W)", 4: "(N, H, W, C)"})
     images = images[..., None] if images.ndim == 3 else images
@@ -52,7 +55,7 @@ def _to_screen(images, input_range):
     return images[..., 0] if images.shape[-1] == 1 else images
 
 
-def _show(axes, image, title="", **colours):
+def _show(axes: plt.Axes, image: np.ndarray, title: str = "", **colours: Any) -> None:
     """Draw one image without ticks or frame; grey levels run from 0 to 1 unless colours are given."""
     axes.set_axis_on()
     colours = colours or {"cmap": "gray", "norm": Normalize(0, 1)}
@@ -62,7 +65,7 @@ def _show(axes, image, title="", **colours):
     axes.set_title(title)
 
 
-def _outline(axes, mask):
+def _outline(axes: plt.Axes, mask: np.ndarray | None) -> None:
     """Draw the border of a mask along the edges of its pixels: black on white, so it shows on any colour."""
     if mask is None or not mask.any():
         return
@@ -73,7 +76,16 @@ def _outline(axes, mask):
     axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
 
 
-def _panels(rows, columns, width, shape, titles, titled_rows, caption="", bar=0.0):
+def _panels(
+    rows: int,
+    columns: int,
+    width: float,
+    shape: Sequence[int],
+    titles: Sequence[str],
+    titled_rows: int,
+    caption: str = "",
+    bar: float = 0.0,
+) -> tuple[plt.Figure, np.ndarray, list[str]]:
     """Return a figure and its (rows, columns) axes for images of `shape` (H, W), and the titles wrapped.
 
     The height leaves room for the titles of `titled_rows` rows and the caption, the width for a colour `bar`.
@@ -83,8 +95,8 @@ def _panels(rows, columns, width, shape, titles, titled_rows, caption="", bar=0.
     lines = titled_rows * max(title.count("\n") + bool(title) for title in titles)
     lines += style.wrap(caption, width, 16).count("\n") + 2 * bool(caption)
     height = rows * (panel * shape[0] / shape[1] + 0.06) + 0.16 * lines
-    figure, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False, layout="compressed")
-    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.01, hspace=0.01)
+    layout = ConstrainedLayoutEngine(compress=True, w_pad=0.03, h_pad=0.03, wspace=0.01, hspace=0.01)
+    figure, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False, layout=layout)
     for one in axes.flat:
         one.set_axis_off()
     if caption:
@@ -171,7 +183,9 @@ def plot_attributions(
     return figure
 
 
-def _show_map(axes, values, title, limit, signed, under=None):
+def _show_map(
+    axes: plt.Axes, values: np.ndarray, title: str, limit: float, signed: bool, under: np.ndarray | None = None
+) -> None:
     """Draw one map, over the grey version of the image `under` if there is one."""
     colours = scales.colours(limit, signed)
     if under is not None:
@@ -235,12 +249,12 @@ def plot_signals(
     return figure
 
 
-def _row_name(axes, name):
+def _row_name(axes: plt.Axes, name: str) -> None:
     """Write the name of a row at its left, upright."""
     axes.set_ylabel(style.wrap(name, 1.2), rotation=0, ha="right", va="center")
 
 
-def _draw_signal_row(row, name, signals, masks):
+def _draw_signal_row(row: np.ndarray, name: str, signals: np.ndarray, masks: np.ndarray | list[None]) -> None:
     """Draw every signal as dots on a line, with its evidence."""
     for panel, signal, mask in zip(row, signals, masks, strict=True):
         halo = [withStroke(linewidth=3, foreground="white")]
@@ -250,7 +264,9 @@ def _draw_signal_row(row, name, signals, masks):
     _row_name(row[0], name)
 
 
-def _draw_bar_row(row, name, values, masks, limit, signed):
+def _draw_bar_row(
+    row: np.ndarray, name: str, values: np.ndarray, masks: np.ndarray | list[None], limit: float, signed: bool
+) -> None:
     """Draw one method's attributions as bars on the scale of its row, in colours by sign."""
     for panel, one, mask in zip(row, values, masks, strict=True):
         colours = np.where(one >= 0, style.FOR, style.AGAINST) if signed else style.NEUTRAL
@@ -258,20 +274,21 @@ def _draw_bar_row(row, name, values, masks, limit, signed):
         panel.axhline(0, color="black", linewidth=0.5, zorder=3)
         _mark_evidence(panel, mask)
     ticks = [-limit, 0, limit] if signed else [0, limit]
-    row[0].set_yticks(ticks, labels=map(scales.number, ticks))
+    row[0].set_yticks(ticks, labels=list(map(scales.number, ticks)))
     row[0].set_ylim(-1.2 * limit if signed else -0.1 * limit, 1.2 * limit)
     _row_name(row[0], name)
 
 
-def _mark_evidence(axes, mask):
+def _mark_evidence(axes: plt.Axes, mask: np.ndarray | None) -> None:
     """Mark each run of a mask by a grey band and a black strip at its foot, over whole samples."""
-    edges = [] if mask is None else np.flatnonzero(np.diff(np.pad(mask.astype(int), 1))).reshape(-1, 2) - 0.5
-    for start, stop in edges:
+    if mask is None:
+        return
+    for start, stop in np.flatnonzero(np.diff(np.pad(mask.astype(int), 1))).reshape(-1, 2) - 0.5:
         axes.axvspan(start, stop, facecolor="0.88", linewidth=0, zorder=0)
         axes.axvspan(start, stop, ymax=0.05, facecolor="black", linewidth=0, zorder=4)
 
 
-def _strips(axes, values, colours):
+def _strips(axes: plt.Axes, values: np.ndarray, colours: dict) -> None:
     """Colour the background of a signal's panel, one strip per sample."""
     extent = (-0.5, len(values) - 0.5, *axes.get_ylim())
     axes.imshow(values[None], extent=extent, aspect="auto", interpolation="nearest", zorder=1, **colours)

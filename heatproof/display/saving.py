@@ -7,6 +7,7 @@ that heatproof/folders.py says. The report quotes them; it holds no typed result
 import io
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -31,18 +32,19 @@ def describe(figure: plt.Figure, alt: str) -> plt.Figure:
     if not checks.as_text("alt", alt, f"text, {ALT}").strip():
         raise ArgumentValueError("alt", "an empty text", ALT)
     # IPython asks an object for this method first and merges what it returns with the picture.
-    figure._repr_mimebundle_ = lambda **options: ({}, {kind: {"alt": alt} for kind in ("image/png", "image/jpeg")})
+    texts = {kind: {"alt": alt} for kind in ("image/png", "image/jpeg")}
+    figure._repr_mimebundle_ = lambda **options: ({}, texts)  # type: ignore[attr-defined]  # IPython's
     return figure
 
 
-def _report_path(folder, name):
+def _report_path(folder: str, name: str) -> Path:
     """Return the path without extension of a file below the folder of the report."""
     if not re.fullmatch(r"[a-z0-9-]+", checks.as_text("name", name, f"text of {NAME}")):
         raise ArgumentValueError("name", checks.shown(name), NAME)
     return folders.report_folder() / folder / name
 
 
-def _write(path, content):
+def _write(path: Path, content: str | bytes) -> Path:
     """Write one file, whole or not at all, and return its path."""
     write(path, content, argument="name", cure="make room, or let XAI_REPORT_DIR name another folder")
     return path
@@ -58,7 +60,7 @@ def save_figure(figure: plt.Figure, name: str, alt: str, *, photograph: bool = F
     path = _report_path("figures", name)
     photograph = checks.as_flag("photograph", photograph)
     describe(figure, alt)
-    kinds = {
+    kinds: dict[str, dict] = {
         "png": {"dpi": 150, "metadata": {"Description": alt, "Software": None}},
         "pdf": {"dpi": 300, "metadata": {"Subject": alt, "CreationDate": None, "Creator": None, "Producer": None}},
     }
@@ -72,7 +74,7 @@ def save_figure(figure: plt.Figure, name: str, alt: str, *, photograph: bool = F
     return path
 
 
-def _agrees(value, text):
+def _agrees(value: float, text: str) -> bool:
     """Tell whether a number in `text` is `value`, or `value` in percent, rounded to the digits written."""
     plain = re.sub(r"\\(?:times|cdot)\s*10\^\{?(-?\d+)\}?", r"e\1", text)
     plain = re.sub(r"[$,{}]|\\,", "", plain)
@@ -132,14 +134,14 @@ def save_table(name: str, frame: pd.DataFrame, *, formats: dict | None = None, h
     return _write(path.with_suffix(".tex"), latex)
 
 
-def _columns(argument, given):
+def _columns(argument: str, given: dict | None) -> dict:
     """Return a dictionary of columns; None gives an empty one."""
     if given is not None and not isinstance(given, dict):
         raise ArgumentTypeError(argument, type(given).__name__, "a dictionary {column: ...}, or None")
     return given or {}
 
 
-def _cells(column, form):
+def _cells(column: pd.Series, form: str | Callable) -> list[str]:
     """Return the values of a column as text; missing ones as two hyphens."""
     form = form.format if isinstance(form, str) else form
     return ["--" if pd.isna(value) else str(form(value)) for value in column]

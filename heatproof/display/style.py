@@ -1,16 +1,17 @@
 """What all figures share: sizes, colours and the one style."""
 
 import textwrap
+from typing import Any
 
 import matplotlib.pyplot as plt
-from matplotlib import cycler
+from matplotlib.rcsetup import cycler
 
 from heatproof import checks
 
 PAGE_WIDTH, COLUMN_WIDTH = 7.0, 3.4
 FOR, AGAINST, NEUTRAL = "#b2182b", "#2166ac", "#4d4d4d"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito 2008
-STYLE = {
+STYLE: dict[Any, Any] = {
     "figure.dpi": 100,
     "figure.constrained_layout.use": True,
     "font.size": 9,
@@ -39,11 +40,11 @@ def use_style() -> None:
     plt.rcParams.update(STYLE)
 
 
-def as_width(width):
+def as_width(width: float) -> float:
     """Return the checked width of a figure, in inches."""
     return checks.as_number("width", width, 1, 100)
 
 
-def wrap(text, inches, letters=13):
+def wrap(text: str, inches: float, letters: int = 13) -> str:
     """Return `text` with lines broken to fit a width, at a number of letters per inch."""
     return "\n".join(textwrap.fill(line, max(int(inches * letters), 8)) for line in text.splitlines())

@@ -1,19 +1,20 @@
 """What one trace tells of a model without running it: calls, ending, activations, and where maps can lie."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import tensorflow as tf
 
 from heatproof import checks
+from heatproof.engine.gates import RELUS, is_gate, is_idle
 from heatproof.engine.programs import compiled_once, kept
 from heatproof.engine.randomness import overruled, untamed
-from heatproof.engine.rules import RELUS, is_gate
 from heatproof.engine.tracing import Call, Operator
 from heatproof.engine.ways import PADDINGS, SHRINKING, Ways, is_flattened, made_by
 from heatproof.problems import ArgumentValueError, ArgumentWarning
 
+NO_LAYER = "a method that needs no layer, such as saliency"
 PASSED = {"Identity", "Cast"}
 OTHER_ACTIVATIONS = {"LeakyRelu", "Elu", "Selu", "Softplus", "Softsign", "Tanh", "Sigmoid", "Erf", "Erfc", "Maximum"}
 
@@ -30,8 +31,10 @@ class Anatomy:
     others: frozenset
     inputs: tf.Tensor
     logits: tf.Tensor
+    own: int  # how many operations of the graph are the model's, and not the ending's
     untamed: tuple  # names of layers that draw random numbers with a state that cannot be put back
     overruled: tuple  # names of layers that are called with training=True
+    moved: frozenset = frozenset()  # names of tensors whose positions lie where the input has its channels
 
     @functools.cached_property
     def ways(self):
@@ -61,14 +64,16 @@ class Anatomy:
 
     def _has_place(self, call):
         rank = call.output.shape.rank  # None where an operation does not tell
-        return rank == self.inputs.shape.rank and call.spatial
+        stands = rank == self.inputs.shape.rank and call.output.name not in self.moved
+        return stands and call.spatial and call.output.dtype.is_floating
 
     def _operators(self):
         """The operations on the way to the score that stand in no layer of Keras, as calls."""
         number = {operation.name: place for place, operation in enumerate(self.logits.graph.get_operations())}
         inside = [call.made for call in self.calls if _is_closed(call.layer)]
         free = [each for each in self.ways.operations if not any(number[each.name] in made for made in inside)]
-        calls = [Call(Operator(each.name), each.inputs[0], each.outputs[0]) for each in free if each.type not in PASSED]
+        free = [each for each in free if each.type not in PASSED and number[each.name] < self.own]
+        calls = [Call(Operator(each.name), each.inputs[0], each.outputs[0]) for each in free]
         return [call for call in calls if self._has_place(call)]
 
     @property
@@ -89,6 +94,12 @@ class Anatomy:
         names = {call.output.name for call in self.places}
         return [call for call in self.places if not names & (Ways(call.output, self.logits).names - {call.output.name})]
 
+    def streams_behind(self, carrier):
+        """The ends that carry the score together where it divides behind its last carrier; pooling alone is none."""
+        ends = self.ends
+        divided = len(ends) > 1 and self.ways.all_lead_through({call.output.name for call in ends})
+        return ends if divided and any(Ways(carrier.output, call.output).is_heavy for call in ends) else []
+
 
 def _is_closed(part):
     return type(part).__module__.startswith("keras.") and not isinstance(part, keras.Model)
@@ -102,20 +113,16 @@ def anatomy(recipe):
 def _anatomy(recipe):
     stateful = [layer.name for layer in recipe.base._flatten_layers() if getattr(layer, "stateful", False)]
     if stateful:
-        raise ValueError(
-            f"model: {stateful} keep a state from call to call, so that an answer depends on what was asked before. "
-            "Cure: the same layers with stateful=False."
-        )
+        given = f"one whose layers {stateful} keep a state from call to call"
+        reason = "so that an answer depends on what was asked before"
+        raise ArgumentValueError("model", f"{given}, {reason}", cure="the same layers with stateful=False")
     found = []
 
     def build(run):
         _check_channels(run)
         kinds = [operation.type for operation in run.logits.graph.get_operations()]
         inner = [kind for kind in kinds if kind in OTHER_ACTIVATIONS]
-        clipped = sum(
-            len([1 for kind in kinds[call.made.start : call.made.stop] if kind == "Maximum"]) for call in _norms(run)
-        )
-        for _ in range(clipped):
+        for _ in _clipped(run, kinds):
             inner.remove("Maximum")
         if run.kind == "sigmoid" and "Sigmoid" in inner:
             inner.remove("Sigmoid")  # the one that ends the model
@@ -128,16 +135,26 @@ def _anatomy(recipe):
         # The model itself is left out: what is kept for a model must not keep it alive.
         calls = tuple(call for call in run.calls if call.layer is not recipe.base)
         sizes, random = (run.logits.shape[-1], run.values.shape[-1]), (untamed(run), overruled(recipe.base))
-        found.append(Anatomy(calls, *sizes, run.kind, relus, frozenset(inner), run.inputs, run.logits, *random))
+        found.append(
+            Anatomy(calls, *sizes, run.kind, relus, frozenset(inner), run.inputs, run.logits, run.own, *random)
+        )
         return run.logits
 
     compiled_once(recipe, build, (), None, False)
     return found[0]
 
 
-def _norms(run):
-    """The calls of layers that normalise: what they clip is no activation."""
-    return [call for call in run.calls if "Normalization" in type(call.layer).__name__ and _is_closed(call.layer)]
+def _clipped(run, kinds):
+    """The numbers of each Maximum that is no activation: a gate's, a capped ReLU's, or a normalising layer's own."""
+    operations = run.logits.graph.get_operations()
+    for number in (number for number, kind in enumerate(kinds) if kind == "Maximum"):
+        if is_gate(operations[number]) or is_idle(operations[number]):
+            yield number
+            continue
+        around = [call for call in run.calls if number in call.made]
+        inmost = min(around, key=lambda call: len(call.made), default=None)
+        if inmost and "Normalization" in type(inmost.layer).__name__ and _is_closed(inmost.layer):
+            yield number
 
 
 def _check_channels(run):
@@ -156,61 +173,90 @@ def _check_channels(run):
         raise ArgumentValueError("model", given, "images (N, H, W, C)", cure)
 
 
-def find_layer(recipe, layer=None, spatial=False):
+def find_layer(recipe, layer=None, spatial=False, moved=frozenset()):
     """Return the `Call` of a layer given by name or object; None means the last one that still has space.
 
     Raises `ValueError`, listing the spatial layers, for an unknown or ambiguous name or, with `spatial`, for a
-    layer whose output has no positions left.
+    layer whose output has no positions left, or has them in one of the tensors that were `moved`.
     """
-    seen = anatomy(recipe)
+    seen = replace(anatomy(recipe), moved=moved) if moved else anatomy(recipe)
     calls = seen.calls
     if recipe.ending.layer is not None:  # what comes after the unit has no part in it
-        last = max(place for place, call in enumerate(calls) if call.layer is recipe.ending.layer)
-        calls = calls[: last + 1]
-    places = [call for call in seen.places if recipe.ending.layer is None or any(call is other for other in calls)]
-    names = [call.layer.name for call in places]
+        calls = _up_to(recipe.ending.layer, calls)
+    places = seen.places  # on the ways to the score, so none behind the unit
     if layer is None:
         return _default(seen, places)
     known = [*calls, *(call for call in places if isinstance(call.layer, Operator))]
     found = [call for call in known if call.layer is layer or (isinstance(layer, str) and call.layer.name == layer)]
+    offered = places or ([] if spatial else known)
     label = checks.shown(layer if isinstance(layer, str) else getattr(layer, "name", layer))
     if not found:
-        raise ValueError(f"layer: {label} is not in the model; its spatial layers are {names}.")
+        raise _other_layer(f"{label}, which is not in the model", offered, "one of" if spatial else "one such as")
     if len(found) > 1:
-        given, allowed = (
-            f"{label}, which stands for {len(found)} calls",
-            f"a layer that is called once, such as {names}",
-        )
-        raise ArgumentValueError("layer", given, allowed)
+        raise _other_layer(f"{label}, which stands for {len(found)} calls", offered, "one called once, such as")
     if spatial and not found[0].spatial:
-        raise ValueError(f"layer: {label} has no positions left (shape {found[0].shape}); choose one of {names}.")
+        raise _other_layer(f"{label}, which has no positions left (shape {found[0].shape})", offered)
+    if spatial and not found[0].output.dtype.is_floating:
+        given = f"{label}, whose output is {found[0].output.dtype.name}, of which nothing is a derivative"
+        raise _other_layer(given, offered)
     if spatial and (found[0].inner or len(found[0].shape) != len(seen.inputs.shape)):
-        raise ValueError(
-            f"layer: {label} has other axes (shape {found[0].shape}) than the input {seen.inputs.shape}, so its "
-            f"positions are no places in the input; choose one of {names}."
+        axes = f"other axes (shape {found[0].shape}) than the input {seen.inputs.shape}"
+        raise _other_layer(f"{label}, which has {axes}, so that its positions are no places in the input", offered)
+    if spatial and found[0].output.name in moved:
+        given = (
+            f"{label}, whose positions lie along its last axis (shape {found[0].shape}), where channels should stand"
         )
+        raise _other_layer(given, offered)
     return found[0]
+
+
+def _other_layer(given, calls, allowed="one of"):
+    """The refusal of a layer: it names those that can be taken in its place, or says what needs none."""
+    names = [call.layer.name for call in calls]
+    once = [name for name in names if names.count(name) == 1]
+    return ArgumentValueError("layer", given, f"{allowed} {once}" if once else "", "" if once else NO_LAYER)
+
+
+def _up_to(part, calls):
+    """The calls that a unit at this layer or operation may read: none that gives something later."""
+    end = next((call.output.op for call in reversed(calls) if call.layer is part), None)
+    if not calls:
+        return calls
+    number = {each.name: place for place, each in enumerate(calls[0].output.graph.get_operations())}
+    last = number[end.name if end is not None else part.name]
+    return tuple(call for call in calls if number[call.output.op.name] <= last)
 
 
 def _default(seen, places):
     """The last place that carries the whole score; pooling and padding behind the last convolution shrink or pad it."""
     if not places:
-        raise ValueError(
-            "layer: no layer of this model keeps space, so there is no map to make. "
-            "Cure: a method that needs no layer, such as saliency."
-        )
+        raise ArgumentValueError("layer", "None, and no layer of this model keeps space", cure=NO_LAYER)
     carriers = [call for call in seen.carriers if any(call is other for other in places)]
     while len(carriers) > 1 and is_flattened(carriers[-1].output) and made_by(carriers[-1].output, SHRINKING):
         last = carriers.pop()
         if not is_flattened(carriers[-1].output):
             return _before(carriers, last)
-    if carriers:
+    streams = seen.streams_behind(carriers[-1]) if carriers else seen.ends
+    if carriers and not streams:
         return carriers[-1]
-    names = [call.layer.name for call in seen.ends]
-    if len(names) > 1:
-        given = f"None, and no single layer carries the score: {names} lead to it side by side"
-        checks.warn(ArgumentWarning("layer", given, cure=f"layer={names} for the sum of their maps, or one of them"))
+    _warn_of_ways(seen, streams)
     return places[-1]
+
+
+def _warn_of_ways(seen, streams):
+    """Say which ends lead to the score side by side, and whether a way leads past them all."""
+    names = [call.layer.name for call in streams]
+    past = not seen.ways.all_lead_through({call.output.name for call in streams})
+    given = "None, and no single layer carries the score"
+    if len(names) > 1:
+        beside = "; the input also leads there past them" if past else ""
+        left_out = ", which leave out that way," if past else ","
+        cure = f"layer={names} for the sum of their maps{left_out} or one of them"
+        checks.warn(ArgumentWarning("layer", f"{given}: {names} lead to it side by side{beside}", cure=cure))
+    elif past:
+        cure = f"layer={names[0]!r} for the share of that layer alone, or {NO_LAYER}"
+        ways = f"{names[0]!r} leads to it, and the input also leads there past it"
+        checks.warn(ArgumentWarning("layer", f"{given}: {ways}", cure=cure))
 
 
 def _before(carriers, pooled):

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from heatproof.engine.anatomy import anatomy
+from heatproof.engine.moves import LOST, MOVES, ORDERS, is_open
 from heatproof.engine.programs import kept
 
 
@@ -46,11 +47,26 @@ class Field:
         return Field(self.axis, min(self.first, other.first), max(self.last, other.last), self.apart)
 
 
-def centres(recipe, shape):
-    """{name of a tensor: (where position 0 lies in the input, how far apart two positions are) per axis}.
+@dataclass(frozen=True)
+class Grid:
+    """For each axis of space of the input: which axis of a tensor stands for it, and where its positions lie there.
 
-    Of all tensors with the axes of the inputs and known sizes, in the graph of `anatomy(recipe)`; `shape`: that of one
-    input.
+    `centres`: (where position 0 lies, how far apart two positions are). Without a field an axis stands for its own.
+    """
+
+    order: tuple
+    centres: tuple
+
+
+def moved(recipe, shape):
+    """The names of the tensors whose positions lie along their last axis, where channels stand in the input."""
+    return frozenset(name for name, grid in grids(recipe, shape).items() if len(shape) in grid.order)
+
+
+def grids(recipe, shape):
+    """{name of a tensor: its `Grid`} of all with the rank of the inputs and known sizes in `anatomy(recipe)`.
+
+    `shape`: that of one input.
     """
     sized = replace(recipe, shape=(None, *shape))
     return kept(sized, "centres", lambda: _centres(anatomy(recipe), sized.shape))
@@ -62,15 +78,29 @@ def _centres(seen, shape):
     for name, fields in _fields(graph, inputs, seen.calls).items():
         tensor = graph.get_tensor_by_name(name)
         if _has_axes_of(inputs, tensor):
-            along = (fields[axis] or _even(inputs, tensor, axis) for axis in range(1, len(shape) - 1))
-            found[name] = tuple((field.centre, field.apart) for field in along)
+            found[name] = _grid(inputs, tensor, fields)
     return found
 
 
+def _grid(inputs, tensor, fields):
+    space, known = range(1, len(fields) - 1), {}
+    for axis, field in enumerate(fields):
+        if field and (field.axis not in known or field.axis == axis):
+            known[field.axis] = axis
+    free = [axis for axis in space if axis not in known.values()]
+    known |= {axis: axis for axis in free if axis not in known}
+    free = [axis for axis in free if axis not in known.values()]
+    order, along = [known[axis] if axis in known else free.pop(0) for axis in space], []
+    for axis, stands in zip(space, order, strict=True):
+        field = fields[stands]
+        along.append(field if field and field.axis == axis else _even(inputs, tensor, axis, stands))
+    return Grid(tuple(order), tuple((field.centre, field.apart) for field in along))
+
+
 def _with_sizes(seen, shape):
-    """The graph of the trace; for a model of any size once more with the sizes of these inputs, which paddings need."""
+    """The graph of the trace; where it leaves sizes open, once more with those of one of these inputs."""
     graph = seen.logits.graph
-    if seen.inputs.shape[1:].is_fully_defined():
+    if seen.inputs.shape[1:].is_fully_defined() and not any(map(is_open, graph.get_operations())):
         return graph
     definition, sized = graph.as_graph_def(), tf.Graph()
     for node in definition.node:
@@ -89,13 +119,14 @@ def _has_axes_of(inputs, tensor):
     return tensor.shape.rank == inputs.shape.rank and tensor.shape[1:-1].is_fully_defined()
 
 
-def _even(inputs, tensor, axis):
-    return Field(axis).stretched(inputs.shape[axis], tensor.shape[axis])
+def _even(inputs, tensor, axis, stands):
+    return Field(axis).stretched(inputs.shape[axis], tensor.shape[stands])
 
 
 def _fields(graph, inputs, calls):
     """{name: the field of each axis, None where it has no place in the input} of all that depends on the input."""
-    found, made = {inputs.name: (None, *map(Field, range(1, len(inputs.shape))))}, {}
+    made: dict = {}
+    found = {inputs.name: (None, *map(Field, range(1, len(inputs.shape))))}
     for call in calls:
         if not call.inner:
             made.setdefault(call.output.name, call.input)
@@ -116,12 +147,13 @@ def _rescued(fields, graph, tensor, given, inputs, found):
     """
     source = graph.get_tensor_by_name(given.name) if getattr(given, "name", None) in found else inputs
     source = source if _has_axes_of(inputs, source) else inputs
+    taken = {field.axis for field in fields if field}
 
     def spread(axis):
         known, side, parts = found[source.name][axis], source.shape[axis], tensor.shape[axis]
-        if 1 in (side, parts):
+        if 1 in (side, parts) or (known.axis if known else axis) in taken:
             return None
-        return known.stretched(side, parts) if known else _even(inputs, tensor, axis)
+        return known.stretched(side, parts) if known else _even(inputs, tensor, axis, axis)
 
     inner = range(1, len(fields) - 1)
     return (None, *(fields[axis] or spread(axis) for axis in inner), fields[-1])
@@ -153,128 +185,3 @@ def _beside(tensor, sources, found):
         beside = [field for field in beside if field]
         fields.append(functools.reduce(lambda one, other: one and one.joined(other), beside) if beside else None)
     return tuple(fields)
-
-
-def _windows(operation, source, large, small):
-    """(axis, stride, reach, padding before the first) along the axes of space; `large` is read in `small` windows."""
-    pooled = "ksize" in operation.node_def.attr
-    sizes = operation.get_attr("ksize") if pooled else operation.inputs[1].shape
-    last = operation.get_attr("data_format").endswith(b"C")
-    axes = range(1, source.shape.rank - 1) if last else range(2, source.shape.rank)
-    found, strides, padding = [], operation.get_attr("strides"), operation.get_attr("padding")
-    for number, axis in enumerate(axes):
-        size, sides = sizes[axis if pooled else number], (large.shape[axis], small.shape[axis])
-        if None in (size, *sides):
-            continue
-        reach = size if pooled else (size - 1) * operation.get_attr("dilations")[axis] + 1
-        left = max((sides[1] - 1) * strides[axis] + reach - sides[0], 0) // 2 if padding == b"SAME" else 0
-        left = operation.get_attr("explicit_paddings")[2 * axis] if padding == b"EXPLICIT" else left
-        found.append((axis, strides[axis], reach, left))
-    return found
-
-
-def _of_windows(operation):
-    """Convolution and pooling."""
-    source, moves = operation.inputs[0], [None] * operation.inputs[0].shape.rank
-    for axis, stride, reach, left in _windows(operation, source, source, operation.outputs[0]):
-        moves[axis] = stride, -left, reach - 1 - left
-    return source, moves
-
-
-def _of_transposed_windows(operation):
-    """What reads the windows that it lies in: from (j + left - reach + 1) / stride to (j + left) / stride."""
-    source, moves = operation.inputs[2], [None] * operation.inputs[2].shape.rank
-    for axis, stride, reach, left in _windows(operation, source, operation.outputs[0], source):
-        moves[axis] = 1 / stride, (left - reach + 1) / stride, left / stride
-    return source, moves
-
-
-def _of_padding(operation):
-    pads = tf.get_static_value(operation.inputs[1])
-    return None if pads is None else (operation.inputs[0], [(1, -left, -left) for left, _ in pads.tolist()])
-
-
-def _of_slice(operation):
-    begins = tf.get_static_value(operation.inputs[1])
-    return None if begins is None else (operation.inputs[0], [(1, begin, begin) for begin in begins.tolist()])
-
-
-def _of_strided_slice(operation):
-    masks = (operation.get_attr(f"{name}_mask") for name in ("ellipsis", "new_axis", "shrink_axis"))
-    begins, strides = (tf.get_static_value(operation.inputs[number]) for number in (1, 3))
-    if any(masks) or begins is None or strides is None:
-        return None
-    source, moves = operation.inputs[0], []
-    for axis, side in enumerate(source.shape):
-        begin, stride = (int(begins[axis]), int(strides[axis])) if axis < len(begins) else (0, 1)
-        if operation.get_attr("begin_mask") >> axis & 1:
-            begin = 0 if stride > 0 else -1
-        begin += side if begin < 0 and side is not None else 0
-        moves.append((stride, begin, begin))
-    return source, moves
-
-
-def _of_resize(operation):
-    sides = zip(operation.inputs[0].shape[1:3], operation.outputs[0].shape[1:3], strict=True)
-    moves = ((side / parts, (side / parts - 1) / 2) for side, parts in sides)
-    return operation.inputs[0], [None, *((apart, middle, middle) for apart, middle in moves), None]
-
-
-def _of_blocks(operation, back=False):
-    """Dilation written as smaller images: position j of the first of them lies at j * block - left."""
-    blocks, ends = (tf.get_static_value(each) for each in operation.inputs[1:3])
-    if blocks is None or ends is None:
-        return None
-    sizes = zip(blocks.tolist(), ends.tolist(), strict=True)
-    moves = [(1 / size, left / size, left / size) if back else (size, -left, -left) for size, (left, _) in sizes]
-    return operation.inputs[0], [None, *moves, *[None] * (operation.inputs[0].shape.rank - 1 - len(moves))]
-
-
-# --- where operations put the axes --------------------------------------------------------------------------------
-
-
-def _of_transposition(operation):
-    order = tf.get_static_value(operation.inputs[1])
-    return [-1] * operation.outputs[0].shape.rank if order is None else order.tolist()
-
-
-def _of_reshaping(operation):
-    """An axis stays itself where it is as long as before and as many values lie between two of its positions."""
-    before = list(_with_values_behind(operation.inputs[0].shape))
-    return [before.index(key) if key in before else -1 for key in _with_values_behind(operation.outputs[0].shape)]
-
-
-def _with_values_behind(shape):
-    sides = list(shape)
-    return (
-        (side, None if None in sides[axis + 1 :] else int(np.prod(sides[axis + 1 :])))
-        for axis, side in enumerate(sides)
-    )
-
-
-def _of_reduction(operation):
-    """Axes that are summed over have no positions left."""
-    rank, axes = operation.inputs[0].shape.rank, tf.get_static_value(operation.inputs[1])
-    gone = set(range(rank)) if axes is None else {int(axis) % rank for axis in np.ravel(axes)}
-    if operation.get_attr("keep_dims"):
-        return [-1 if axis in gone else axis for axis in range(rank)]
-    return [axis for axis in range(rank) if axis not in gone]
-
-
-MOVES = {
-    **dict.fromkeys(("Conv2D", "Conv3D", "DepthwiseConv2dNative"), _of_windows),
-    **dict.fromkeys(("MaxPool", "AvgPool", "MaxPool3D", "AvgPool3D"), _of_windows),
-    **dict.fromkeys(("Conv2DBackpropInput", "Conv3DBackpropInputV2"), _of_transposed_windows),
-    **dict.fromkeys(("Pad", "PadV2", "MirrorPad"), _of_padding),
-    **dict.fromkeys(("ResizeBilinear", "ResizeNearestNeighbor", "ResizeBicubic", "ResizeArea"), _of_resize),
-    "Slice": _of_slice,
-    "StridedSlice": _of_strided_slice,
-    "SpaceToBatchND": _of_blocks,
-    "BatchToSpaceND": functools.partial(_of_blocks, back=True),
-}
-ORDERS = {
-    **dict.fromkeys(("Mean", "Sum", "Max", "Min", "Prod", "All", "Any"), _of_reduction),
-    **dict.fromkeys(("Reshape", "ExpandDims", "Squeeze"), _of_reshaping),
-    "Transpose": _of_transposition,
-}
-LOST = {"ReverseV2", "ReverseSequence", "GatherV2", "GatherNd", "Pack", "Unpack", "ScatterNd", "Shape"}

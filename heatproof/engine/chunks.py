@@ -6,12 +6,13 @@ import numpy as np
 
 from heatproof.engine.arrays import aligned
 from heatproof.engine.counting import FORWARD, count
+from heatproof.problems import ArgumentValueError
 from heatproof.progress import progress
 
 
 def batched(function, *arrays, size, passes=FORWARD):
     """Run `function` on chunks of `size` along the first axis, join its answers, count the passes."""
-    examples, joined = len(arrays[0]), None
+    examples, joined = len(arrays[0]), list[np.ndarray]()
     count(passes, examples)
     for start in range(0, examples, size):
         part = slice(start, start + size)
@@ -50,7 +51,6 @@ def _finite(values):
     with np.errstate(over="ignore", invalid="ignore"):
         finite = np.isfinite(values.sum()) or np.isfinite(values).all()  # a finite sum has finite parts
     if not finite:
-        raise ValueError(
-            "model: it gave NaN or infinity for finite inputs. Cure: look at its weights, or at float16 overflow."
-        )
+        given = "one that gave NaN or infinity for finite inputs"
+        raise ArgumentValueError("model", given, cure="look at its weights, or at float16 overflow")
     return values

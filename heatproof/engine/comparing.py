@@ -12,6 +12,7 @@ from heatproof.engine.anatomy import anatomy
 from heatproof.engine.programs import forgotten, program
 from heatproof.engine.randomness import restored
 from heatproof.engine.tracing import unchanged_losses
+from heatproof.problems import ArgumentWarning
 
 TOLERANCE = 1e-4  # of the largest output
 COARSER = {"float16": 2**-5, "bfloat16": 2**-2}  # 32 steps of the type
@@ -23,12 +24,10 @@ def compare(recipe, inputs):
         return
     forgotten(recipe.base)
     if not _agrees(recipe, inputs):
-        names = ", ".join(recipe.settings.unknown)
-        checks.warn(
-            f"model: called as it is it gives other numbers than its own graph, so that the map is that of one moment. "
-            f"Its code reads {names}: a random number drawn in Python, say, or a file. Cure: draw with keras.random "
-            f"and a seed; hold what it reads in a variable or an attribute of the layer."
-        )
+        moment = "one that gives other numbers than its own graph, so that the map is that of one moment"
+        read = f"its code reads {', '.join(recipe.settings.unknown)}: a random number drawn in Python, say, or a file"
+        cure = "draw with keras.random and a seed; hold what it reads in a variable or an attribute of the layer"
+        checks.warn(ArgumentWarning("model", f"{moment}; {read}", cure=cure))
 
 
 def _agrees(recipe, inputs):

@@ -7,7 +7,7 @@ import contextlib
 from contextvars import ContextVar
 
 FORWARD, BOTH = ("forwards",), ("forwards", "backwards")
-_OPEN = ContextVar("open", default=())
+_OPEN: ContextVar[tuple[dict[str, int], ...]] = ContextVar("open", default=())
 
 
 @contextlib.contextmanager

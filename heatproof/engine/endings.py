@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from heatproof.engine.arrays import as_float, space_mean
-from heatproof.engine.rules import RELUS
+from heatproof.engine.gates import RELUS
+from heatproof.engine.tracing import Operator
 from heatproof.problems import ArgumentValueError
 
 _SQUASHINGS = {"Softmax": "softmax", "LogSoftmax": "softmax", "Sigmoid": "sigmoid"}
@@ -71,17 +72,23 @@ def _several_classifiers(run, softmax, outputs):
 
 @dataclass(frozen=True)
 class _OfLayer:
-    """An ending inside the network, at the output of one layer."""
+    """An ending inside the network, at the output of one layer or operation; an operation is a name and is kept."""
 
-    reference: weakref.ref
+    reference: weakref.ref | Operator
 
     @classmethod
     def at(cls, layer, *more):
-        return cls(weakref.ref(layer), *more)
+        return cls(layer if isinstance(layer, Operator) else weakref.ref(layer), *more)
 
     @property
     def layer(self):
+        if isinstance(self.reference, Operator):
+            return self.reference
         return self.reference()
+
+    def scores(self, output):
+        """What the layer gave as scores (N, n)."""
+        raise NotImplementedError
 
     def of(self, run, outputs):
         return "unit", self.scores(run.call_of(self.layer).output)

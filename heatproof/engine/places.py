@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from heatproof.engine.arrays import as_float
-from heatproof.engine.centres import centres
+from heatproof.engine.centres import grids
 from heatproof.engine.counting import BOTH
 from heatproof.engine.programs import program
 
@@ -18,10 +18,19 @@ class Place:
         self.query, self.layer, self.side = query, layer, side
 
     def centres(self):
-        """Per axis: where position 0 lies in the input, and how far apart two are; None where that is not known."""
+        """Per axis of the input: where position 0 lies, and how far apart two are; None where that is not known."""
+        grid = self._grid()
+        return grid and grid.centres
+
+    def in_order(self, maps):
+        """Maps (n, ...) on the layer's grid with their axes in the order of the input's."""
+        grid = self._grid()
+        return np.transpose(maps, (0, *grid.order)) if grid else maps
+
+    def _grid(self):
         seen = self.query.anatomy
-        call = next(call for call in (*seen.calls, *seen.places) if call.layer is self.layer)
-        return centres(self.query.recipe, self.query.inputs.shape[1:]).get(getattr(call, self.side).name)
+        call = next(call for call in (*seen.calls, *seen.places) if call.layer == self.layer)
+        return grids(self.query.recipe, self.query.inputs.shape[1:]).get(getattr(call, self.side).name)
 
     def maps(self, combine):
         """combine(A, dS_c/dA, targets) for each chunk of inputs, joined: one map per input on the layer's grid."""

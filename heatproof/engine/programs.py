@@ -17,7 +17,7 @@ from heatproof.engine.settings import TRACING, settings_of
 from heatproof.engine.tracing import Operator, Run
 
 MOST = 64
-_PROGRAMS = weakref.WeakKeyDictionary()
+_PROGRAMS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
 def program(recipe, name, build, *specs, layer=None, substitute=False):

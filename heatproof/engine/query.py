@@ -3,7 +3,9 @@
 Methods are formulas over a `Query`; how a model is seen and differentiated stands in `heatproof.engine.tracing`.
 """
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,15 +16,17 @@ from heatproof import checks
 from heatproof.engine import chunks, randomness
 from heatproof.engine.anatomy import anatomy, find_layer
 from heatproof.engine.arrays import input_dtype
+from heatproof.engine.centres import moved
 from heatproof.engine.comparing import compare
 from heatproof.engine.counting import BOTH, FORWARD
 from heatproof.engine.places import CLASSES, Place
 from heatproof.engine.programs import program
 from heatproof.engine.readings import LOGIT, PROBABILITY, WORDS, Score, reading
 from heatproof.engine.views import recipe_of
-from heatproof.problems import ArgumentValueError
+from heatproof.problems import ArgumentValueError, ArgumentWarning
 
 BATCH_SIZE = 32
+Items = Sequence[int] | np.ndarray  # places of inputs among those of a query
 
 
 class Query:
@@ -32,7 +36,16 @@ class Query:
     forward pass. `targets` are the predicted classes unless given.
     """
 
-    def __init__(self, model, inputs, targets=None, *, score=LOGIT, activation=None, batch_size=BATCH_SIZE):
+    def __init__(
+        self,
+        model: keras.Model,
+        inputs: npt.ArrayLike,
+        targets: npt.ArrayLike | None = None,
+        *,
+        score: str = LOGIT,
+        activation: str | None = None,
+        batch_size: int = BATCH_SIZE,
+    ) -> None:
         if not tf.executing_eagerly():
             given = "a call inside a tf.Graph or a tf.function, where there are no numbers to answer with"
             raise ArgumentValueError("model", given, cure="call the method outside of it")
@@ -54,7 +67,7 @@ class Query:
         self._opened = False
 
     @property
-    def targets(self):
+    def targets(self) -> np.ndarray:
         """The class of each input: as given, or the predicted one."""
         if not self._opened:
             self._opened = True
@@ -63,40 +76,41 @@ class Query:
             self._targets = self.all_scores(self._order).argmax(axis=-1).astype(np.int32)
         return self._targets
 
-    def _doubt_logits(self):
+    def _doubt_logits(self) -> None:
         """Outputs that no softmax made but that look like probabilities draw a warning."""
         if self.anatomy.kind != "linear" or self.score.kind == "value":
             return
         outputs = np.asarray(self._program_of_all(self._order)(self.inputs[:1]))
         if (outputs >= 0).all() and np.allclose(outputs.sum(axis=-1), 1, atol=1e-3):
-            checks.warn(
-                "model: its outputs are positive and sum to 1 but no softmax ends it (an average of networks?); they "
-                "are taken for logits. Cure: explain each network by itself, or end the model in logits."
-            )
+            given = "one whose outputs are positive and sum to 1 though no softmax ends it (an average of networks?)"
+            cure = "explain each network by itself, or end the model in logits"
+            checks.warn(ArgumentWarning("model", f"{given}; they are taken for logits", cure=cure))
 
-    def batched(self, function, *arrays, passes=FORWARD, size=None):
+    def batched(
+        self, function: Callable, *arrays: np.ndarray, passes: tuple[str, ...] = FORWARD, size: int | None = None
+    ) -> Any:
         """Run `function` on chunks of `batch_size` (or `size`) along the first axis, join its answers, count passes."""
         return chunks.batched(function, *arrays, size=size or self.batch_size, passes=passes)
 
     @property
-    def _order(self):
+    def _order(self) -> Score:
         """By which of the scores the predicted class is the largest."""
         return self.score if self.score.kind == "value" else Score("logit")
 
-    def all_scores(self, score=None):
+    def all_scores(self, score: Score | None = None) -> np.ndarray:
         """The scores of all classes or outputs, (N, classes)."""
         return self.batched(self._program_of_all(score or self.score), self.inputs)
 
     def _program_of_all(self, score):
         return program(self.recipe, ("all", score), lambda run: run.all(score))
 
-    def scores(self, inputs=None, items=None):
+    def scores(self, inputs: np.ndarray | None = None, items: Items | None = None) -> np.ndarray:
         """S_c of each input for its target, (N,); of other `inputs` for the targets of `items`."""
         inputs, targets = self._points(inputs, items)
         run = program(self.recipe, ("score", self.score), lambda run, c: run.score(c, self.score), CLASSES)
         return self.batched(run, inputs, targets)
 
-    def gradient(self, inputs=None, items=None):
+    def gradient(self, inputs: np.ndarray | None = None, items: Items | None = None) -> np.ndarray:
         """dS_c/dx at each input, in the shape of the inputs; at other `inputs` for the targets of `items`."""
         inputs, targets = self._points(inputs, items)
         return self.batched(self._gradient_program(), inputs, targets, passes=BOTH)
@@ -112,14 +126,18 @@ class Query:
             return self.inputs, self.targets
         return inputs, self.targets if items is None else self.targets[items]
 
-    def gradients(self, samples, point, items=None, label="gradients"):
+    def gradients(
+        self, samples: Sequence, point: Callable, items: Items | None = None, label: str = "gradients"
+    ) -> Iterator[tuple]:
         """Yield (item, sample, dS_c/dx) for every pair, at what point(item, sample, out) writes into the array `out`.
 
         Samples come in their order, each for all items in turn; one chunk of points is in memory at a time.
         """
         return self._pairs(self.gradient, samples, point, items, label)
 
-    def perturbed(self, samples, point, items=None, label="perturbed inputs"):
+    def perturbed(
+        self, samples: Sequence, point: Callable, items: Items | None = None, label: str = "perturbed inputs"
+    ) -> Iterator[tuple]:
         """Yield (item, sample, S_c) for every pair, in the same way."""
         return self._pairs(self.scores, samples, point, items, label)
 
@@ -127,17 +145,33 @@ class Query:
         items = range(len(self.inputs)) if items is None else items
         return chunks.pairs(function, samples, items, point, self.inputs, self.batch_size, label)
 
-    def place(self, layer=None):
+    def place(self, layer: str | keras.layers.Layer | None = None) -> Place:
         """The spatial layer of that name, or the default one; raises `ValueError` with the list of them."""
-        return Place(self, find_layer(self.recipe, layer, spatial=True).layer)
+        return Place(self, find_layer(self.recipe, layer, spatial=True, moved=self.moved).layer)
 
-    def block_ends(self):
+    @property
+    def moved(self) -> frozenset:
+        """The names of the tensors of `anatomy` whose positions lie where the inputs have their channels."""
+        return moved(self.recipe, self.inputs.shape[1:])
+
+    def block_ends(self) -> list[Place]:
         """The last place of each resolution that every way to the score leads through: the ends of the blocks."""
-        last, shape = {}, (None, *self.inputs.shape[1:])  # the sizes of these inputs, for a model of any size
-        seen = anatomy(replace(self.recipe, shape=shape))
-        for call in seen.carriers or seen.places:
-            last[call.shape[1:-1]] = Place(self, call.layer)
-        return list(last.values())
+        seen = replace(self.anatomy, moved=self.moved)
+        calls = seen.carriers or seen.places
+        last = {size: call for size, call in zip(self._sizes(calls), calls, strict=True) if set(size) != {1}}
+        return [Place(self, call.layer) for call in last.values()]
+
+    def _sizes(self, calls):
+        """How many positions come out along each axis; of a model of any size as one of these inputs tells."""
+        sizes = [call.shape[1:-1] for call in calls]
+        if all(None not in size for size in sizes):
+            return sizes
+        layers = [call.layer for call in calls]
+
+        def build(run):
+            return [tf.shape(run.call_of(layer).output)[1:-1] for layer in layers]
+
+        return [tuple(size.numpy().tolist()) for size in program(self.recipe, "sizes", build)(self.inputs[:1])]
 
 
 def scores(

@@ -7,7 +7,6 @@ functional network switches on, `model.predict` overrules: so do the maps, which
 """
 
 import contextlib
-import functools
 import inspect
 import re
 import threading
@@ -15,6 +14,8 @@ import threading
 import tensorflow as tf
 
 from heatproof import checks
+from heatproof.engine.bodies import Bodies, functions
+from heatproof.problems import ArgumentWarning
 
 _DRAWING = {"Multinomial", "TruncatedNormal", "ParameterizedTruncatedNormal"}
 _READING = {"ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape", "VarIsInitializedOp"}
@@ -27,7 +28,7 @@ _RUNS = threading.RLock()  # of graphs that write: a second one would read what 
 def written(graph):
     """The variables that a graph writes (seeds, counters): their handles."""
     captured = [(outer, inner) for outer, inner in graph.captures if outer.dtype == tf.resource]
-    bodies = _Bodies(graph)
+    bodies = Bodies(graph)
     return [outer for outer, inner in captured if any(_writes(each, bodies) for each in inner.consumers())]
 
 
@@ -63,7 +64,7 @@ def restored(handles):
 def untamed(run):
     """The names of the layers on whose draws the answers of a `Run` depend, and whose state cannot be put back."""
     names = {call.layer.name for call in run.calls}
-    bodies = _Bodies(run.logits.graph)
+    bodies = Bodies(run.logits.graph)
     drawing = [operation for operation in _behind(run.logits, run.values) if _draws(operation, bodies)]
     return tuple(dict.fromkeys(_layer_of(operation.name, names) for operation in drawing))
 
@@ -81,46 +82,10 @@ def _behind(*tensors):
 
 def _draws(operation, bodies):
     """Whether an operation, or what runs in it, draws with a state of its own."""
-    if any(tensor.dtype == tf.resource for tensor in operation.inputs) and not _functions(operation.node_def):
+    if any(tensor.dtype == tf.resource for tensor in operation.inputs) and not functions(operation.node_def):
         return False  # a variable holds its state
     kinds = {operation.type} | bodies.kinds(operation)
     return any(kind in _DRAWING or kind.startswith("Random") for kind in kinds)
-
-
-def _functions(node):
-    """The names of the functions that a node runs."""
-    parts = [part for value in node.attr.values() for part in (value.func, *value.list.func)]
-    return [part.name for part in parts if part.name]
-
-
-class _Bodies:
-    """The functions of a graph, which is written out once, when an operation is met that runs one."""
-
-    def __init__(self, graph):
-        self._graph, self._known = graph, {}
-
-    @functools.cached_property
-    def _all(self):
-        return {each.signature.name: each for each in self._graph.as_graph_def().library.function}
-
-    def _read(self, name):
-        """The kinds of the nodes in a function, and the names of the functions that these run."""
-        if name not in self._known:
-            nodes = self._all[name].node_def if name in self._all else ()
-            self._known[name] = {node.op for node in nodes}, {inner for node in nodes for inner in _functions(node)}
-        return self._known[name]
-
-    def kinds(self, operation):
-        """The kinds of all nodes of the functions that an operation runs, and of those that run in them."""
-        waiting, seen, kinds = _functions(operation.node_def), set(), set()
-        while waiting:
-            name = waiting.pop()
-            if name not in seen:
-                seen.add(name)
-                own, called = self._read(name)
-                kinds |= own
-                waiting.extend(called)
-        return kinds
 
 
 def _layer_of(path, names):
@@ -148,19 +113,17 @@ def _trains(layer):
 def warn(seen):
     """Say what is random and cannot be put back, and what is switched off, of an `Anatomy`."""
     if seen.untamed:
-        checks.warn(
-            f"model: {_quoted(seen.untamed)} draws random numbers at inference whose state cannot be put back, so "
-            f"equal calls give other maps. Cure: draw with keras.random and "
-            f"a seed, seed=keras.random.SeedGenerator(0) held by the layer, or switch the layer off."
-        )
+        drawn = f"one in which {_quoted(seen.untamed)} draws random numbers at inference"
+        given = f"{drawn} whose state cannot be put back, so that equal calls give other maps"
+        seeded = "draw with keras.random and a seed, seed=keras.random.SeedGenerator(0) held by the layer"
+        checks.warn(ArgumentWarning("model", given, cure=f"{seeded}, or switch the layer off"))
     if seen.overruled:
-        checks.warn(
-            f"model: training=True is written into it for {_quoted(seen.overruled)}; model.predict overrules that, and "
-            f"so does this map: what is random there, or taken from the batch, is "
-            f"switched off. Cure: build it without training=True; or, to "
-            f"explain it as model(inputs) answers, call the layer with training=True in the call of a layer of your "
-            f"own, with a seed."
-        )
+        written = f"one with training=True written into it for {_quoted(seen.overruled)}"
+        overrules = "model.predict overrules that, and so does this map"
+        given = f"{written}; {overrules}: what is random there, or taken from the batch, is switched off"
+        inside = "call the layer with training=True in the call of a layer of your own, with a seed"
+        cure = f"build it without training=True; or, to explain it as model(inputs) answers, {inside}"
+        checks.warn(ArgumentWarning("model", given, cure=cure))
 
 
 def _quoted(names):

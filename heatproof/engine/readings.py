@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import keras
 
 from heatproof import checks
-from heatproof.problems import ArgumentValueError
+from heatproof.problems import ArgumentValueError, ArgumentWarning
 
 WORDS, ACTIVATIONS = ("logit", "probability", "value"), ("softmax", "sigmoid")
 # Losses of numbers, and those that say from_logits=True, by the names of Keras' functions.
@@ -92,7 +92,6 @@ def _warn_of_both(seen):
     asked, taken = "activation='softmax' or activation='sigmoid'", "as logits of a softmax"
     if seen.kind == "one unit":
         asked, taken = "activation='sigmoid' (a softmax of one is always 1)", "as the logit z of class 1, -z of class 0"
-    checks.warn(
-        f"model: it ends linearly and nothing tells whether its outputs are numbers to be explained as they are or "
-        f"logits of classes; they are read {taken}. Cure: score='value' for numbers, {asked} for logits."
-    )
+    linear = "one that ends linearly and tells nowhere whether its outputs are numbers to be explained as they are"
+    given = f"{linear} or logits of classes; they are read {taken}"
+    checks.warn(ArgumentWarning("model", given, cure=f"score='value' for numbers, {asked} for logits"))

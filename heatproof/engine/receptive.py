@@ -98,7 +98,8 @@ def _pads(layer, sides, reach, stride):
 
 def trunk(seen):
     """The steps from the input to the last map through which every path to the score leads; `seen`: one trace."""
-    calls, found, at = [call for call in seen.calls if not hasattr(call.layer, "layers")], [], seen.inputs
+    found: list = []
+    calls, at = [call for call in seen.calls if not hasattr(call.layer, "layers")], seen.inputs
     for call in calls:
         step = _step(call) if call.input is at and sum(other.layer is call.layer for other in calls) == 1 else None
         if step is None:
@@ -106,7 +107,7 @@ def trunk(seen):
         found, at = [*found, step], call.output
     while found and bypassed(found[-1].calls[-1].output, seen):
         found.pop()
-    steps = []
+    steps: list = []
     for step in found:
         joined = steps[-1].then(step) if steps else None
         steps = [*steps[:-1], joined] if joined else [*steps, step]

@@ -7,11 +7,11 @@ name, which is registered once per process; after a reload of this room the new 
 import contextlib
 from dataclasses import dataclass
 
-import numpy as np
 import tensorflow as tf
 
-RELUS = {"Relu", "Relu6"}
-_RULES = {}
+from heatproof.engine.gates import RELUS, is_gate
+
+_RULES: dict[str, "Rule"] = {}
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,8 @@ class Guided(Rule):
     """Springenberg et al. 2015: pass where the unit is active (a ReLU6 below 6 too) and the signal is positive."""
 
     def back(self, operation, gradient):
-        passed, outputs = tf.nn.relu(gradient), operation.outputs[0]
-        active = (outputs > 0) & (outputs < 6) if operation.type == "Relu6" else outputs > 0
-        return tf.where(active, passed, tf.zeros_like(passed))
+        passed = tf.nn.relu(gradient)
+        return tf.where(_is_active(operation), passed, tf.zeros_like(passed))
 
 
 class Deconvnet(Rule):
@@ -43,25 +42,17 @@ class Deconvnet(Rule):
         return tf.nn.relu(gradient)
 
 
-def is_gate(operation):
-    """Whether this is the ReLU6 inside a hard sigmoid, relu6(x + 3) / 6: a gate's, and no ReLU of the network."""
-    if operation.type != "Relu6":
-        return False
-    source = operation.inputs[0].op
-    while source.type in ("Identity", "Cast"):
-        source = source.inputs[0].op
-    if source.type not in ("Add", "AddV2"):
-        return False
-    shifts = [tf.get_static_value(tensor) for tensor in source.inputs]
-    return any(shift is not None and np.all(np.asarray(shift, np.float32) == 3) for shift in shifts)
+def _is_active(operation):
+    """Where a ReLU passes its input on: above 0, and below 6 for a ReLU6."""
+    outputs = operation.outputs[0]
+    return (outputs > 0) & (outputs < 6) if operation.type == "Relu6" else outputs > 0
 
 
 def _back(rule, operation, gradient):
     """By the rule; through a gate by the chain rule."""
     if not is_gate(operation):
         return rule.back(operation, gradient)
-    inside = (operation.outputs[0] > 0) & (operation.outputs[0] < 6)
-    return tf.where(inside, gradient, tf.zeros_like(gradient))
+    return tf.where(_is_active(operation), gradient, tf.zeros_like(gradient))
 
 
 def registered(rule):

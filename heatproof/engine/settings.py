@@ -30,6 +30,7 @@ _OF_MODELS = frozenset(vars(keras.Model())) | {"optimizer", "history", "_compile
 _OF_MODELS |= {"stop_training", "stop_predicting", "stop_evaluating", "_eval_epoch_iterator"}
 _PLAIN = {bool, int, float, complex, str, bytes, type(None), type(...)}
 _TRUSTED = {"keras", "tensorflow", "numpy", "math", "functools", "itertools", "typing", "builtins", "abc", "enum"}
+_TRUSTED |= {__name__.split(".")[0]}  # a view inside a model: its code would lead into graphs kept for others
 _TRUSTED |= {"collections", "dataclasses", "logging", "operator", "_operator", "re", "threading", "_thread", "warnings"}
 _NOT_OF_CALLS = {"__init__", "build", "get_config", "from_config"}
 _INSTALLED = ("<frozen", *{sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
@@ -48,7 +49,7 @@ class Same(weakref.ref):
     __slots__ = ("number",)
 
     def __init__(self, value):
-        super().__init__(value)
+        super().__init__(value)  # type: ignore[call-arg]  # its stub has __new__ alone
         self.number = id(value)
 
     def __hash__(self):
@@ -103,7 +104,11 @@ class _Reading:
     def _array(self, value):
         if tf.is_tensor(value) and not hasattr(value, "numpy"):
             return _same(value)
+        if getattr(value, "dtype", None) in (tf.resource, tf.variant):
+            return self._opaque(value, "a TensorFlow handle")
         array = np.asarray(value)  # what is not a weight stands in the graph as a constant
+        if array.dtype == object:
+            return array.shape, self._sequence(array.ravel().tolist())  # its bytes are addresses
         return array.shape, str(array.dtype), hashlib.sha256(array.tobytes()).digest()
 
     def _variable(self, variable):

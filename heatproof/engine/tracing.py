@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from heatproof.engine import grouped
 from heatproof.engine.arrays import as_float
+from heatproof.problems import ArgumentValueError
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ def _watched(model, calls, layer=None, substitute=None):
 
     Calls from other threads, which may be using the model, are left alone.
     """
-    tracer, open_layers = threading.get_ident(), []
+    open_layers: list = []
+    tracer = threading.get_ident()
 
     def watch(watched, name):
         original = getattr(watched, name)
@@ -132,14 +134,18 @@ class Run:
     """One symbolic pass through the model in the graph under construction."""
 
     def __init__(self, recipe, inputs, layer=None, substitute=None):
-        self.inputs, self.layer, self.calls = inputs, layer, []
+        self.inputs, self.layer, self.instead = inputs, layer, None
+        self.calls: list = []
         graph = tf.compat.v1.get_default_graph()
         rules = grouped.OVERRIDES | (recipe.rule.overrides() if recipe.rule else {})
         with _watched(recipe.base, self.calls, layer, substitute), graph.gradient_override_map(rules):
             with _open_functions():
                 self.outputs = outputs = recipe.base(inputs, training=False)  # as model.predict asks
         if isinstance(layer, Operator) and substitute is not None:
-            self._rewire(self.call_of(layer).output, substitute)
+            replaced = self.call_of(layer).output
+            self._rewire(replaced, substitute)
+            self.instead = tf.cast(substitute, replaced.dtype)
+        self.own = graph.version  # how many operations are the model's: more follow for the score
         self.kind, self.logits = recipe.ending.of(self, outputs)
         self.values = self.logits if self.kind == "unit" else as_float(outputs)
 
@@ -166,16 +172,25 @@ class Run:
         """The layer's only call in this pass."""
         if isinstance(layer, Operator):
             output = self.inputs.graph.get_operation_by_name(layer.name).outputs[0]
-            return Call(layer, output.op.inputs[0], output)
+            replaced = self.instead is not None and layer == self.layer
+            return Call(layer, output.op.inputs[0], self.instead if replaced else output)
         found = [call for call in self.calls if call.layer is layer]
         if len(found) != 1:
-            raise ValueError(f"layer {layer.name!r}: the model calls it {len(found)} times; name one called once.")
+            given = f"{layer.name!r}, which the model calls {len(found)} times"
+            raise ArgumentValueError("layer", given, "a layer that is called once")
         return found[0]
 
     def differentiate(self, score, tensor):
         """d(score)/d(tensor), summed over nothing: each example's score depends on that example alone."""
         (gradient,) = tf.gradients(score, tensor)
         if gradient is None:
-            cure = "name a layer on the way to the score" if self.layer else "the model must be differentiable"
-            raise ValueError(f"{'layer' if self.layer else 'model'}: the score does not depend on it; {cure}.")
+            raise self._unreached()
         return as_float(gradient)
+
+    def _unreached(self):
+        """What is told where no gradient comes back: a layer beside the way to the score, or a step without slope."""
+        if self.layer is None:
+            given = "one whose score does not depend on its inputs through operations that have a gradient"
+            return ArgumentValueError("model", given, "one that is differentiable")
+        given = f"{self.layer.name!r}, on which the score does not depend"
+        return ArgumentValueError("layer", given, "a layer on the way to the score")

@@ -17,7 +17,7 @@ from heatproof.engine.programs import forgotten, program
 from heatproof.engine.recipe import Recipe
 from heatproof.engine.rules import RULES
 from heatproof.engine.tracing import Run
-from heatproof.problems import ArgumentTypeError, ArgumentValueError
+from heatproof.problems import ArgumentTypeError, ArgumentValueError, ArgumentWarning
 
 
 class _Body(keras.layers.Layer):
@@ -156,10 +156,10 @@ def with_relu_rule(model: keras.Model, rule: str) -> keras.Model:
     recipe = replace(recipe_of(model), rule=RULES[checks.one_of("rule", rule, tuple(RULES))])
     found = anatomy(recipe)
     if found.relus == 0:
-        raise ValueError(
-            f"model: it has no ReLU or ReLU6, so the {rule} rule would silently be the plain gradient. "
-            f"Its other activations: {sorted(found.others) or 'none'}. Cure: use saliency."
-        )
+        given = f"one that has no ReLU or ReLU6, so that the {rule} rule would silently be the plain gradient"
+        others = f"its other activations: {sorted(found.others) or 'none'}"
+        raise ArgumentValueError("model", f"{given}; {others}", cure="use saliency")
     if found.others:
-        checks.warn(f"model: the {rule} rule changes its {found.relus} ReLUs but not its {sorted(found.others)}.")
+        given = f"one in which the {rule} rule changes {found.relus} ReLUs but not {sorted(found.others)}"
+        checks.warn(ArgumentWarning("model", given))
     return View(recipe)

@@ -1,14 +1,19 @@
 """The ways from the input to the score in a traced graph: what lies on them, and through which tensors all lead.
 
 A tensor carries the score where every way leads through it: swept in the order of the graph, it is then the only one
-that has been made and is still to be read.
+that has been made and is still to be read. No way leads through what has no derivative: a shape that is read, an index,
+a comparison.
 """
 
 import functools
 
-HEAVY = {"Conv2D", "Conv3D", "DepthwiseConv2dNative", "MatMul", "BatchMatMulV2", "Einsum", "Conv2DBackpropInput"}
+from heatproof.engine.bodies import Bodies
+
+HEAVY = {"Conv2D", "Conv3D", "DepthwiseConv2dNative", "MatMul", "BatchMatMulV2", "Einsum"}
+HEAVY |= {"Conv2DBackpropInput", "Conv3DBackpropInputV2", "CudnnRNN", "CudnnRNNV2", "CudnnRNNV3"}
 PADDINGS = {"Pad", "PadV2", "MirrorPad"}
 SHRINKING = {"MaxPool", "AvgPool", "MaxPoolV2", "MaxPool3D", "AvgPool3D"} | PADDINGS
+SHAPES = {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"}  # tell how large a tensor is, not what is in it
 _PASSED = {"Identity", "Cast"}
 _REARRANGED = {"Squeeze", "ExpandDims"}  # how Keras makes an image of a signal, and a signal of it again
 
@@ -22,28 +27,30 @@ class Ways:
     @functools.cached_property
     def operations(self):
         """The operations on the ways, in the order of the graph."""
-        back, waiting = {}, [self.end.op]
+        back, waiting = set(), [self.end.op]
         while waiting:
             operation = waiting.pop()
             if operation.name not in back:
-                back[operation.name] = operation
-                waiting += [tensor.op for tensor in operation.inputs]
-        order, reached = [], {self.start.op.name}
+                back.add(operation.name)
+                waiting += [tensor.op for tensor in operation.inputs if is_felt(tensor)]
+        order, reached = [], {self.start.name}
         for operation in self.end.graph.get_operations():
-            if operation.name in back and any(tensor.op.name in reached for tensor in operation.inputs):
-                reached.add(operation.name)
+            felt = [tensor.name for tensor in operation.outputs if is_felt(tensor)]
+            if operation.name in back and felt and any(tensor.name in reached for tensor in operation.inputs):
+                reached.update(felt)
                 order.append(operation)
         return order
 
     @functools.cached_property
     def names(self):
         """The names of all tensors on the ways."""
-        return {tensor.name for operation in self.operations for tensor in operation.outputs} | {self.start.name}
+        felt = {tensor.name for operation in self.operations for tensor in operation.outputs if is_felt(tensor)}
+        return felt | {self.start.name}
 
     @functools.cached_property
     def narrow(self):
         """The names of the tensors through which every way leads, in order."""
-        readers = {}
+        readers: dict[str, set[str]] = {}
         for operation in self.operations:
             for tensor in operation.inputs:
                 if tensor.name in self.names:
@@ -61,11 +68,29 @@ class Ways:
                 found += made
         return found
 
+    def all_lead_through(self, names):
+        """Whether every way leads through one of these tensors."""
+        open_ones = {self.start.name} - names
+        for operation in self.operations:
+            if any(tensor.name in open_ones for tensor in operation.inputs):
+                open_ones |= {tensor.name for tensor in operation.outputs if is_felt(tensor)} - names
+        return self.end.name not in open_ones
+
+    @functools.cached_property
+    def _heavy(self):
+        """Which operations convolve or multiply, themselves or in what runs in them: a loop, a branch, a function."""
+        bodies = Bodies(self.end.graph)
+        return [not HEAVY.isdisjoint({operation.type} | bodies.kinds(operation)) for operation in self.operations]
+
+    @property
+    def is_heavy(self):
+        """Whether a convolution or a product lies on the ways."""
+        return any(self._heavy)
+
     @functools.cached_property
     def first_heavy(self):
         """Where, in the order of the operations, the network begins: its first convolution or product."""
-        kinds = [operation.type in HEAVY for operation in self.operations]
-        return kinds.index(True) if any(kinds) else 0
+        return self._heavy.index(True) if self.is_heavy else 0
 
     def position(self, tensor):
         """Where an operation stands in their order."""
@@ -74,6 +99,11 @@ class Ways:
     @functools.cached_property
     def _positions(self):
         return {operation.name: place for place, operation in enumerate(self.operations)}
+
+
+def is_felt(tensor):
+    """Whether a small change of what it was made of can change a tensor a little: it is not whole numbers or a size."""
+    return not (tensor.dtype.is_bool or tensor.dtype.is_integer or tensor.op.type in SHAPES)
 
 
 def made_by(tensor, kinds):

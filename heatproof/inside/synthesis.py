@@ -85,8 +85,9 @@ def class_model(
     """
     recipe = recipe_of(model)
     targets = np.atleast_1d(checks.as_array("targets", targets))
-    targets = checks.as_targets(targets, max(1, targets.size), anatomy(recipe).classes)
-    start = np.repeat(_start(recipe, seed, noise), len(targets), axis=0)
+    count = max(1, targets.size)
+    targets = checks.as_targets(targets, count, anatomy(recipe).classes)
+    start = np.repeat(_start(recipe, seed, noise), count, axis=0)
     decay = checks.as_number("decay", decay, 0, LARGEST)
     climb = _Climb(iterations, step, blur, jitter, recipe.base, seed, decay, centre=_middle(recipe))
     return climb(model, start, targets)

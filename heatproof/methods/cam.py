@@ -3,6 +3,8 @@
 Shared arguments (model, inputs, targets, layer, upsample, align, score, batch_size) are explained in `xai_utils`.
 """
 
+from typing import Any
+
 import keras
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +15,7 @@ from heatproof.engine.places import Place
 from heatproof.engine.query import BATCH_SIZE, Query
 from heatproof.engine.readings import LOGIT
 from heatproof.engine.views import with_relu_rule
-from heatproof.methods.finishing import STRETCH, as_enlarging, finished, over_layers
+from heatproof.methods.finishing import CENTRES, as_enlarging, finished, over_layers
 from heatproof.methods.gradients import saliency
 from heatproof.methods.heads import gap_head, no_gap_head
 
@@ -24,7 +26,7 @@ def cam(
     targets: npt.ArrayLike | None = None,
     *,
     upsample: bool = True,
-    align: str = STRETCH,
+    align: str = CENTRES,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """Which positions of the last feature maps the class weights add up, in a network that ends in GAP + Dense.
@@ -56,7 +58,7 @@ def grad_cam(
     layer: str | keras.layers.Layer | None = None,
     relu: bool = True,
     upsample: bool = True,
-    align: str = STRETCH,
+    align: str = CENTRES,
     score: str = LOGIT,
     activation: str | None = None,
     batch_size: int = BATCH_SIZE,
@@ -88,7 +90,7 @@ def grad_cam_plus_plus(
     *,
     layer: str | keras.layers.Layer | None = None,
     upsample: bool = True,
-    align: str = STRETCH,
+    align: str = CENTRES,
     score: str = LOGIT,
     activation: str | None = None,
     batch_size: int = BATCH_SIZE,
@@ -122,7 +124,7 @@ def layer_cam(
     *,
     layer: str | keras.layers.Layer | None = None,
     upsample: bool = True,
-    align: str = STRETCH,
+    align: str = CENTRES,
     score: str = LOGIT,
     activation: str | None = None,
     batch_size: int = BATCH_SIZE,
@@ -151,7 +153,7 @@ def hires_cam(
     layer: str | keras.layers.Layer | None = None,
     relu: bool = False,
     upsample: bool = True,
-    align: str = STRETCH,
+    align: str = CENTRES,
     score: str = LOGIT,
     activation: str | None = None,
     batch_size: int = BATCH_SIZE,
@@ -180,18 +182,19 @@ def guided_grad_cam(
     targets: npt.ArrayLike | None = None,
     *,
     layer: str | keras.layers.Layer | None = None,
+    align: str = CENTRES,
     score: str = LOGIT,
     activation: str | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """Guided backprop where Grad-CAM is positive: the look of the one at the place of the other.
 
-    M = guided_backprop * Grad-CAM at input resolution (align="centres"), in the shape of the inputs. What guided
-    backprop does not tell of the class, this does not tell either. Raises as both. Source: Selvaraju et al. 2017, sec.
-    3.2.
+    M = guided_backprop * Grad-CAM at input resolution, in the shape of the inputs. Grad-CAM is enlarged as `align`
+    says. What guided backprop does not tell of the class, this does not tell either. Raises as both. Source: Selvaraju
+    et al. 2017, sec. 3.2.
     """
     view = with_relu_rule(model, "guided")
-    options = {"score": score, "activation": activation, "batch_size": batch_size}
+    options: dict[str, Any] = {"score": score, "activation": activation, "batch_size": batch_size}
     with checks.once():
-        coarse = grad_cam(model, inputs, targets, layer=layer, **options)
+        coarse = grad_cam(model, inputs, targets, layer=layer, align=align, **options)
         return saliency(view, inputs, targets, **options) * coarse[..., None]

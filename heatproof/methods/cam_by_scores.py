@@ -12,7 +12,7 @@ from heatproof.engine.query import BATCH_SIZE, Query
 from heatproof.engine.readings import LOGIT, PROBABILITY
 from heatproof.enlarging import enlarged
 from heatproof.hiding import baselines, seen_through
-from heatproof.methods.finishing import STRETCH, as_enlarging, centres_of, finished, over_layers
+from heatproof.methods.finishing import CENTRES, as_enlarging, centres_of, finished, over_layers
 
 
 @over_layers
@@ -25,7 +25,7 @@ def score_cam(
     weights: str = "probability",
     fill: str | npt.ArrayLike = "zero",
     upsample: bool = True,
-    align: str = STRETCH,
+    align: str = CENTRES,
     activation: str | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
@@ -53,7 +53,8 @@ def _score_cam_of(place, A, item, weights, see, align):
     low, high = flat.min(axis=0), flat.max(axis=0)
     varied = np.flatnonzero(high > low)
     scaled = (A[..., varied] - low[varied]) / (high[varied] - low[varied])
-    masks = enlarged(np.moveaxis(scaled, -1, 0), query.inputs.shape[1:], centres_of(place, align))
+    grids = place.in_order(np.moveaxis(scaled, -1, 0))
+    masks = enlarged(grids, query.inputs.shape[1:], centres_of(place, align))
 
     def point(item, number, out):
         see(item, masks(number), out)
@@ -76,7 +77,7 @@ def ablation_cam(
     layer: str | keras.layers.Layer | None = None,
     relu: bool = True,
     upsample: bool = True,
-    align: str = STRETCH,
+    align: str = CENTRES,
     score: str = LOGIT,
     activation: str | None = None,
     batch_size: int = BATCH_SIZE,

@@ -18,15 +18,19 @@ def over_layers(method):
     def summed(model, inputs, targets=None, *, layer=None, **options):
         if not isinstance(layer, (list, tuple)):
             return method(model, inputs, targets, layer=layer, **options)
-        if not layer:
-            raise ArgumentValueError("layer", "an empty list", "one layer or more, or None")
-        maps = [method(model, inputs, targets, layer=one, **options) for one in layer]
-        if len({each.shape for each in maps}) > 1:
-            given = f"layers of different grids, {[each.shape[1:] for each in maps]}, with upsample=False"
-            raise ArgumentValueError("layer", given, cure="upsample=True")
-        return sum(maps)
+        return _sum_over(layer, functools.partial(method, model, inputs, targets, **options))
 
     return summed
+
+
+def _sum_over(layers, maps_of):
+    if not layers:
+        raise ArgumentValueError("layer", "an empty list", "one layer or more, or None")
+    maps = [maps_of(layer=one) for one in layers]
+    if len({each.shape for each in maps}) > 1:
+        given = f"layers of different grids, {[each.shape[1:] for each in maps]}, with upsample=False"
+        raise ArgumentValueError("layer", given, cure="upsample=True")
+    return sum(maps)
 
 
 def finished(maps, place, upsample, align):
@@ -39,11 +43,15 @@ def finished(maps, place, upsample, align):
         )
     if not upsample:
         return maps.astype(np.float32)
-    return resize(maps, place.query.inputs.shape[1:-1], centres_of(place, align))
+    return resize(place.in_order(maps), place.query.inputs.shape[1:-1], centres_of(place, align))
 
 
 def as_enlarging(upsample, align):
-    return checks.as_flag("upsample", upsample), checks.one_of("align", align, (CENTRES, STRETCH))
+    return checks.as_flag("upsample", upsample), as_align(align)
+
+
+def as_align(align):
+    return checks.one_of("align", align, (CENTRES, STRETCH))
 
 
 def centres_of(place, align):

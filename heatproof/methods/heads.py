@@ -14,10 +14,12 @@ _CURE = "use grad_cam, which needs no special head"
 
 def gap_head(query):
     """Return the pooling layer, the weights (K, classes) and the bias (classes,) of a GAP + Dense head."""
-    calls = [call for call in query.anatomy.calls if not hasattr(call.layer, "layers")]
+    called = {id(call.layer) for call in query.anatomy.calls}
+    calls = [call for call in query.anatomy.calls if called.isdisjoint(map(id, _inside(call.layer)))]
     pooling, head = _ends_in_gap([call.layer for call in calls])
-    ranks = [len(call.input.shape) for call in calls if call.layer is pooling]
-    if query.anatomy.kind == "unit" or ranks != [query.inputs.ndim]:
+    read = [call.input for call in calls if call.layer is pooling]
+    in_place = [len(x.shape) == query.inputs.ndim and x.name not in query.moved for x in read]
+    if query.anatomy.kind == "unit" or in_place != [True]:
         raise no_gap_head(f"a head that ends in {[call.layer.name for call in calls[-4:]]}")
     if head is None:  # the maps are the classes: network in network, Lin et al. 2014
         return pooling, np.eye(query.anatomy.classes), np.zeros(query.anatomy.classes)
@@ -27,6 +29,11 @@ def gap_head(query):
     if weights.shape[-1] == 1 and query.score.kind != "value":  # one sigmoid unit z: class 0 has -z, class 1 has z
         weights, bias = weights * [-1, 1], bias * [-1, 1]
     return pooling, weights, bias
+
+
+def _inside(layer):
+    """The layers that a layer calls for itself: a model inside, a block or a head of one's own; an operation, none."""
+    return layer._flatten_layers(include_self=False) if isinstance(layer, keras.layers.Layer) else ()
 
 
 def _ends_in_gap(layers):

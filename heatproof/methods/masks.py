@@ -18,6 +18,7 @@ from heatproof.engine.query import BATCH_SIZE, Query
 from heatproof.engine.readings import PROBABILITY
 from heatproof.enlarging import enlarged, interpolation, product
 from heatproof.hiding import fills, seen_through
+from heatproof.methods.finishing import CENTRES, as_align, centres_of
 from heatproof.problems import ArgumentValueError
 
 # --- RISE -------------------------------------------------------------------------------------------------------
@@ -61,7 +62,8 @@ def rise(
         see(item, mask(number), out)
 
     # Enlarging is linear: strips that begin at one place are weighted and added up first, and their sum is enlarged.
-    sums, total = defaultdict(lambda: np.zeros((count + 1, *space[:-1], grid[-1]))), np.zeros(count)
+    sums: dict[int, np.ndarray] = defaultdict(lambda: np.zeros((count + 1, *space[:-1], grid[-1])))
+    total = np.zeros(count)
     whole = query.scores().astype(np.float64)
     for item, number, value in query.perturbed(range(masks), point, label="RISE"):
         cells, start = strip(number)
@@ -125,23 +127,25 @@ def sise(
     layers: Sequence | str | keras.layers.Layer | None = None,
     threshold: float = 0.0,
     fill: str | npt.ArrayLike = "zero",
+    align: str = CENTRES,
     activation: str | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """The network's own feature maps as masks, scored by the class probability, fused from the first block to the last.
 
     Per block: keep the maps whose mean gradient exceeds `threshold` times the largest one (and 0); scale each to [0, 1]
-    at input resolution, from the centres of its receptive fields, m_k; V = sum_k p_c(x * m_k + f * (1 - m_k)) m_k,
-    scaled to [0, 1]. From the first block to the last, with F = V of the first: F <- (F + V) * 1[V > Otsu threshold of
-    V], scaled to [0, 1]. `layers`: names or layers, by default the last one at each resolution. Constant maps are left
-    out; a block of which none is left is passed over, and a map for which no block is left is 0 and draws an
-    `XAIWarning`. Values in [0, 1]. Raises `ValueError` for unknown layers or a threshold outside [0, 1). Source:
-    Sattarzadeh et al. 2021, sec. 3.
+    at input resolution, enlarged as `align` says, m_k; V = sum_k p_c(x * m_k + f * (1 - m_k)) m_k, scaled to [0, 1].
+    From the first block to the last, with F = V of the first: F <- (F + V) * 1[V > Otsu threshold of V], scaled to
+    [0, 1]. `layers`: names or layers, by default the last one at each resolution. Constant maps are left out; a block
+    of which none is left is passed over, and a map for which no block is left is 0 and draws an `XAIWarning`. Values in
+    [0, 1]. Raises `ValueError` for unknown layers or a threshold outside [0, 1). Source: Sattarzadeh et al. 2021, sec.
+    3.
     """
     threshold = checks.as_number("threshold", threshold, 0, 1, open_ends="high")  # no map exceeds 1
+    align = as_align(align)
     query = Query(model, inputs, targets, score=PROBABILITY, activation=activation, batch_size=batch_size)
     one = isinstance(layers, str) or hasattr(layers, "name") or not np.iterable(layers)
-    named = [layers] if one else list(layers)
+    named = [layers] if one else list(layers)  # type: ignore[arg-type]  # several, as `one` says
     places = query.block_ends() if layers is None else [query.place(layer) for layer in named]
     if not places:
         given = "None, and no layer of this model keeps space" if named else "none"
@@ -149,7 +153,7 @@ def sise(
     see = seen_through(query.inputs, fills(fill, query))
     maps = np.zeros(query.inputs.shape[:-1], np.float32)
     for item in range(len(query.inputs)):
-        blocks = [_block_map(place, item, threshold, see) for place in places]
+        blocks = [_block_map(place, item, threshold, see, align) for place in places]
         blocks = [_unit_range(block) for block in blocks if np.ptp(block) > 0]
         if blocks:
             maps[item] = functools.reduce(_fused, blocks)
@@ -158,13 +162,14 @@ def sise(
     return maps
 
 
-def _block_map(place, item, threshold, see):
+def _block_map(place, item, threshold, see, align):
     """V: the chosen maps of one layer, each weighted by the probability of the class seen through it."""
     query, (A, gradient) = place.query, place.gradient(item)
     slopes = gradient.reshape(-1, gradient.shape[-1]).mean(axis=0)
     varied = np.ptp(A.reshape(-1, A.shape[-1]), axis=0) > 0
     chosen = np.flatnonzero(varied & (slopes > threshold * slopes.max()))  # none where all slopes are negative
-    coarse = enlarged(np.moveaxis(A[..., chosen], -1, 0), query.inputs.shape[1:])
+    grids = place.in_order(np.moveaxis(A[..., chosen], -1, 0))
+    coarse = enlarged(grids, query.inputs.shape[1:], centres_of(place, align))
     masks = functools.lru_cache(query.batch_size)(lambda number: _unit_range(coarse(number)))
 
     def point(item, number, out):

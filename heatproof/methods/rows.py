@@ -3,8 +3,10 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from heatproof import checks
 from heatproof.problems import ArgumentTypeError, ArgumentValueError
@@ -31,17 +33,17 @@ class Method:
     reference: str = ""  # key in report/references.bib
 
     @property
-    def work(self):
+    def work(self) -> Callable:
         return self.function
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_call("function", self.function, "model", "inputs", "targets")
         object.__setattr__(self, "name", self.name or getattr(self.function, "__name__", ""))
         check_name(self.name)
         checks.one_of("output", self.output, ("inputs", "map"))
         checks.one_of("relevance", self.relevance, ("magnitude", "positive"))
 
-    def reduce(self, attribution):
+    def reduce(self, attribution: npt.ArrayLike) -> np.ndarray:
         """One non-negative number per position, as `relevance` says."""
         array = checks.as_finite("attribution", attribution)
         shapes = {3: "(N, T, C)", 4: "(N, H, W, C)"} if self.output == "inputs" else {2: "(N, T)", 3: "(N, H, W)"}
@@ -53,7 +55,7 @@ class Method:
             return np.abs(array).sum(axis=-1) if self.output == "inputs" else np.abs(array)
         return np.maximum(array.sum(axis=-1) if self.output == "inputs" else array, 0)
 
-    def options(self, given, **shared):
+    def options(self, given: dict, **shared: object) -> dict:
         """The options `given`, and those of `shared` that it has; `ValueError` for one that it does not have."""
         asked = list(inspect.signature(self.function).parameters.values())
         known = [one.name for one in asked[3:] if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
@@ -111,7 +113,7 @@ def chosen(argument, given, known, kind, reserved=(), also=()):
     Raises `ValueError` for an unknown name (the message lists what `known` has, and `also`), and for a row under a name
     that stands for something else in a table.
     """
-    rows = {}
+    rows: dict[str, Any] = {}
     for one in given:
         row = one if isinstance(one, kind) else known[checks.one_of(argument, one, (*known, *also))]
         _check_free(argument, row, rows.get(row.name, row), known.get(row.name), reserved)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 from scipy.ndimage import sobel
@@ -57,10 +58,10 @@ class Metric:
     quick: bool = False  # taken when no metrics are named
 
     @property
-    def work(self):
+    def work(self) -> Callable:
         return self.measure
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_name(self.name)
         check_call("measure", self.measure, "case")
         checks.one_of("better", self.better, ("high", "low", ""))
@@ -103,7 +104,7 @@ class Case:
     masks: np.ndarray | None
     name: str = ""
     row: Method | None = None  # None for a baseline
-    attribution: np.ndarray | None = None
+    attribution: Any = None  # an array, once the inputs were explained
 
     def shards(self, rows, size):
         """The cases of `size` items and one method or baseline each; without the model, which travels apart."""
@@ -115,7 +116,8 @@ class Case:
         """The case of some of its items."""
         names = ("items", "inputs", "targets", "full", "masks", "attribution")
         parts = {name: getattr(self, name) for name in names}
-        return replace(self, **{name: value if value is None else value[places] for name, value in parts.items()})
+        taken: dict[str, Any] = {name: None if part is None else part[places] for name, part in parts.items()}
+        return replace(self, **taken)
 
     @cached_property
     def relevance(self):
@@ -167,7 +169,7 @@ class Case:
         return faithfulness.completeness_gap(self.attribution, query.scores(), query.scores(start))
 
     def infidelity(self):
-        draws = {"samples": 10 * self.settings.samples, "seed": self.settings.seed}
+        draws: dict[str, Any] = {"samples": 10 * self.settings.samples, "seed": self.settings.seed}
         return faithfulness.infidelity(self.model, self.inputs, self.attribution, self.targets, **draws)
 
     def again(self, measure, **arguments):

@@ -26,28 +26,48 @@ LIBRARIES = ("tensorflow", "keras", "numpy", "scipy", "skimage", "sklearn")
 
 
 def closure_of(module: str, root: Path = ROOT) -> dict[str, Path]:
-    """Return {name: file} of `module` and of all that it imports, and these import, of ours or from the folder `root`.
+    """Return {name: file} of `module` and of all that it imports, and these import, of ours or a visitor's.
 
-    Import statements are read, not executed, wherever they stand in a file. Where `root` holds installed libraries,
-    the package of `module` alone counts. Empty where `root` has no such module.
+    Import statements are read, not executed, wherever they stand in a file. A visitor's files lie in the folder `root`,
+    in the checkout beside the package, or in any folder that Python searches and that holds no libraries; ours import
+    none of them. Where `root` holds installed libraries, the package of `module` alone counts. Empty where `root` has
+    no such module.
     """
-    own = {module.split(".")[0]} if root == ROOT or INSTALLED & set(root.parts) else None
+    own, elsewhere = _top(module), () if _holds_libraries(root) else (root, *_folders_of_visitors())
     found, waiting = {}, [module]
     while waiting:
         name = waiting.pop()
-        path = None if name in found else _file_of(name, root, own)
+        places = (root, ROOT) if _top(name) in OURS else (root,) if _top(name) == own else elsewhere
+        path = None if name in found else _file_of(name, places)
         if path is not None:
             found[name] = path
+            named = _imported(name, path, path.stat().st_mtime_ns)
+            waiting += [other for other in named if _top(name) not in OURS or _top(other) in OURS]
             package = name.rpartition(".")[0]  # an import runs the packages above a module
-            waiting += [*_imported(name, path, path.stat().st_mtime_ns), *([package] if package else [])]
+            waiting += [package] if package else []
     return found
 
 
-def _file_of(name, root, own):
-    """The source of a module, None for that of a library; `own`: the packages that count in `root`, None for all."""
-    top = name.split(".")[0]
-    places = [root] if own is None or top in own | OURS else []
-    stems = [place.joinpath(*name.split(".")) for place in (*places, *([ROOT] if top in OURS else []))]
+def _top(name):
+    return name.split(".")[0]
+
+
+def _folders_of_visitors():
+    """The folders in which an import finds what was not installed: the checkout, then those that Python searches."""
+    searched = [Path(entry).resolve() for entry in sys.path if Path(entry).is_dir()]
+    return [folder for folder in dict.fromkeys([ROOT, *searched]) if not _holds_libraries(folder)]
+
+
+def _holds_libraries(folder):
+    """Whether a folder is where libraries are installed, or Python's own."""
+    own = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")]
+    inside = INSTALLED & set(folder.parts) or any(folder.is_relative_to(each) for each in own)
+    return bool(inside) or any(folder.glob("*.dist-info"))
+
+
+def _file_of(name, places):
+    """The source of a module in the first of the folders that has it; None where there is none, as for a library."""
+    stems = [place.joinpath(*name.split(".")) for place in places]
     files = [path for stem in stems for path in (stem.with_name(f"{stem.name}.py"), stem / "__init__.py")]
     return next((path for path in files if path.is_file()), None)
 

@@ -4,9 +4,10 @@ Three maps that never look at the model stand in every table: a method that does
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import joblib
+import keras
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -27,12 +28,12 @@ COLUMNS = ("method", "metric", "item", "value", "reason")
 
 
 def evaluate(
-    model: Callable,
-    inputs: np.ndarray,
+    model: keras.Model,
+    inputs: npt.ArrayLike,
     targets: npt.ArrayLike | None = None,
     methods: Sequence[str | Method] = ("grad_cam", "integrated_gradients"),
     metrics: Sequence[str | Metric] | None = None,
-    masks: np.ndarray | None = None,
+    masks: npt.ArrayLike | None = None,
     *,
     options: dict | None = None,
     fraction: float = 0.15,
@@ -71,7 +72,8 @@ def evaluate(
     """
     folder = None if folder is None else checks.as_path("folder", folder, "folder")
     numbers = {"fraction": fraction, "fill": fill, "steps": steps, "samples": samples, "seed": seed}
-    return table(*asked(model, inputs, targets, methods, metrics, masks, options, activation, **numbers), folder)
+    whole, rows = asked(model, inputs, targets, methods, metrics, masks, options, activation, **numbers)
+    return table(whole, rows, folder)
 
 
 def asked(model, inputs, targets, methods, metrics, masks, options, activation, **numbers):

@@ -1,5 +1,6 @@
 """How often a network is right, with its interval."""
 
+import keras
 import numpy as np
 from scipy.stats import binomtest
 
@@ -19,7 +20,9 @@ def wilson_interval(correct: int, total: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
-def measure(model, inputs, labels, batch_size=64):
+def measure(
+    model: keras.Model, inputs: np.ndarray, labels: np.ndarray, batch_size: int = 64
+) -> tuple[dict, np.ndarray]:
     """Accuracy of a classifier: the card's entry for one part of the data, and the confusion matrix.
 
     Returns ``({accuracy, correct, total, interval}, matrix)``; ``matrix[t, p]`` counts the items of true class t

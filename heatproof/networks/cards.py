@@ -9,6 +9,7 @@ import json
 import os
 import re
 import zipfile
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -92,7 +93,7 @@ def save_model(model: keras.Model, path: str | os.PathLike, card: dict) -> None:
         new_card.write_text(json.dumps(card, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _without_newer_words(path):
+def _without_newer_words(path: Path) -> None:
     """Leave the arguments `input_axes` and `output_axes` that are null out of the configuration of a saved model.
 
     The initializers of Keras 3.15 write them; Keras 3.13 and 3.14 refuse a file that names what they do not know.
@@ -132,7 +133,7 @@ def read_card(path: str | os.PathLike) -> dict:
     return card
 
 
-def _check_model_path(path, must_exist):
+def _check_model_path(path: str | os.PathLike, must_exist: bool) -> Path:
     path = checks.as_path("path", path)
     if path.suffix not in (".keras", ".h5", ".hdf5"):
         raise ArgumentValueError("path", f"{path}, which ends in '{path.suffix}'", ".keras, .h5, .hdf5")
@@ -142,7 +143,7 @@ def _check_model_path(path, must_exist):
     return path
 
 
-def _complete_card(model, card):
+def _complete_card(model: keras.Model, card: dict) -> dict:
     """The card with what the model itself knows, as plain JSON types in the order of ``CARD_KEYS``."""
     own = {
         "input_shape": list(model.input_shape[1:]),
@@ -155,7 +156,7 @@ def _complete_card(model, card):
     return json.loads(json.dumps(ordered, default=lambda value: np.asarray(value).tolist()))
 
 
-def _check_keys(card):
+def _check_keys(card: dict) -> None:
     missing = [key for key in CARD_KEYS if key not in card]
     unknown = [key for key in card if key not in CARD_KEYS]
     if missing or unknown:
@@ -163,7 +164,7 @@ def _check_keys(card):
         raise ArgumentValueError("card", given, f"exactly {list(CARD_KEYS)}")
 
 
-def _check_card(model, card):
+def _check_card(model: keras.Model, card: dict) -> None:
     _check_keys(card)
     checks.as_range("card['input_range']", card["input_range"])
     units = 2 if model.output_shape[-1] == 1 else model.output_shape[-1]

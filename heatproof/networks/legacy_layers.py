@@ -6,6 +6,7 @@ regularizers and constraints are left out; they say how to train, not what the n
 
 import inspect
 import re
+from typing import Any
 
 import keras
 from keras import ops
@@ -39,7 +40,7 @@ _MISSING_ARGUMENTS = {"GRU": {"reset_after": False}, "GRUCell": {"reset_after": 
 _TRAINING = re.compile("_(initializer|regularizer|constraint)$")
 _ANY = object()
 # Arguments that Keras 3 has no more, with the values that change nothing; any other value is refused.
-_GONE = {
+_GONE: dict[str, Any] = {
     **dict.fromkeys(("adjustment", "causal", "noise_shape", "renorm", "virtual_batch_size"), (None, False)),
     **dict.fromkeys(("batch_input_shape", "fused", "implementation", "input_dtype", "input_length", "unroll"), _ANY),
     **dict.fromkeys(("key_shape", "query_shape", "value_shape"), _ANY),

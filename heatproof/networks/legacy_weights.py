@@ -18,7 +18,7 @@ _RENAMED = {("depthwise_kernel", "kernel")}
 class UnreadableError(ValueError):
     """A file that is whole and cannot be read: ``given`` says what it has or lacks, ``cure`` what helps."""
 
-    def __init__(self, given, cure="fetch it again, or save it again in Keras 2"):
+    def __init__(self, given: str, cure: str = "fetch it again, or save it again in Keras 2") -> None:
         super().__init__(given)
         self.given, self.cure = given, cure
 
@@ -31,7 +31,7 @@ class Stored:
     part: dict
 
     @property
-    def group(self):
+    def group(self) -> str:
         """What the archive calls it, without a number: its class in small letters, as in `conv2d_transpose`."""
         name = re.sub(r"\W", "", self.part["class_name"].rpartition(">")[2])
         return re.sub("([a-z])([A-Z])", r"\1_\2", re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)).lower()
@@ -100,7 +100,7 @@ def _names(group):
     return [_text(name) for name in names]
 
 
-def _text(value):
+def _text(value: str | bytes) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
@@ -164,8 +164,8 @@ def _numbered(layer, inside, group, limit, seen):
 
 def _matched(parts, groups):
     """Each layer with its group: those of one class are numbered in order, in Keras 2.12 with gaps."""
-    waiting = {}
-    for name in sorted(groups, key=lambda name: int(re.search(r"(?:_(\d+))?$", name)[1] or 0)):
+    waiting: dict[str, list[str]] = {}
+    for name in sorted(groups, key=lambda name: [0, *map(int, re.findall(r"_(\d+)$", name))][-1]):
         waiting.setdefault(re.sub(r"_\d+$", "", name), []).append(name)
     for stored in parts:
         if not waiting.get(stored.group):

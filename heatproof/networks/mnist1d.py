@@ -6,7 +6,6 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import numpy.typing as npt
 from tqdm.auto import tqdm
 
 from heatproof import checks
@@ -43,7 +42,7 @@ def network(head: str = "flatten", seed: int = 0) -> keras.Model:
     return keras.Model(inputs, outputs, name=f"mnist1d_{head}")
 
 
-def augment(x: npt.ArrayLike, random: np.random.Generator) -> np.ndarray:
+def augment(x: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Vary signals (N, 40, 1) in ways that keep the digit, each like a step of the generator; float32.
 
     x' = (1 + a) roll(x, k) + b u + n with k in -5 ... 5 samples, a in [-0.2, 0.2], slope b in [-1, 1] along
@@ -105,7 +104,7 @@ def train(
     return run.history | {"best_epoch": run.best_epoch}
 
 
-def _check_training(model, checkpoint):
+def _check_training(model: keras.Model, checkpoint: str | os.PathLike | None) -> None:
     shapes = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
     if shapes != ((None, LENGTH, 1), (None, 10)):
         given = f"one that maps {shapes[0]} to {shapes[1]}"
@@ -118,26 +117,28 @@ def _check_training(model, checkpoint):
 class _Run:
     """A training under way: its history, the best weights so far, and the file from which it can be resumed."""
 
-    def __init__(self, model, path, label):
+    def __init__(self, model: keras.Model, path: str | os.PathLike | None, label: str) -> None:
         self.model, self.path, self.label = model, path, label
-        self.history = {key: [] for key in ("loss", "accuracy", "validation_loss", "validation_accuracy")}
-        self.best = None
+        self.history: dict[str, list[float]] = {
+            key: [] for key in ("loss", "accuracy", "validation_loss", "validation_accuracy")
+        }
+        self.best: list[np.ndarray] = []
         model.optimizer.build(model.trainable_variables)
         if path is not None and Path(path).exists():
-            self._resume()
+            self._resume(path)
 
     @property
-    def epoch(self):
+    def epoch(self) -> int:
         """Epochs done."""
         return len(self.history["loss"])
 
     @property
-    def best_epoch(self):
+    def best_epoch(self) -> int:
         """Counted from 1: highest validation accuracy, then lowest validation loss, then earliest."""
         accuracy, loss = self.history["validation_accuracy"], self.history["validation_loss"]
         return 1 + min(range(self.epoch), key=lambda i: (-accuracy[i], loss[i]))
 
-    def record(self, fitted, x, y):
+    def record(self, fitted: dict, x: np.ndarray, y: np.ndarray) -> None:
         """Add one epoch: what fitting reported, and how the model does on the validation signals."""
         probabilities = self.model.predict_on_batch(x)
         loss = -np.log(np.maximum(probabilities[np.arange(len(y)), y], 1e-7)).mean()
@@ -151,16 +152,16 @@ class _Run:
             with replacing(self.path) as (partial,):
                 np.savez(partial, **self._state())
 
-    def _state(self):
+    def _state(self) -> dict:
         state = {"label": self.label, "history": list(self.history.values())}
         variables = [variable.numpy() for variable in self.model.optimizer.variables]
         for name, arrays in {"weights": self.model.get_weights(), "best": self.best, "optimizer": variables}.items():
             state.update({f"{name}{i}": array for i, array in enumerate(arrays)})
         return state
 
-    def _resume(self):
+    def _resume(self, path: str | os.PathLike) -> None:
         try:
-            with np.load(self.path, allow_pickle=False) as file:
+            with np.load(path, allow_pickle=False) as file:
                 state = dict(file)
         except Exception as error:  # a damaged archive fails in many ways
             given = f"{self.path}, which cannot be read ({error})"

@@ -4,6 +4,7 @@ import json
 import re
 import zipfile
 import zlib
+from pathlib import Path
 
 import h5py
 import keras
@@ -21,7 +22,7 @@ _UNKNOWN = re.compile(
 _DAMAGE = (OSError, EOFError, UnicodeDecodeError, json.JSONDecodeError, zipfile.BadZipFile, zlib.error)
 
 
-def read(path, custom_objects):
+def read(path: Path, custom_objects: dict | None) -> keras.Model:
     """The model of a file, whichever Keras wrote it."""
     archive = zipfile.is_zipfile(path)
     if not archive and not h5py.is_hdf5(path):
@@ -48,7 +49,7 @@ def _misnamed(path, archive):
     return legacy.UnreadableError(f"is {kind} and named {path.suffix}", f"rename it to {path.with_suffix(suffix).name}")
 
 
-def _check_archive(path):
+def _check_archive(path: Path) -> None:
     """Refuse a zip bomb before anything is unpacked as a whole: by the sizes it declares, and by what is there."""
     with zipfile.ZipFile(path) as archive:
         for part in archive.infolist():
@@ -95,7 +96,7 @@ def _loading_problem(path, error):
     return ArgumentValueError("path", f"{path}, which {given}", allowed, cure)
 
 
-def check_custom_objects(custom_objects):
+def check_custom_objects(custom_objects) -> dict:
     """The names that a file may use, as a dictionary; raises ``TypeError`` for what is not callable."""
     allowed = "a dictionary from names to classes or functions, or None"
     if custom_objects is None:

@@ -7,6 +7,7 @@ the form that is committed and explained.
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -65,7 +66,7 @@ def fold_batch_norm(trained, plain):
     maximum may be taken before or after them. Both networks come from ``convolutional_network``.
     """
     for layer in plain.layers:
-        twin = trained.get_layer(layer.name) if layer.weights else None
+        twin: Any = trained.get_layer(layer.name) if layer.weights else None
         if isinstance(layer, layers.Conv2D):
             norm = trained.get_layer(layer.name.replace("conv", "norm"))
             gamma, beta, mean, variance = norm.get_weights()

@@ -9,8 +9,8 @@ PICK = 'return self.logits if score.kind == "logit" else self.values'
 NOISY_POINT = "np.multiply(draw(sample), sigma[item], out=out)"
 NOISY_SIGMA = "noise * (query.inputs.max(axis=space) - query.inputs.min(axis=space))"
 NOT_YET = "~((gap[items] <= tolerance) & (change[items] <= tolerance))"
-GUIDED = "passed, outputs = tf.nn.relu(gradient), "
-ACTIVE = 'active = (outputs > 0) & (outputs < 6) if operation.type == "Relu6" else outputs > 0'
+GUIDED = "passed = tf.nn.relu(gradient)"
+ACTIVE = 'return (outputs > 0) & (outputs < 6) if operation.type == "Relu6" else outputs > 0'
 DECONVNET = (
     'whatever the input was."""\n\n    def back(self, operation, gradient):\n        return tf.nn.relu(gradient)'
 )
@@ -90,12 +90,12 @@ GROUPS = {
         "test_gradients.py", "test_guided_backprop",
         (GRADIENTS, 'view = with_relu_rule(model, "guided")', 'view = with_relu_rule(model, "deconvnet")'),
         (GRADIENTS, 'view = with_relu_rule(model, "guided")', "view = model"),
-        (RULES, GUIDED, "passed, outputs = gradient, "),
-        (RULES, GUIDED, "passed, outputs = tf.nn.relu(-gradient), "),
-        (RULES, GUIDED, "passed, outputs = abs(gradient), "),
-        (RULES, ACTIVE, "active = outputs >= 0"),
-        (RULES, ACTIVE, "active = outputs <= 0"),
-        (RULES, ACTIVE, "active = outputs > 0"),
+        (RULES, GUIDED, "passed = gradient"),
+        (RULES, GUIDED, "passed = tf.nn.relu(-gradient)"),
+        (RULES, GUIDED, "passed = abs(gradient)"),
+        (RULES, ACTIVE, "return outputs >= 0"),
+        (RULES, ACTIVE, "return outputs <= 0"),
+        (RULES, ACTIVE, "return outputs > 0"),
         (ENDINGS, 'return "sigmoid" if kind == "sigmoid" else "one unit",', 'return "sigmoid",'),
         (ANATOMY, "slopes = sum(", "slopes = 0 * sum("),
         (RULES, "dict.fromkeys(RELUS, self.name)", "dict.fromkeys(['Relu'], self.name)"),

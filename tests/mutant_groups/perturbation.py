@@ -80,7 +80,7 @@ GROUPS = {
         (MASKS, "functools.reduce(_fused, blocks)", "functools.reduce(_fused, blocks[::-1])"),
         (MASKS, "[_unit_range(block) for block in blocks if", "[block for block in blocks if"),
         (MASKS, "(values - values.min()) / np.ptp(values) if", "values / values.max() if"),
-        (QUERY, "last[call.shape[1:-1]] = Place(self, call.layer)", "last.setdefault(call.shape[1:-1], Place(self, call.layer))"),
+        (QUERY, "in zip(self._sizes(calls), calls, strict=True)", "in [*zip(self._sizes(calls), calls, strict=True)][::-1]"),
     ),
     "lime": group(
         "test_perturbation.py", "lime or proximity",

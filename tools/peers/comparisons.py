@@ -26,7 +26,7 @@ from tools.peers.ours import (
 IMAGES_ONLY = "its CAMs average over two axes, so signals are beyond it"
 SQUARE_ONLY = "its window is a square, so signals are beyond it"
 IMAGES_REPLACED = "its enlargement was replaced, for the comparison, on images only"
-CORNERS = "enlarges the map corner to corner; ours keeps pixel centres"
+CORNERS = 'enlarges the map corner to corner; ours, asked for align="stretch", keeps pixel centres'
 
 
 @dataclass(frozen=True)
