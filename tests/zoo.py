@@ -1,8 +1,8 @@
 """Fourteen networks of Keras with random weights, each with a twin in float64 that ends in logits.
 
 Nothing is downloaded. Kernels and biases are drawn from a seed. The statistics of each batch normalisation are those of
-eight pictures, then moved at random, so that no layer is an identity and no signal dies out on its way; the last
-layer is scaled so that no probability is 0 or 1.
+eight pictures, whole, dimmed and half covered, then moved at random, so that no layer is an identity and no signal dies
+out or explodes on its way; the last layer is scaled so that no probability is 0 or 1.
 """
 
 import contextlib
@@ -112,6 +112,13 @@ def pictures(name, count, seed=SEED):
     return 127.5 * (values + 1) if name in BYTES else values
 
 
+def varied(images):
+    """Pictures as methods show them to a network: whole, dimmed, and with a half covered."""
+    covered = images.copy()
+    covered[:, : images.shape[1] // 2] = 0
+    return np.concatenate([images, images / 6, images / 2, covered, images - covered])
+
+
 def seeded(model, name):
     """Give each weight a value of its own, and each batch normalisation statistics near those of its inputs."""
     given = [layer for layer in model.layers if isinstance(layer, keras.layers.Normalization)]
@@ -123,7 +130,7 @@ def seeded(model, name):
     momenta = [layer.momentum for layer in norms]
     for layer in norms:
         layer.momentum = 0.0
-    images = pictures(name, 8, SEED + 2)
+    images = varied(pictures(name, 8, SEED + 2))
     model(images, training=True)
     generator = np.random.default_rng(SEED)
     for layer, momentum in zip(norms, momenta, strict=True):

@@ -1,8 +1,9 @@
 """The maps of the catalogue of a network in `tests/zoo.py`, in float64 from the formulas of the papers.
 
 Gradients come from a tape on the twin. Another backward rule of a ReLU is a custom gradient that stands in for
-TensorFlow's while the twin is called eagerly. What hides a part of a picture is made one picture at a time. The package
-is not used.
+TensorFlow's while the twin is called eagerly. What hides a part of a picture is made one picture at a time. Maps of a
+layer are stretched over the picture: where else they can lie has tests of its own (test_silent_places.py). The package is
+not used.
 """
 
 import contextlib
@@ -64,7 +65,8 @@ def options(name, subject, dtype):
         "lime": {**LIME, "segments": segments(subject.inputs.shape[1])},
     }
     at_last = {"layer": last} if name in (*CAMS, "ablation_cam") and name != "cam" else {}
-    return given.get(name, at_last)
+    stretched = {"align": "stretch"} if name in (*CAMS, "ablation_cam", "score_cam", "sise") else {}
+    return given.get(name, at_last) | stretched
 
 
 def segments(side):
