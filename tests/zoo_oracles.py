@@ -2,8 +2,7 @@
 
 Gradients come from a tape on the twin. Another backward rule of a ReLU is a custom gradient that stands in for
 TensorFlow's while the twin is called eagerly. What hides a part of a picture is made one picture at a time. Maps of a
-layer are stretched over the picture: where else they can lie has tests of its own (test_silent_places.py). The package is
-not used.
+layer are stretched over the picture: where else they can lie has tests of its own. The package is not used.
 """
 
 import contextlib

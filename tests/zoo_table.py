@@ -12,6 +12,8 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import shapes
+import tapes
 import tensorflow as tf
 import zoo
 import zoo_oracles
@@ -43,10 +45,11 @@ READ = {
     "float64": "The network in float64: both sides compute alike, and the map is rounded to float32, 6e-8, at the end. "
     "What is larger would be another formula.",
     "float32": "The same network in float32, as it is used. Rounding adds up over the layers. Where the input of a "
-    "ReLU lies near 0, rounding opens or shuts the unit, and gradients jump behind it: a plain tape in float32 is as "
-    "far from float64 (`tests/test_zoo.py`). SISE cuts at a threshold, which a few positions can cross: one of them "
-    "makes a large number.",
+    "ReLU lies near 0, rounding opens or shuts the unit, and gradients jump behind it. The last row has the gradient "
+    "of a plain tape in float32: what `saliency` is to be measured by. SISE cuts at a threshold, which a few positions "
+    "can cross: one of them makes a large number.",
 }
+TAPE = "a plain tape"
 
 
 def difference(found, true):
@@ -87,7 +90,22 @@ def compared(network, methods=tuple(xu.METHODS)):
         else:
             true = oracle.map(name)
             found[name] = {dtype: difference(answer, true) for dtype, answer in answers.items()}
-    return found
+    return found | {TAPE: {"float32": tape(subject)}}
+
+
+def tape(subject):
+    """How far the gradient of a plain tape on the network in float32 is from that on the twin."""
+    plain = zoo.built(subject.name, "float32", None)
+    plain.set_weights(subject.twin.get_weights())
+    found = [_slope(model, subject, dtype) for model, dtype in ((plain, tf.float32), (subject.twin, tf.float64))]
+    return difference(*found)
+
+
+def _slope(model, subject, dtype):
+    def score(z):
+        return shapes.of_classes(z, subject.targets)
+
+    return tapes.gradient(lambda x: model(x, training=False), subject.inputs, score, dtype)
 
 
 def settings():
@@ -107,11 +125,12 @@ def page(notes):
     """The page that the notes render to."""
     versions = ", ".join(f"{name} {version}" for name, version in notes["settings"]["versions"].items())
     text, networks = HEAD.format(versions=versions), notes["networks"]
+    rows = {name: f"`{name}`" for name in notes["settings"]["methods"]} | {TAPE: TAPE}
     for dtype in TYPES:
         text += f"## {dtype}\n\n{READ[dtype]}\n\n| | {' | '.join(networks)} |\n|---|{'---|' * len(networks)}\n"
-        for name in notes["settings"]["methods"]:
-            cells = [shown(found[name][dtype]) for found in networks.values()]
-            text += f"| `{name}` | {' | '.join(cells)} |\n"
+        for name, title in rows.items():
+            cells = [shown(found[name][dtype]) for found in networks.values() if dtype in found[name]]
+            text += f"| {title} | {' | '.join(cells)} |\n" if cells else ""
         text += "\n"
     return text.rstrip("\n") + "\n"
 
@@ -133,6 +152,6 @@ def main():
             write(NOTES, json.dumps(notes, indent=1) + "\n")
             write(PAGE, page(notes))
             keras.backend.clear_session()
-            worst = {t: max(each[t] or 0 for each in notes["networks"][network].values()) for t in TYPES}
+            worst = {t: max(each.get(t) or 0 for each in notes["networks"][network].values()) for t in TYPES}
             print(f"networks: {network} {time.monotonic() - started:.0f} s, largest {worst}", flush=True)
     write(PAGE, page(notes))
