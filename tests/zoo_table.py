@@ -33,7 +33,8 @@ Each method beside an oracle that was written for this table (`tests/zoo_oracles
 float64 that ends in logits, custom gradients for the backward rules, pictures hidden one at a time. A number is the
 largest |ours - oracle| of a map divided by its largest |oracle| (by 1e-9 where that is less); the worst of two
 pictures, or that of one where a part is hidden. "Refused" stands where a method is not defined
-for a network, and says so: no ReLU, or a head that is not GAP and one dense layer.
+for a network, and says so: no ReLU, or a head that is not GAP and one dense layer. "Zero" stands where the formula cuts
+the whole map off at 0, and ours is as empty.
 
 The networks are those of `keras.applications` with weights from a seed and 10 classes; nothing is downloaded. Pictures
 have 96 x 96 pixels, 128 x 128 for the two Inception networks. The statistics of each batch normalisation are near
@@ -136,7 +137,7 @@ def page(notes):
 
 
 def shown(value):
-    return "refused" if value is None else f"{value:.0e}"
+    return "refused" if value is None else f"{value:.0e}" if value else "zero"
 
 
 def main():
