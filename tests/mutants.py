@@ -13,6 +13,7 @@ differ then stands in for that of the living ones, so that every reference to th
 
 import argparse
 import contextlib
+import contextvars
 import functools
 import importlib
 import inspect
@@ -95,11 +96,15 @@ class FirstFailure:
 
 
 def first_failure(tests, keywords, seconds):
-    """The name of the first failing test, or None; raises if pytest found no test."""
+    """The name of the first failing test, or None; raises if pytest found no test.
+
+    It runs in a context of its own: what a mutant leaves in a context variable is gone before the next run.
+    """
     watcher, output = FirstFailure(seconds), io.StringIO()
     options = ["-o", "addopts=", "-p", "no:cacheprovider", "-x", "-q", "--tb=no", "-k", keywords]
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-        code = pytest.main([*options, f"--rootdir={ROOT}", str(ROOT / "tests" / tests)], plugins=[watcher])
+        question = [*options, f"--rootdir={ROOT}", str(ROOT / "tests" / tests)]
+        code = contextvars.copy_context().run(pytest.main, question, plugins=[watcher])
     if code not in (0, 1) or watcher.count == 0:
         raise RuntimeError(f"pytest ended with {code}:\n{output.getvalue()[-2000:]}")
     return watcher.test

@@ -503,6 +503,15 @@ def test_training_that_is_written_into_a_batch_normalization_is_said(nested):
     tapes.close(found, slope(model))
 
 
+def test_training_that_keras_writes_into_augmentation_is_not_said():
+    """It notes training=True, their default, and switches them off at inference all the same."""
+    inputs = keras.Input(SHAPE)
+    x = layers.RandomContrast(0.9, seed=1)(layers.RandomFlip(seed=1)(inputs))
+    model = randomised(keras.Model(inputs, layers.Dense(3)(layers.Flatten()(x))), 3)
+    np.testing.assert_array_equal(model(IMAGES, training=False), model(IMAGES, training=False))
+    tapes.close(tapes.silent(xu.saliency, model, IMAGES, 1), slope(model))
+
+
 # --- many models, threads, processes ----------------------------------------------------------------------------------
 
 

@@ -30,6 +30,7 @@ HELP = {
     "evaluation": "score the methods on whole test sets into results/ (what is up to date is kept; --sample: check)",
     "mutants": "break each method in turn and see which test catches it; stamp what is clean",
     "parity": "compare methods and metrics with other libraries (a second environment, .venv-peers)",
+    "networks": "compare every method with an oracle on fourteen networks of Keras into docs/networks.md (an hour)",
     "bench": "time the methods beside other libraries into benchmarks/ (under 30 minutes on 2 quiet cores)",
     "lint": "ruff on code and notebooks, mypy on the package and its two faces",
     "edition": "refresh stored outputs of changed notebooks, report/figures/, report/report.pdf, README.md",
@@ -116,6 +117,15 @@ def parity() -> int:
     return method_parity.main() | metric_parity.main()
 
 
+def networks() -> int:
+    os.environ.setdefault("XAI_PROGRESS", "0")
+    sys.path.insert(0, str(ROOT / "tests"))
+    import zoo_table
+
+    zoo_table.main()
+    return 0
+
+
 def latex() -> int:
     from tools.latex import ensure_latex
 
@@ -172,6 +182,7 @@ INSIDE = {
     "evaluation": evaluation,
     "mutants": lambda: python("tests/mutants.py"),
     "parity": parity,
+    "networks": networks,
     "bench": lambda: python("-m", "benchmarks"),
     "lint": lint,
     "edition": edition,
