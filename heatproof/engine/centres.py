@@ -83,18 +83,28 @@ def _centres(seen, shape):
 
 
 def _grid(inputs, tensor, fields):
-    space, known = range(1, len(fields) - 1), {}
-    for axis, field in enumerate(fields):
-        if field and (field.axis not in known or field.axis == axis):
-            known[field.axis] = axis
-    free = [axis for axis in space if axis not in known.values()]
-    known |= {axis: axis for axis in free if axis not in known}
-    free = [axis for axis in free if axis not in known.values()]
-    order, along = [known[axis] if axis in known else free.pop(0) for axis in space], []
-    for axis, stands in zip(space, order, strict=True):
+    """The `Grid` of a tensor with these fields; an axis without one holds even parts of the input's."""
+    order, along = _order(fields), []
+    for axis, stands in enumerate(order, start=1):
         field = fields[stands]
         along.append(field if field and field.axis == axis else _even(inputs, tensor, axis, stands))
-    return Grid(tuple(order), tuple((field.centre, field.apart) for field in along))
+    return Grid(order, tuple((field.centre, field.apart) for field in along))
+
+
+def _order(fields):
+    """For each axis of the input's space the one that stands for it.
+
+    The axis whose field tells so, at its own place where there are two; else the one at its own place; else one that
+    is left.
+    """
+    space, told = range(1, len(fields) - 1), {}
+    for axis, field in enumerate(fields):
+        if field and (field.axis not in told or field.axis == axis):
+            told[field.axis] = axis
+    free = [axis for axis in space if axis not in told.values()]
+    told |= {axis: axis for axis in free if axis not in told}
+    left = iter(axis for axis in free if axis not in told.values())
+    return tuple(told[axis] if axis in told else next(left) for axis in space)
 
 
 def _with_sizes(seen, shape):
