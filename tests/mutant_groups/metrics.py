@@ -2,6 +2,7 @@
 
 from mutant_groups.modules import (
     CASES,
+    COMMITTED,
     COUNTING,
     DIGEST,
     EVALUATION,
@@ -11,6 +12,7 @@ from mutant_groups.modules import (
     RANDOMISATION,
     ROBUSTNESS,
     ROWS,
+    SCORES,
     SHARDS,
     STORE,
     SUMMARY,
@@ -53,6 +55,22 @@ GROUPS = {
         (RANDOMISATION, "largest = np.abs(maps)", "largest = maps"),
         (RANDOMISATION, "data_range=2.0", "data_range=1.0"),
         (FAITHFULNESS, "m * inputs + (1 - m) * checks", "m * inputs + m * checks"),
+    ),
+    "rankings": group(
+        "test_rankings.py", "not chapter",
+        (COMMITTED, "kept = turned | ~names.isin(set(names[turned]))", "kept = turned | (names == names)"),
+        (COMMITTED, "kept = turned | ~names.isin(set(names[turned]))", "kept = turned"),
+        (COMMITTED, "kept = ~turned", "kept = names == names"),
+        (COMMITTED, "[name for name in CRITERION if name in table]", "[]"),
+        (COMMITTED, 'paper, tuned = tried.iloc[0], tried[tried["chosen"]].iloc[0]', "paper, tuned = tried.iloc[0], tried.iloc[0]"),
+        (COMMITTED, 'drop_duplicates("method", keep="last")', 'drop_duplicates("method", keep="first")'),
+    ),
+    "scores drawn": group(
+        "test_plots.py", "scores",
+        (SCORES, "ascending=_low(summary, first)", "ascending=not _low(summary, first)"),
+        (SCORES, "summary.loc[summary[\"metric\"] == metric, \"better\"].iloc[0] == \"low\"", "summary[\"better\"].iloc[0] == \"low\""),
+        (SCORES, "axes.hlines(place, row.low, row.high,", "axes.hlines(place, row.low, row.mean,"),
+        (SCORES, "FAMILIES.get(family, style.NEUTRAL)", "FAMILIES[\"cam\"]"),
     ),
     "faithfulness": group(
         "test_faithfulness.py", "",
