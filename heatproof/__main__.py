@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
-from heatproof import checks
+from heatproof import batches, checks
 from heatproof.problems import ArgumentFileError, ArgumentProblem, ArgumentValueError, XAIWarning, sentence
 from heatproof.writing import write
 
@@ -25,7 +25,7 @@ from heatproof.writing import write
 OPTIONS = {name: f"--{name}" for name in ("model", "image", "out", "method", "target", "layer")}
 OPTIONS |= {"path": "--model", "inputs": "--image", "targets": "--target", "limits": "--range"}
 CURES = {
-    checks.RESCALE: "give the right --range",
+    batches.RESCALE: "give the right --range",
     "use grad_cam, which needs no special head": "--method grad-cam, which needs no special head",
 }
 CALLED = "heatproof" if Path(sys.argv[0]).stem == "heatproof" else "python -m heatproof"

@@ -17,9 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from heatproof.problems import ArgumentTypeError, ArgumentValueError, ArgumentWarning, XAIWarning
+from heatproof.problems import ArgumentTypeError, ArgumentValueError, XAIWarning
 
-RESCALE = "scale as in training, or set model.input_range"
 _SAID: ContextVar[set[str] | None] = ContextVar("said", default=None)
 
 
@@ -52,73 +51,7 @@ def shown(value: object, letters: int = 80) -> str:
     return text if len(text) <= letters else text[: letters - 3] + "..."
 
 
-# ------------------------------------------------------------------------------------------- what a method is asked
-
-
-def as_inputs(
-    inputs: npt.ArrayLike, shape: Sequence[int | None], input_range: Sequence[float] | None = None
-) -> np.ndarray:
-    """Return `inputs` as a float array after checking it against the model's input shape; a copy where it must be one.
-
-    `shape` is the model's input shape with its batch axis, `None` where any size will do. float64 stays float64;
-    everything else becomes float32. Raises `TypeError` for integer, boolean or object arrays, `ValueError` for a wrong
-    shape, an empty batch, NaN or infinity.
-    """
-    array, name = as_array("inputs", inputs), "inputs" if isinstance(inputs, np.ndarray) else "numpy.asarray(inputs)"
-    if array.dtype.kind != "f":
-        cure = f"{name}.astype('float32'), scaled as in training (often / 255)" if array.dtype.kind in "uibO" else ""
-        allowed = "one array of floats (N, ..., channels) in the model's own units"
-        raise ArgumentTypeError("inputs", f"{array.dtype} values", allowed, cure)
-    _check_shape(array, shape, name)
-    lowest, highest = array.min(), array.max()  # NaN, where any value is
-    if not max(-lowest, highest) <= np.finfo(np.float32).max:
-        given = "NaN, infinity or numbers beyond float32"
-        raise ArgumentValueError("inputs", given, "finite values alone", "look at the data")
-    if input_range is not None:
-        low, high = input_range
-        slack = 1e-3 * (high - low)
-        if lowest < low - slack or highest > high + slack:
-            allowed = f"[{low:g}, {high:g}], on which this model was trained"
-            warn(ArgumentWarning("inputs", f"values from {lowest:.3g} to {highest:.3g}", allowed, RESCALE))
-    return array if array.dtype == np.float64 else array.astype(np.float32, copy=False)
-
-
-def _check_shape(array: np.ndarray, shape: Sequence[int | None], name: str) -> None:
-    wanted = "(N, " + ", ".join("any" if size is None else str(size) for size in shape[1:]) + ")"
-
-    def fits(given: Sequence[int]) -> bool:
-        sizes = zip(shape[1:], given[1:], strict=True)
-        return len(given) == len(shape) and all(size in (None, found) for size, found in sizes)
-
-    if array.ndim == len(shape) and len(array) == 0:
-        raise ArgumentValueError("inputs", f"an empty batch of shape {array.shape}", f"one example or more, {wanted}")
-    if len(array.shape) == len(shape) and fits(array.shape):
-        return
-    cure = ""
-    if array.ndim == len(shape) - 1 and fits((1, *array.shape)):
-        cure = f"{name}[None], with the batch axis that is missing: {(1, *array.shape)}"
-    elif array.ndim == len(shape) - 1 and fits((*array.shape, 1)):
-        cure = f"{name}[..., None], with the channel axis that is missing: {(*array.shape, 1)}"
-    elif array.ndim == len(shape) and fits((array.shape[0], *array.shape[2:], array.shape[1])):
-        cure = "numpy.moveaxis(inputs, 1, -1), with the channels last"
-    raise ArgumentValueError("inputs", f"shape {array.shape}", wanted, cure)
-
-
-def as_targets(targets: npt.ArrayLike | None, count: int, classes: int) -> np.ndarray | None:
-    """Return `targets` as `count` integers in [0, classes), or None when the prediction is to be explained."""
-    if targets is None:
-        return None
-    array = as_array("targets", targets)
-    allowed = f"a class index from 0 to {classes - 1}, one per example ({count}) or one for all, or None"
-    if array.dtype.kind not in "iu":
-        raise ArgumentTypeError("targets", f"{array.dtype} values", allowed, "integers, not scores or one-hot")
-    if array.ndim == 0:
-        array = np.full(count, array)
-    if array.shape != (count,):
-        raise ArgumentValueError("targets", f"shape {array.shape} for {count} inputs", allowed)
-    if array.size and (array.min() < 0 or array.max() >= classes):
-        raise ArgumentValueError("targets", f"indices from {array.min()} to {array.max()}", allowed)
-    return array.astype(np.int32)
+# ------------------------------------------------------------------------------------------ methods and their maps
 
 
 def as_method(method: object) -> None:

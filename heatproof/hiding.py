@@ -1,6 +1,7 @@
 """What stands for nothing in an input, what shows a part of it, and how coarse maps are enlarged."""
 
 import functools
+import numbers
 from collections.abc import Callable
 
 import numpy as np
@@ -18,8 +19,9 @@ def baselines(
     """Return the values x' that stand for "nothing" in each input, in the shape of `inputs`.
 
     `choice`: "zero", "mean" (of each input's channels), "blur" (of each input, sigma a tenth of its sides), a finite
-    number, an array in the shape of one input or of all; and "middle" where the method says which value that is.
-    Raises `ValueError` for anything else, naming the argument `name`.
+    number, an array in the shape of one input or of all, or of shape (C,), a value for each channel; and "middle" where
+    the method says which value that is. Raises `ValueError` for anything else, naming the argument `name`; a list of
+    numbers is refused, because it could mean channels or several baselines.
     """
     space = tuple(range(1, inputs.ndim - 1))
     words = ("zero", *(() if middle is None else ("middle",)), "mean", "blur")
@@ -28,13 +30,24 @@ def baselines(
             return _blurred(inputs, space)
         value = inputs.mean(axis=space, keepdims=True) if choice == "mean" else {"zero": 0, "middle": middle}[choice]
         return np.broadcast_to(np.asarray(value, inputs.dtype), inputs.shape)
+    not_numbers_alone(name, choice, inputs.shape[-1])
     array = checks.as_array(name, choice)
     if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
         allowed = f"{', '.join(map(repr, words))}, a finite number or an array of them"
         raise ArgumentValueError(name, checks.shown(choice), allowed)
-    if array.ndim and array.shape not in (inputs.shape, inputs.shape[1:]):
-        raise ArgumentValueError(name, f"shape {array.shape}", f"{inputs.shape[1:]} or {inputs.shape}")
+    if array.ndim and array.shape not in (inputs.shape, inputs.shape[1:], inputs.shape[-1:]):
+        allowed = f"{inputs.shape[1:]}, {inputs.shape} or {inputs.shape[-1:]}, a value for each channel"
+        raise ArgumentValueError(name, f"shape {array.shape}", allowed)
     return np.broadcast_to(array.astype(inputs.dtype), inputs.shape)
+
+
+def not_numbers_alone(name: str, choice: object, channels: int) -> None:
+    """Refuse a list of bare numbers, which could mean a value for each channel or several values in turn."""
+    if isinstance(choice, (list, tuple)) and choice and all(isinstance(each, numbers.Real) for each in choice):
+        cure = f"numpy.array({list(choice)}) for a value in each of the {channels} channels"
+        if name == "baseline":
+            cure += f"; [numpy.array(value) for value in {list(choice)}] for the mean of several maps"
+        raise ArgumentValueError(name, f"a list of numbers, {checks.shown(choice)}, which could mean both", cure=cure)
 
 
 def fills(choice: str | npt.ArrayLike, query) -> np.ndarray:

@@ -222,7 +222,7 @@ TISSUE_ANSWERS = {
     1: ("(25.0, 33.3)", "(25.0, 66.7)"),
     2: ("np.einsum('hwk,hwk->hw', gradient[0], A[0])", "np.asarray(A[0]).sum(axis=-1)"),
     3: (
-        "xu.integrated_gradients(model, images[first], classes[first], baseline=[0.0, 1.0], steps=54)",
+        "xu.integrated_gradients(model, images[first], classes[first], baseline=['zero', 1.0], steps=54)",
         "xu.integrated_gradients(model, images[first], classes[first], baseline=1.0, steps=54)",
     ),
 }

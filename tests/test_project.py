@@ -23,9 +23,9 @@ NOTEBOOK_NAMES = [path.stem for path in NOTEBOOKS]
 # Wing of the package -> the wings below it, and the libraries its rooms may import; the standard library is free.
 # The rooms of GROUND lie below every wing. Within a wing no circle is allowed.
 PACKAGE = ROOT / "heatproof"
-GROUND = {"backend", "checks", "problems", "writing", "progress", "hiding", "enlarging", "folders"}
+GROUND = {"backend", "batches", "checks", "problems", "writing", "progress", "hiding", "enlarging", "folders"}
 WINGS = {
-    "ground": (set(), {"numpy", "platformdirs", "scipy", "tensorflow", "tqdm"}),
+    "ground": (set(), {"PIL", "numpy", "platformdirs", "scipy", "tensorflow", "tqdm"}),
     "engine": (set(), {"keras", "numpy", "tensorflow"}),
     "methods": ({"engine"}, {"keras", "numpy", "skimage", "sklearn"}),
     "inside": ({"engine"}, {"keras", "numpy", "scipy"}),

@@ -24,7 +24,7 @@ from refusals import told_in_fields
 
 import models
 import xai_utils as xu
-from heatproof import checks
+from heatproof import batches, checks
 
 set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "xai_hypothesis")  # never the checkout
 ALL = sorted(xu.METHODS)
@@ -398,21 +398,21 @@ def test_numbers_and_integers_are_returned_or_refused(value, low, width):
 @given(data=st.data(), shape=st.sampled_from(SHAPES))
 def test_inputs_are_returned_whole_or_refused(data, shape):
     right = data.draw(right_inputs(shape))
-    found = checks.as_inputs(right, (None, *shape))
+    found = batches.as_inputs(right, (None, *shape))
     assert found.dtype == (np.float64 if right.dtype == np.float64 else np.float32)
     np.testing.assert_array_equal(found, right)
     with pytest.raises((TypeError, ValueError), match="^inputs: "):
-        checks.as_inputs(data.draw(wrong_inputs(shape)), (None, *shape))
+        batches.as_inputs(data.draw(wrong_inputs(shape)), (None, *shape))
 
 
 @settings(quick, max_examples=200)
 @given(data=st.data(), count=st.integers(1, 4))
 def test_targets_are_returned_one_an_item_or_refused(data, count):
     right = data.draw(right_targets(count))
-    found = checks.as_targets(right, count, CLASSES)
+    found = batches.as_targets(right, count, CLASSES)
     if right is None:
         assert found is None
     else:
         np.testing.assert_array_equal(found, np.broadcast_to(right, count))
     with pytest.raises((TypeError, ValueError), match="^targets: "):
-        checks.as_targets(data.draw(wrong_targets(count)), count, CLASSES)
+        batches.as_targets(data.draw(wrong_targets(count)), count, CLASSES)

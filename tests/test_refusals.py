@@ -10,7 +10,7 @@ import pytest
 
 import mnist1d_utils as m1
 import xai_utils as xu
-from heatproof import checks, problems
+from heatproof import batches, checks, problems
 
 KINDS = {
     problems.ArgumentValueError: ValueError,
@@ -100,9 +100,9 @@ def test_a_check_tells_its_fields(call, kind, argument, given, allowed):
 def test_a_warning_of_an_argument_tells_its_fields():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        checks.as_inputs(np.full((1, 2, 1), 255.0), (None, 2, 1), (0, 1))
+        batches.as_inputs(np.full((1, 2, 1), 255.0), (None, 2, 1), (0, 1))
     (told,) = (each.message for each in caught)
-    assert type(told) is problems.ArgumentWarning and told.argument == "inputs" and told.cure == checks.RESCALE
+    assert type(told) is problems.ArgumentWarning and told.argument == "inputs" and told.cure == batches.RESCALE
 
 
 def test_what_is_wrong_in_a_file_is_told_of_its_path(tmp_path):

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from heatproof import checks
+from heatproof import batches, checks
 from heatproof.engine import chunks, randomness
 from heatproof.engine.anatomy import anatomy, find_layer
 from heatproof.engine.arrays import input_dtype
@@ -53,13 +53,13 @@ class Query:
         checks.one_of("score", score, WORDS)
         self.batch_size = checks.as_count("batch_size", batch_size)
         base = self.recipe.base
-        inputs = checks.as_inputs(inputs, self.recipe.shape, getattr(base, "input_range", None))
+        inputs = batches.as_inputs(inputs, self.recipe.shape, getattr(base, "input_range", None))
         self.inputs = np.ascontiguousarray(inputs, input_dtype(base))  # equal bits for any memory order
         compare(self.recipe, self.inputs)
         self.anatomy = anatomy(self.recipe)
         self.score = reading(base, self.anatomy, score, activation)
         self.classes = self.anatomy.outputs if self.score.kind == "value" else self.anatomy.classes
-        self._targets = checks.as_targets(targets, len(self.inputs), self.classes)
+        self._targets = batches.as_targets(targets, len(self.inputs), self.classes)
         if targets is None and self.score.kind == "value" and self.anatomy.kind == "linear":
             given = f"None, but of {self.classes} numbers none is the predicted one"
             raise ArgumentValueError("targets", given, cure=f"name the output, targets=0 to {self.classes - 1}")

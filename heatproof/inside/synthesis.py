@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter
 
-from heatproof import checks
+from heatproof import batches, checks
 from heatproof.engine.anatomy import anatomy, find_layer
 from heatproof.engine.endings import LOGITS, Channels, Energy
 from heatproof.engine.query import Query
@@ -86,7 +86,7 @@ def class_model(
     recipe = recipe_of(model)
     targets = np.atleast_1d(checks.as_array("targets", targets))
     count = max(1, targets.size)
-    targets = checks.as_targets(targets, count, anatomy(recipe).classes)
+    targets = batches.as_targets(targets, count, anatomy(recipe).classes)
     start = np.repeat(_start(recipe, seed, noise), count, axis=0)
     decay = checks.as_number("decay", decay, 0, LARGEST)
     climb = _Climb(iterations, step, blur, jitter, recipe.base, seed, decay, centre=_middle(recipe))

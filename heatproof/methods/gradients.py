@@ -14,7 +14,7 @@ from heatproof import checks
 from heatproof.engine.query import BATCH_SIZE, Query
 from heatproof.engine.readings import LOGIT
 from heatproof.engine.views import with_relu_rule
-from heatproof.hiding import baselines
+from heatproof.hiding import baselines, not_numbers_alone
 from heatproof.problems import ArgumentValueError
 
 
@@ -181,7 +181,7 @@ def integrated_gradients(
 
     M = (x - x') * integral_0^1 dS_c/dx (x' + a (x - x')) da; its sum is S_c(x) - S_c(x') (completeness).
     `baseline`: "zero", "mean" (of each input's channels), "blur" (of each input), a number, an array in the shape of
-    one input or of all, or a list of these, whose maps are averaged. `steps`: number of nodes of the `rule`
+    one input or of all, an array (C,) of a value for each channel, or a list of these, whose maps are averaged. `steps`: number of nodes of the `rule`
     ("midpoint" or "gauss-legendre"); None refines midpoints by three (6, 18, 54, ... up to `max_steps`) for each
     input until the completeness gap, relative to |S_c(x) - S_c(x')|, and the change of the map, relative to its L1
     norm, are both <= `tolerance`, and draws an `XAIWarning` if that is not reached. Raises `ValueError` for an
@@ -196,6 +196,7 @@ def integrated_gradients(
     tolerance = checks.as_number("tolerance", tolerance, 0, 1, open_ends=True)
     max_steps = checks.as_count("max_steps", max_steps, 18)
     query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
+    not_numbers_alone("baseline", baseline, query.inputs.shape[-1])
     choices = baseline if isinstance(baseline, list) else [baseline]
     starts = [baselines(choice, query.inputs) for choice in choices]
     if not starts:
