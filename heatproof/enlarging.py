@@ -22,7 +22,7 @@ def interpolation(parts: int, places: np.ndarray) -> np.ndarray:
 
 
 def resize(maps: npt.ArrayLike, shape: Sequence[int], centres: Sequence | None = None) -> np.ndarray:
-    """Linear interpolation of maps (N, h, w) or (N, t) at the spatial `shape`.
+    """Linear interpolation of maps (N, h, w), (N, t) or (N, d, h, w) at the spatial `shape`.
 
     `centres`: per axis where the first value lies, in positions of `shape`, and how far apart two are; by default in
     the centres of equal parts, pixel centres at half-integers.
@@ -71,7 +71,9 @@ def _axes(shape: Sequence[int], grid: Sequence[int], centres: Sequence | None) -
 
 def _resized(maps: np.ndarray, *axes: _Axis) -> np.ndarray:
     *rows, columns = axes
-    return columns.along(rows[0].down(maps) if rows else maps)
+    for number, row in enumerate(rows, start=1):
+        maps = np.moveaxis(row.down(np.moveaxis(maps, number, -2)), -2, number)
+    return columns.along(maps)
 
 
 def product(left: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from keras import layers
 
 import xai_utils as xu
 
-IMAGE, SIGNAL = (8, 6, 2), (12, 2)
+IMAGE, SIGNAL, VOLUME = (8, 6, 2), (12, 2), (4, 6, 8, 2)
 CLASSES, EPSILON = 3, 1e-3
 OPTIONS = {
     "smooth_grad": {"samples": 3, "noise": 0.2, "seed": 7},
@@ -67,7 +67,7 @@ class Truth:
         draw = np.random.default_rng(seed).normal
         self.shape, self.residual, self.binary, self.flat = shape, residual, binary, flat
         self.activation = tf.tanh if smooth else tf.nn.relu
-        self.kernel = (3,) * (len(shape) - 1)
+        self.kernel, self.space = (3,) * (len(shape) - 1), tuple(range(1, len(shape)))
         norm = np.abs(draw(1, 0.3, (2, 4, 4)))  # gamma, beta, moving mean, moving variance of two batch norms
         self.weights = {
             "conv_1": [draw(0, 0.4, (*self.kernel, 2, 4)), draw(0, 0.3, 4)],
@@ -80,7 +80,8 @@ class Truth:
             self.weights["head"] = [draw(0, 1, (4, 1)), draw(0, 1, 1)]
         if flat:
             positions = int(np.prod([side // 2 for side in shape[:-1]]))
-            self.weights["head"] = [draw(0, 0.5, (4 * positions, CLASSES)), draw(0, 1, CLASSES)]
+            scale = 0.5 * min(1, 12 / positions)  # or the probabilities would be 0 and 1
+            self.weights["head"] = [draw(0, scale, (4 * positions, CLASSES)), draw(0, 1, CLASSES)]
 
     def inputs(self, count=3, seed=5):
         return np.random.default_rng(seed).normal(size=(count, *self.shape)).astype(np.float32)
@@ -99,25 +100,37 @@ class Truth:
                 layer.set_weights([value.reshape(variable.shape) for value, variable in values])
         return model
 
-    # --- the network, in float64; a signal is an image of width 1 ---
+    # --- the network, in float64 ---
 
     def _convolve(self, x, name):
         kernel, bias = self.weights[name]
-        kernel = kernel if len(self.shape) == 3 else kernel[:, None]
-        return tf.nn.conv2d(x, kernel, 1, "SAME") + bias
+        order = {3: "NWC", 4: "NHWC", 5: "NDHWC"}[len(x.shape)]  # without a word Conv3D has no gradient
+        return tf.nn.convolution(x, tf.constant(kernel), padding="SAME", data_format=order) + bias
+
+    def _pool(self, x):
+        """The largest of each 2 x 2 ... block, the first of equals; what is left over at the far border is cut off."""
+        for axis in self.space:
+            x = tf.gather(x, range(x.shape[axis] // 2 * 2), axis=axis)
+        halves = [size for side in x.shape[1:-1] for size in (side // 2, 2)]
+        blocks = tf.reshape(x, (len(x), *halves, x.shape[-1]))
+        count = len(self.space)
+        order = (0, *range(1, 2 * count, 2), 2 * count + 1, *range(2, 2 * count + 1, 2))
+        blocks = tf.transpose(blocks, order)
+        blocks = tf.reshape(blocks, (*blocks.shape[: count + 2], 2**count))
+        return tf.gather(blocks, tf.argmax(blocks, axis=-1), batch_dims=count + 2)
 
     def _norm(self, x, name):
         gamma, beta, mean, variance = self.weights[name]
         return gamma * (x - mean) / np.sqrt(variance + EPSILON) + beta
 
     def features(self, x, relu=None):
-        """A, the maps that the head reads: (N, h, w, 4)."""
+        """A, the maps that the head reads: (N, ..., 4)."""
         return self.second(self.first(x, relu), relu)
 
     def first(self, x, relu=None):
         """What the first convolution and its ReLU give."""
         relu = relu or self.activation
-        a = self._convolve(x if len(self.shape) == 3 else x[:, :, None], "conv_1")
+        a = self._convolve(x, "conv_1")
         return relu(self._norm(a, "norm_1") if self.residual else a)
 
     def second(self, a, relu=None):
@@ -125,12 +138,11 @@ class Truth:
         relu = relu or self.activation
         if self.residual:
             return relu(a + self._norm(self._convolve(a, "conv_2"), "norm_2"))
-        size = (2, 2) if len(self.shape) == 3 else (2, 1)
-        return relu(self._convolve(tf.nn.max_pool2d(a, size, size, "VALID"), "conv_2"))
+        return relu(self._convolve(self._pool(a), "conv_2"))
 
     def head(self, A):
         """Logits (N, classes); one sigmoid unit z has the logits -z and z."""
-        read = tf.reshape(A, (len(A), -1)) if self.flat else tf.reduce_mean(A, axis=(1, 2))
+        read = tf.reshape(A, (len(A), -1)) if self.flat else tf.reduce_mean(A, axis=self.space)
         z = read @ self.weights["head"][0] + self.weights["head"][1]
         return tf.concat([-z, z], axis=1) if self.binary else z
 
@@ -159,11 +171,8 @@ class Truth:
         x = tf.constant(x, tf.float64)
         with tf.GradientTape() as tape:
             tape.watch(x)
-            score = tf.reduce_mean(self.features(x, relu)[..., channel], axis=(1, 2))
+            score = tf.reduce_mean(self.features(x, relu)[..., channel], axis=self.space)
         return tape.gradient(score, x).numpy()
-
-    def on_grid(self, maps):
-        return maps if len(self.shape) == 3 else maps[:, :, 0]
 
 
 def _noisy_gradients(truth, x, gradient):
@@ -203,7 +212,7 @@ class Score:
 
     def of_maps(self, A, targets, probability=False):
         if self.channel is not None:
-            return tf.reduce_mean(A[..., self.channel], axis=(1, 2))
+            return tf.reduce_mean(A[..., self.channel], axis=self.truth.space)
         z = self.truth.head(A)
         return of_classes(tf.nn.softmax(z * (1 - 0.5 * self.truth.binary)) if probability else z, targets)
 
@@ -253,7 +262,7 @@ def otsu(values):
 
 def _cam_family(name, truth, x, targets, score):
     A, g = score.maps_and_gradients(x, targets)[1]
-    alpha = g.mean(axis=(1, 2), keepdims=True)
+    alpha = g.mean(axis=truth.space, keepdims=True)
     if name == "cam":
         weights = truth.weights["head"][0]
         weights = np.concatenate([-weights, weights], axis=1) if truth.binary else weights
@@ -261,8 +270,8 @@ def _cam_family(name, truth, x, targets, score):
     if name == "grad_cam":
         M = alpha * A
     if name == "grad_cam_plus_plus":
-        a = g**2 / (2 * g**2 + g**3 * A.sum(axis=(1, 2), keepdims=True) + (g == 0))
-        M = (a * np.maximum(g, 0)).sum(axis=(1, 2), keepdims=True) * A
+        a = g**2 / (2 * g**2 + g**3 * A.sum(axis=truth.space, keepdims=True) + (g == 0))
+        M = (a * np.maximum(g, 0)).sum(axis=truth.space, keepdims=True) * A
     if name == "layer_cam":
         M = np.maximum(g, 0) * A
     if name == "hires_cam":
@@ -270,21 +279,20 @@ def _cam_family(name, truth, x, targets, score):
     if name == "ablation_cam":
         whole = score.of_maps(A, targets).numpy()
         without = [score.of_maps(A * (np.arange(4) != k), targets).numpy() for k in range(4)]
-        M = A * (whole - without).T[:, None, None]
+        M = A * np.expand_dims((whole - without).T, truth.space)
     if name == "score_cam":
         M = A * np.stack([_score_cam_weights(truth, *each, score) for each in zip(x, A, targets, strict=True)])
     return np.maximum(M.sum(axis=-1), 0)
 
 
 def _score_cam_weights(truth, x, A, target, score):
-    varied = np.ptp(A, axis=(0, 1)) > 0
-    seen = [x * enlarged(scaled(A[..., k]), (*x.shape[:-1], 1)[:2]).reshape(*x.shape[:-1], 1)
-            for k in np.flatnonzero(varied)]  # fmt: skip
+    varied = np.ptp(A.reshape(-1, A.shape[-1]), axis=0) > 0
+    seen = [x * enlarged(scaled(A[..., k]), x.shape[:-1])[..., None] for k in np.flatnonzero(varied)]
     w = np.zeros(4)
     w[varied] = score.of_inputs(seen, target, True)
     if score.channel is not None:
         w[varied] = np.exp(w[varied]) / np.exp(w[varied]).sum()
-    return w[None, None]
+    return np.expand_dims(w, tuple(range(x.ndim - 1)))
 
 
 def _occlusion(x, target, score):
@@ -323,9 +331,9 @@ def _rise(x, target, score):
 def _sise(truth, x, target, score):
     fill, F = OPTIONS["sise"]["fill"], None
     for A, g in score.maps_and_gradients(x[None], [target], True)[truth.residual :]:
-        slopes, V = g[0].mean(axis=(0, 1)), 0
-        for k in np.flatnonzero((slopes > 0) & (np.ptp(A[0], axis=(0, 1)) > 0)):
-            m = scaled(enlarged(truth.on_grid(A)[0][..., k], x.shape[:-1]))[..., None]
+        slopes, V = g[0].reshape(-1, g.shape[-1]).mean(axis=0), 0
+        for k in np.flatnonzero((slopes > 0) & (np.ptp(A[0].reshape(-1, A.shape[-1]), axis=0) > 0)):
+            m = scaled(enlarged(A[0][..., k], x.shape[:-1]))[..., None]
             V = V + score.of_inputs([x * m + fill * (1 - m)], target, True)[0] * m[..., 0]
         if np.ptp(V) > 0:
             F = scaled(V) if F is None else scaled((F + scaled(V)) * otsu(scaled(V)))
@@ -374,11 +382,11 @@ def expected(name, truth, x, targets, channel=None):
         return truth.unit_gradient(points, channel, *relu)
 
     if name == "guided_grad_cam":
-        coarse = truth.on_grid(_cam_family("grad_cam", truth, x, targets, score))
+        coarse = _cam_family("grad_cam", truth, x, targets, score)
         fine = np.stack([enlarged(one, x.shape[1:-1]) for one in coarse])
         return gradient(x, guided_relu) * fine[..., None]
     if family == "cam":
-        return truth.on_grid(_cam_family(name, truth, x, targets, score))
+        return _cam_family(name, truth, x, targets, score)
     if family == "perturbation":
         return _perturbation_map(name, truth, x, targets, score)
     return _gradient_map(name, truth, x, gradient)
@@ -568,6 +576,9 @@ SHAPES = {
     "nested trunk": Shape(nested_trunk, PLAIN, compiled=True),
     "residual and batch norm": Shape(residual, Truth(residual=True), compiled=True),
     "one dimension": Shape(functional, Truth(SIGNAL)),
+    "volume": Shape(functional, Truth(VOLUME)),
+    "volume, residual and batch norm": Shape(residual, Truth(VOLUME, residual=True)),
+    "volume, Flatten + Dense head": Shape(flat_head, Truth(VOLUME, flat=True)),
     "1x1 convolution head": Shape(pointwise_head, PLAIN),
     "Flatten + Dense head": Shape(flat_head, Truth(flat=True)),
     "one dimension, Flatten + Dense head": Shape(flat_head, Truth(SIGNAL, flat=True)),
@@ -583,10 +594,15 @@ SHAPES = {
 
 # --- the acceptance grid --------------------------------------------------------------------------------------
 
-UNITS = ("one dimension", "nested trunk", "subclassed")  # in these shapes the methods also explain an inner unit
+UNITS = (
+    "one dimension",
+    "volume",
+    "nested trunk",
+    "subclassed",
+)  # in these shapes the methods also explain an inner unit
 WITHOUT_GAP = {
     shape: "CAM is defined for a GAP head alone: the call is refused and names `grad_cam`"
-    for shape in ("Flatten + Dense head", "one dimension, Flatten + Dense head")
+    for shape in ("Flatten + Dense head", "one dimension, Flatten + Dense head", "volume, Flatten + Dense head")
 }
 WITHOUT_RELU = {"tanh in place of ReLU": "the rule changes ReLUs and there is none: the call is refused"}
 NOT_APPLICABLE = {

@@ -693,13 +693,6 @@ def test_inputs_without_positions_are_refused_or_explained():
         xu.integrated_gradients(table, x, 0, baseline="mean")
 
 
-def test_volumes_are_refused_by_name():
-    volume = counted(layers.Conv3D(2, 3), layers.GlobalAveragePooling3D(), layers.Dense(3), shape=(4, 4, 4, 1))
-    x = np.ones((2, 4, 4, 4, 1), np.float32)
-    words = ("model:", "(None, 4, 4, 4, 1)", "(N, H, W, C)")
-    refused(ValueError, words, xu.grad_cam, volume, x, 0, relu=False)
-
-
 def test_a_model_that_takes_integers_is_refused_by_name():
     inputs = keras.Input(shapes.IMAGE, dtype="uint8")
     integers = keras.Model(inputs, layers.Dense(3)(layers.Flatten()(layers.Rescaling(1 / 255)(inputs))))

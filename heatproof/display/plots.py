@@ -1,7 +1,6 @@
 """Figures of inputs and attributions: the only room that scales attributions for the eye.
 
 Every function takes batches, as the methods do: inputs (N, H, W, C) or (N, T, C), and `maps`, a dictionary
-from typing import Any
 from a title to one method's attributions for these inputs. Every `plot_` function returns the figure; end
 the cell with `plt.show()`. Arguments that they share:
 

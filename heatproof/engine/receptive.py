@@ -8,12 +8,16 @@ import tensorflow as tf
 
 from heatproof.engine.tracing import Call
 
-MAXIMA, MEANS = ("MaxPooling1D", "MaxPooling2D"), ("AveragePooling1D", "AveragePooling2D")
-CONVOLUTIONS = ("Conv1D", "Conv2D", "DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D")
-PADDINGS = ("ZeroPadding1D", "ZeroPadding2D")
+
+def _ranks(name):
+    return tuple(f"{name}{rank}D" for rank in (1, 2, 3))
+
+
+MAXIMA, MEANS, PADDINGS = _ranks("MaxPooling"), _ranks("AveragePooling"), _ranks("ZeroPadding")
+CONVOLUTIONS = (*_ranks("Conv"), "DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D")
 POINTWISE = ("Activation", "ReLU", "LeakyReLU", "ELU", "BatchNormalization")
-GLOBAL_MEANS = ("GlobalAveragePooling1D", "GlobalAveragePooling2D")
-IDLE = ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "Identity")
+GLOBAL_MEANS = _ranks("GlobalAveragePooling")
+IDLE = ("Dropout", *_ranks("SpatialDropout"), "GaussianNoise", "GaussianDropout", "Identity")
 
 
 def is_plain(layer, *names):

@@ -55,7 +55,7 @@ def recipe_of(model):
         return model.recipe
     _check_model(model)
     shape = _input_shape(model)
-    if len(shape) not in (3, 4):
+    if len(shape) < 3:
         allowed = "signals (N, T, C) or images (N, H, W, C)"
         raise ArgumentValueError("model", f"a model that takes inputs of shape {shape}", allowed)
     return Recipe(model, shape)

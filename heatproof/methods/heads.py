@@ -5,7 +5,8 @@ import numpy as np
 
 from heatproof.problems import ArgumentValueError
 
-_POOLINGS = (keras.layers.GlobalAveragePooling1D, keras.layers.GlobalAveragePooling2D)
+_POOLINGS = tuple(getattr(keras.layers, f"GlobalAveragePooling{rank}D") for rank in (1, 2, 3))
+_CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 _PASSED = (keras.layers.Dropout, keras.layers.Flatten, keras.layers.Reshape, keras.layers.Identity)
 _ENDINGS = (keras.layers.Activation, keras.layers.Softmax, *_PASSED)
 _HEAD = "for CAM, global average pooling and one Dense (or 1x1 convolution) layer"
@@ -43,7 +44,7 @@ def _ends_in_gap(layers):
     if layers and isinstance(layers[-1], _POOLINGS):
         return layers[-1], None
     head = layers.pop() if layers else None
-    pointwise = isinstance(head, (keras.layers.Conv1D, keras.layers.Conv2D)) and set(head.kernel_size) == {1}
+    pointwise = isinstance(head, _CONVOLUTIONS) and set(head.kernel_size) == {1}
     while layers and isinstance(layers[-1], _PASSED):
         layers.pop()
     fits = (isinstance(head, keras.layers.Dense) or pointwise) and layers and isinstance(layers[-1], _POOLINGS)

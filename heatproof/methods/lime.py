@@ -73,14 +73,14 @@ def proximity(visible, kernel_width):
 
 
 def superpixels(inputs: npt.ArrayLike, count: int | None = None) -> np.ndarray:
-    """Return segment labels 0, 1, ... for each input: SLIC superpixels of images, equal stretches of signals.
+    """Return segment labels 0, 1, ... for each input: SLIC superpixels of images and volumes, stretches of signals.
 
-    `count`: how many are wanted, by default 100 for images and a fifth of the samples, 5 to 10, for signals; SLIC
+    `count`: how many are wanted, by default 100 for images and volumes, and a fifth of the samples, 5 to 10, for signals; SLIC
     comes close to it. Where colours are so rough that fewer than 60 % come out, the pieces are made more compact. The
-    range of an image's values does not matter: SLIC scales it to [0, 1]. Returns ints (N, H, W) or (N, T). Raises
+    range of an image's values does not matter: SLIC scales it to [0, 1]. Returns ints (N, H, W), (N, T) or (N, D, H, W). Raises
     `ValueError` for count < 2. Source: Achanta et al. 2012.
     """
-    inputs = checks.as_finite("inputs", inputs, {3: "(N, T, C)", 4: "(N, H, W, C)"})
+    inputs = checks.as_finite("inputs", inputs, {3: "(N, T, C)", 4: "(N, H, W, C)", 5: "(N, D, H, W, C)"})
     if set(inputs.shape[1:-1]) == {1}:
         cure = "a method that reads channels, such as gradient_x_input"
         raise ArgumentValueError("inputs", "one position, which has no parts", cure=cure)
