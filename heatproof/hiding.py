@@ -54,7 +54,7 @@ def fills(choice: str | npt.ArrayLike, query) -> np.ndarray:
     """The values that hide: in the shape of the inputs."""
     axes = tuple(range(1, query.inputs.ndim))
     middle = (query.inputs.min(axis=axes, keepdims=True) + query.inputs.max(axis=axes, keepdims=True)) / 2
-    known = getattr(query.recipe.base, "input_range", None)
+    known = query.input_range
     return baselines(choice, query.inputs, "fill", middle if known is None else sum(known) / 2)
 
 

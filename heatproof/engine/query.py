@@ -53,7 +53,8 @@ class Query:
         checks.one_of("score", score, WORDS)
         self.batch_size = checks.as_count("batch_size", batch_size)
         base = self.recipe.base
-        inputs = batches.as_inputs(inputs, self.recipe.shape, getattr(base, "input_range", None))
+        self.input_range = getattr(base, "input_range", None)
+        inputs = batches.as_inputs(inputs, self.recipe.shape, self.input_range)
         self.inputs = np.ascontiguousarray(inputs, input_dtype(base))  # equal bits for any memory order
         compare(self.recipe, self.inputs)
         self.anatomy = anatomy(self.recipe)

@@ -64,8 +64,7 @@ def recipe_of(model):
 def _check_model(model):
     """Refuse what is no built model of one float input and one output."""
     if not isinstance(model, keras.Model):
-        allowed = "a Keras 3 model (keras.Model, keras.Sequential)"
-        raise ArgumentTypeError("model", f"a {type(model).__name__}", allowed)
+        raise _no_model(model)
     if not model.built:
         given = "a model that was never called, so it has no weights"
         raise ArgumentValueError("model", given, cure="call it once, model(inputs[:1])")
@@ -84,6 +83,16 @@ def _check_model(model):
         )
         given = f"a model that takes {inputs[0].dtype} inputs, of which nothing is a derivative"
         raise ArgumentValueError("model", given, "float inputs", cure)
+
+
+def _no_model(model):
+    """The refusal of what is no Keras model; a function can be explained by what needs no gradient."""
+    allowed = "a Keras 3 model (keras.Model, keras.Sequential)"
+    if callable(model):
+        given = f"a {type(model).__name__}, of which no gradient and no layer is known"
+        return ArgumentTypeError("model", given, allowed, "xu.occlusion, xu.rise or xu.lime, which need none")
+    cure = "lambda x: model.predict_proba(x.reshape(len(x), -1)), for xu.occlusion, xu.rise or xu.lime"
+    return ArgumentTypeError("model", f"a {type(model).__name__}", allowed, cure * hasattr(model, "predict_proba"))
 
 
 def _input_shape(model):

@@ -165,8 +165,10 @@ def covered_scores(query, windows, fills, label):
     """Yield (item, window, S_c of the item with that window set to `fills`) for every pair, one chunk at a time.
 
     The last one of each item, numbered as one more window, is S_c of the item itself. None where the network has no
-    local trunk, or where the windows hold more than `WORTH` of the values of whole passes. `windows`: slices, all of
-    one size.
+    local trunk, for a function, or where the windows hold more than `WORTH` of the values of whole passes. `windows`:
+    slices, all of one size.
     """
+    if query.recipe is None:  # a function, which is looked into nowhere
+        return None
     passes = _Passes(query, windows)
     return passes.pairs(fills, label) if passes.steps and passes.share <= WORTH and passes.exact() else None

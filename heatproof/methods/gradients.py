@@ -181,11 +181,12 @@ def integrated_gradients(
 
     M = (x - x') * integral_0^1 dS_c/dx (x' + a (x - x')) da; its sum is S_c(x) - S_c(x') (completeness).
     `baseline`: "zero", "mean" (of each input's channels), "blur" (of each input), a number, an array in the shape of
-    one input or of all, an array (C,) of a value for each channel, or a list of these, whose maps are averaged. `steps`: number of nodes of the `rule`
-    ("midpoint" or "gauss-legendre"); None refines midpoints by three (6, 18, 54, ... up to `max_steps`) for each
-    input until the completeness gap, relative to |S_c(x) - S_c(x')|, and the change of the map, relative to its L1
-    norm, are both <= `tolerance`, and draws an `XAIWarning` if that is not reached. Raises `ValueError` for an
-    unknown baseline or rule, steps < 1, a tolerance outside (0, 1). Source: Sundararajan, Taly, Yan 2017, eq. (1)-(3).
+    one input or of all, an array (C,) of a value for each channel, or a list of these, whose maps are averaged.
+    `steps`: number of nodes of the `rule` ("midpoint" or "gauss-legendre"); None refines midpoints by three (6, 18, 54,
+    ... up to `max_steps`) for each input until the completeness gap, relative to |S_c(x) - S_c(x')|, and the change of
+    the map, relative to its L1 norm, are both <= `tolerance`, and draws an `XAIWarning` if that is not reached. Raises
+    `ValueError` for an unknown baseline or rule, steps < 1, a tolerance outside (0, 1). Source: Sundararajan, Taly, Yan
+    2017, eq. (1)-(3).
     """
     checks.one_of("rule", rule, ("midpoint", "gauss-legendre"))
     if steps is not None:

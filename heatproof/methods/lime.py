@@ -10,14 +10,15 @@ import numpy.typing as npt
 import skimage
 
 from heatproof import checks
-from heatproof.engine.query import BATCH_SIZE, Query
+from heatproof.engine.functions import Predict, ask
+from heatproof.engine.query import BATCH_SIZE
 from heatproof.engine.readings import PROBABILITY
 from heatproof.hiding import fills
 from heatproof.problems import ArgumentTypeError, ArgumentValueError, ArgumentWarning
 
 
 def lime(
-    model: keras.Model,
+    model: keras.Model | Predict,
     inputs: npt.ArrayLike,
     targets: npt.ArrayLike | None = None,
     *,
@@ -45,7 +46,7 @@ def lime(
     samples = checks.as_count("samples", samples, 2)
     kernel_width = checks.as_number("kernel_width", kernel_width, 0, open_ends=True)
     alpha, seed = checks.as_number("alpha", alpha, 0), checks.as_count("seed", seed, 0)
-    query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
+    query = ask(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
     labels = _labels(segments, query.inputs)
     by_segment = isinstance(fill, str) and fill == "segment"
     hidden = _segment_means(query.inputs, labels) if by_segment else fills(fill, query)
@@ -75,10 +76,10 @@ def proximity(visible, kernel_width):
 def superpixels(inputs: npt.ArrayLike, count: int | None = None) -> np.ndarray:
     """Return segment labels 0, 1, ... for each input: SLIC superpixels of images and volumes, stretches of signals.
 
-    `count`: how many are wanted, by default 100 for images and volumes, and a fifth of the samples, 5 to 10, for signals; SLIC
-    comes close to it. Where colours are so rough that fewer than 60 % come out, the pieces are made more compact. The
-    range of an image's values does not matter: SLIC scales it to [0, 1]. Returns ints (N, H, W), (N, T) or (N, D, H, W). Raises
-    `ValueError` for count < 2. Source: Achanta et al. 2012.
+    `count`: how many are wanted, by default 100 for images and volumes, and a fifth of the samples, 5 to 10, for
+    signals; SLIC comes close to it. Where colours are so rough that fewer than 60 % come out, the pieces are made more
+    compact. The range of an image's values does not matter: SLIC scales it to [0, 1]. Returns ints (N, H, W), (N, T) or
+    (N, D, H, W). Raises `ValueError` for count < 2. Source: Achanta et al. 2012.
     """
     inputs = checks.as_finite("inputs", inputs, {3: "(N, T, C)", 4: "(N, H, W, C)", 5: "(N, D, H, W, C)"})
     if set(inputs.shape[1:-1]) == {1}:

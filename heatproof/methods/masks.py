@@ -14,6 +14,7 @@ import numpy.typing as npt
 import skimage
 
 from heatproof import checks
+from heatproof.engine.functions import Predict, ask
 from heatproof.engine.query import BATCH_SIZE, Query
 from heatproof.engine.readings import PROBABILITY
 from heatproof.enlarging import enlarged, interpolation, product
@@ -25,7 +26,7 @@ from heatproof.problems import ArgumentValueError
 
 
 def rise(
-    model: keras.Model,
+    model: keras.Model | Predict,
     inputs: npt.ArrayLike,
     targets: npt.ArrayLike | None = None,
     *,
@@ -50,7 +51,7 @@ def rise(
     masks = checks.as_count("masks", masks, 2)
     p = checks.as_number("p", p, 0, 1, open_ends=True)
     seed = checks.as_count("seed", seed, 0)
-    query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
+    query = ask(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
     space = query.inputs.shape[1:-1]
     grid = checks.per_axis("grid", grid, [min(7, side) for side in space], space)
     count, see = len(query.inputs), seen_through(query.inputs, fills(fill, query))

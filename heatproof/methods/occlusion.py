@@ -9,14 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from heatproof import checks
-from heatproof.engine.query import BATCH_SIZE, Query
+from heatproof.engine.functions import Predict, ask
+from heatproof.engine.query import BATCH_SIZE
 from heatproof.engine.readings import LOGIT, PROBABILITY, WORDS
 from heatproof.engine.windows import covered_scores
 from heatproof.hiding import fills
 
 
 def occlusion(
-    model: keras.Model,
+    model: keras.Model | Predict,
     inputs: npt.ArrayLike,
     targets: npt.ArrayLike | None = None,
     *,
@@ -41,7 +42,7 @@ def occlusion(
     checks.one_of("score", score, WORDS)
     if checks.as_flag("probability_map", probability_map):
         score = PROBABILITY
-    query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
+    query = ask(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
     space = query.inputs.shape[1:-1]
     patch = checks.per_axis("patch", patch, [max(1, round(side / 7)) for side in space], space)
     stride = checks.per_axis("stride", stride, [max(1, round(side / 4)) for side in patch], patch)

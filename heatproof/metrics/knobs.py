@@ -47,7 +47,7 @@ def _segments(query):
 
 def _baselines(query):
     """Black, or zero; the mean, a blur; and white where the network knows its range."""
-    known = getattr(query.recipe.base, "input_range", None)
+    known = query.input_range
     bright = [] if known is None or known[0] < 0 else [{"baseline": float(known[1])}]
     return [*({"baseline": word} for word in _WORDS), *bright]
 

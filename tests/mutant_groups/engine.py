@@ -3,6 +3,7 @@
 from mutant_groups.modules import (
     ANATOMY,
     ARRAYS,
+    BATCHES,
     BODIES,
     CHECKS,
     CHUNKS,
@@ -10,9 +11,11 @@ from mutant_groups.modules import (
     COUNTING,
     ENDINGS,
     ENLARGING,
+    FUNCTIONS,
     GATES,
     GROUPED,
     HEADS,
+    HIDING,
     PROGRAMS,
     QUERY,
     RANDOMNESS,
@@ -29,6 +32,33 @@ from mutant_groups.modules import (
 from mutant_groups.mutant import group
 
 GROUPS = {
+    "as it is at hand": group(
+        "test_at_hand.py", "",
+        (BATCHES, "low + (high - low) * (stacked / 255)", "stacked / 255"),
+        (BATCHES, "low + (high - low) * (stacked / 255)", "low + (high - low) * (stacked / 256)"),
+        (BATCHES, 'mode = "L" if shape[-1] == 1 else "RGB"', 'mode = "RGB" if shape[-1] == 1 else "L"'),
+        (BATCHES, "tuple(reversed(shape[1:3]))", "tuple(shape[1:3])", "the sides of the tested network are equal"),
+        (BATCHES, "array.dtype == np.uint8 and input_range is not None", "array.dtype == np.uint8 or input_range is None"),
+        (BATCHES, "array.argmax(axis=1)", "array.argmin(axis=1)"),
+        (BATCHES, "(array.sum(axis=1) == 1).all()", "True"),
+        (BATCHES, "array = array[:, 0]", "array = array[::-1, 0]"),
+        (HIDING, "inputs.shape[1:], inputs.shape[-1:])", "inputs.shape[1:])"),
+        (HIDING, "all(isinstance(each, numbers.Real) for each in choice)", "any(isinstance(each, list) for each in choice)"),
+    ),
+    "functions": group(
+        "test_functions.py", "",
+        (FUNCTIONS, "whole.argmax(axis=1)", "whole.argmin(axis=1)"),
+        (FUNCTIONS, "self._whole = whole[np.arange(len(whole)), self.targets]", "self._whole = whole[:, 0]"),
+        (FUNCTIONS, "self.predict(inputs.copy())", "self.predict(inputs)"),
+        (FUNCTIONS, "else self.targets[items]", "else self.targets[0]"),
+        (FUNCTIONS, "found.ndim != 2 or len(found) != len(inputs)", "found.ndim != 2"),
+        (FUNCTIONS, 'getattr(predict, "input_range", None)', "None"),
+        (FUNCTIONS, "list(found.values()) if isinstance(found, dict) else found", "found"),
+    ),
+    "volumes": group(
+        "test_contract.py", "volume",
+        (ENLARGING, "np.moveaxis(maps, number, -2)), -2, number)", "np.moveaxis(maps, number, -2)), -2, 1)"),
+    ),
     "local": group(
         "test_windows.py", "images or signals or occlusion or hand or more_than",
         (RECEPTIVE, "(low + left - step.reach) // step.stride + 1", "(low + left - step.reach) // step.stride + 2"),
