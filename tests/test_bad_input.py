@@ -335,6 +335,9 @@ MODELS = {
 }
 
 
+OF_FUNCTIONS = ("occlusion", "rise", "lime")
+
+
 @pytest.fixture(scope="module")
 def bad_models():
     return {label: build() for label, (build, _, _) in MODELS.items()}
@@ -344,6 +347,8 @@ def bad_models():
 @pytest.mark.parametrize("name", ALL)
 def test_a_model_that_cannot_be_explained_is_refused(name, label, bad_models):
     _, exception, words = MODELS[label]
+    if label in ("a function", "a layer") and name in OF_FUNCTIONS:  # taken, but it gives no row for each input
+        exception, words = ValueError, ("model:", "a function that gave (3, 8, 6,", "(3, K)")
     refused(exception, words, getattr(xu, name), bad_models[label], INPUTS)
 
 
