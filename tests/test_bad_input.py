@@ -318,6 +318,11 @@ def subclassed_pair():
     return model
 
 
+def called(layer):
+    layer(INPUTS)
+    return layer
+
+
 MODELS = {
     "never called": (never_called, ValueError, ("model:", "never called", "model(inputs[:1])")),
     "several outputs": (
@@ -331,7 +336,7 @@ MODELS = {
     "None": (lambda: None, TypeError, ("model:", "NoneType", "Keras")),
     "a path": (lambda: "models/mnist1d.keras", TypeError, ("model:", "str", "Keras")),
     "a function": (lambda: tf.nn.softmax, TypeError, ("model:", "function", "Keras")),
-    "a layer": (lambda: layers.Dense(3), TypeError, ("model:", "Dense", "Keras")),
+    "a layer": (lambda: called(layers.Dense(3)), TypeError, ("model:", "Dense", "Keras")),
 }
 
 
