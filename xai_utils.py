@@ -51,7 +51,8 @@ from heatproof.display.scores import plot_scores
 from heatproof.display.style import use_style
 from heatproof.engine.layout import channels_last
 from heatproof.engine.query import Query, scores
-from heatproof.engine.views import forget, logits, unit, with_relu_rule
+from heatproof.engine.scores import contrast, region
+from heatproof.engine.views import forget, head, logits, unit, with_relu_rule
 from heatproof.inside.synthesis import activation_maximization, class_model, deep_dream
 from heatproof.inside.units import activations, kernels
 from heatproof.methods.cam import (
@@ -119,16 +120,12 @@ __all__ = [
     "channels_last",
     "class_model",
     "completeness_gap",
+    "contrast",
     "deconvnet",
     "deep_dream",
     "deletion_curve",
     "describe",
     "evaluate",
-    "plot_scores",
-    "read_choices",
-    "read_options",
-    "read_scores",
-    "tune",
     "evidence_mass",
     "forget",
     "grad_cam",
@@ -136,6 +133,7 @@ __all__ = [
     "gradient_x_input",
     "guided_backprop",
     "guided_grad_cam",
+    "head",
     "hires_cam",
     "infidelity",
     "insertion_curve",
@@ -160,6 +158,7 @@ __all__ = [
     "plot_curves",
     "plot_images",
     "plot_intervals",
+    "plot_scores",
     "plot_signals",
     "pointing_game",
     "pros_and_cons",
@@ -169,6 +168,10 @@ __all__ = [
     "rank_agreement",
     "rank_correlation",
     "read_card",
+    "read_choices",
+    "read_options",
+    "read_scores",
+    "region",
     "relevance",
     "rise",
     "saliency",
@@ -186,6 +189,7 @@ __all__ = [
     "summarise",
     "superpixels",
     "tissue_phantom",
+    "tune",
     "unit",
     "use_style",
     "var_grad",

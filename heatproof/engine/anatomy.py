@@ -24,17 +24,25 @@ class Anatomy:
     """What one trace tells of a model without running it."""
 
     calls: tuple
-    classes: int
-    outputs: int  # of the model as they are: one for the two classes of one unit
     kind: str
     relus: int
     others: frozenset
     inputs: tf.Tensor
     logits: tf.Tensor
+    values: tf.Tensor  # the outputs as they are: one for the two classes of one unit
     own: int  # how many operations of the graph are the model's, and not the ending's
     untamed: tuple  # names of layers that draw random numbers with a state that cannot be put back
     overruled: tuple  # names of layers that are called with training=True
     moved: frozenset = frozenset()  # names of tensors whose positions lie where the input has its channels
+
+    @property
+    def classes(self):
+        return self.logits.shape[-1]
+
+    @property
+    def outputs(self):
+        """How many numbers the model gives."""
+        return self.values.shape[-1]
 
     @functools.cached_property
     def ways(self):
@@ -134,10 +142,8 @@ def _anatomy(recipe):
             relus, inner = relus - 2 * slopes, [*inner, "PReLU"]
         # The model itself is left out: what is kept for a model must not keep it alive.
         calls = tuple(call for call in run.calls if call.layer is not recipe.base)
-        sizes, random = (run.logits.shape[-1], run.values.shape[-1]), (untamed(run), overruled(recipe.base))
-        found.append(
-            Anatomy(calls, *sizes, run.kind, relus, frozenset(inner), run.inputs, run.logits, run.own, *random)
-        )
+        ends, random = (run.logits, run.values), (untamed(run), overruled(recipe.base))
+        found.append(Anatomy(calls, run.kind, relus, frozenset(inner), run.inputs, *ends, run.own, *random))
         return run.logits
 
     compiled_once(recipe, build, (), None, False)

@@ -18,23 +18,24 @@ TOLERANCE = 1e-4  # of the largest output
 COARSER = {"float16": 2**-5, "bfloat16": 2**-2}  # 32 steps of the type
 
 
-def compare(recipe, inputs):
+def compare(recipe, inputs, beside=()):
     """Forget the graphs of a model that does not answer as they do; warn where a new graph does not either."""
-    if not recipe.settings.unknown or anatomy(recipe).untamed or _agrees(recipe, inputs):
+    if not recipe.settings.unknown or anatomy(recipe).untamed or _agrees(recipe, inputs, beside):
         return
     forgotten(recipe.base)
-    if not _agrees(recipe, inputs):
+    if not _agrees(recipe, inputs, beside):
         moment = "one that gives other numbers than its own graph, so that the map is that of one moment"
         read = f"its code reads {', '.join(recipe.settings.unknown)}: a random number drawn in Python, say, or a file"
         cure = "draw with keras.random and a seed; hold what it reads in a variable or an attribute of the layer"
         checks.warn(ArgumentWarning("model", f"{moment}; {read}", cure=cure))
 
 
-def _agrees(recipe, inputs):
+def _agrees(recipe, inputs, beside):
     graph = program(recipe, "outputs", lambda run: run.outputs)
     with restored(graph.states), unchanged_losses(recipe.base):
         true = recipe.base(tf.constant(inputs[:1]), training=False)
-    true, found = (_comparable(each, anatomy(recipe).kind) for each in (true, graph(inputs[:1])))
+    answers = true, graph(inputs[:1], *(each[:1] for each in beside))
+    true, found = (_comparable(each, anatomy(recipe).kind) for each in answers)
     if true.shape != found.shape:
         return False
     tolerance = max(COARSER.get(layer.compute_dtype, TOLERANCE) for layer in recipe.base._flatten_layers())
@@ -43,5 +44,6 @@ def _agrees(recipe, inputs):
 
 def _comparable(outputs, kind):
     """The outputs in float64; of a softmax the logarithm, in which no class is drowned by the largest."""
-    values = tf.cast(outputs, tf.float64).numpy()
+    flat = [tf.reshape(tf.cast(each, tf.float64), (-1,)) for each in tf.nest.flatten(outputs)]
+    values = tf.concat(flat, axis=0).numpy()
     return np.log(np.maximum(values, 1e-30)) if kind == "softmax" else values

@@ -36,16 +36,17 @@ class Place:
         """combine(A, dS_c/dA, targets) for each chunk of inputs, joined: one map per input on the layer's grid."""
         run = self._program()
 
-        def chunk(inputs, targets):
-            activation, gradient = run(inputs, targets)
-            return combine(np.asarray(activation), np.asarray(gradient), targets)
+        def chunk(*given):
+            activation, gradient = run(*given)
+            return combine(np.asarray(activation), np.asarray(gradient), given[-1])
 
-        return self.query.batched(chunk, self.query.inputs, self.query.targets, passes=BOTH)
+        return self.query.batched(chunk, self.query.inputs, *self.query.told(), self.query.targets, passes=BOTH)
 
     def gradient(self, item):
         """A and dS_c/dA of one input, both (..., K)."""
         query = self.query
-        found = query.batched(self._program(), query.inputs[[item]], query.targets[[item]], passes=BOTH)
+        given = query.inputs[[item]], *query.told([item]), query.targets[[item]]
+        found = query.batched(self._program(), *given, passes=BOTH)
         return found[0][0], found[1][0]
 
     def _program(self):
@@ -61,7 +62,7 @@ class Place:
         """A, the output of the layer, for all inputs or for those at `items`."""
         query = self.query
         run = program(query.recipe, "activation", lambda run: as_float(run.call_of(run.layer).output), layer=self.layer)
-        return query.batched(run, query.inputs if items is None else query.inputs[items])
+        return query.batched(run, query.inputs if items is None else query.inputs[items], *query.told(items))
 
     def activations(self):
         """Yield (item, A) for every input, those of one chunk in memory at a time."""
@@ -85,6 +86,7 @@ class Place:
         run = program(query.recipe, name, build, spec, CLASSES, layer=self.layer, substitute=True)
 
         def chunk(part):
-            return run(query.inputs[[item]], part, np.full(len(part), query.targets[item], np.int32))
+            classes = np.full(len(part), query.targets[item], np.int32)
+            return run(query.inputs[[item]], *query.told([item]), part, classes)
 
         return query.batched(chunk, activations, passes=())

@@ -23,8 +23,8 @@ _PROGRAMS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 def program(recipe, name, build, *specs, layer=None, substitute=False):
     """Return the compiled function of `build(run, *tensors)`: traced once per model, `name` and `layer`.
 
-    The function takes the inputs, then one tensor for each of `specs`; with `substitute` the first of these
-    stands in for the output of `layer`, and one input will do for all of its rows.
+    The function takes the inputs, what the recipe takes beside them, then one tensor for each of `specs`; with
+    `substitute` the first of these stands in for the output of `layer`, and one input will do for all of its rows.
     """
     make = functools.partial(compiled_once, recipe, build, specs, layer, substitute)
     return kept(recipe, (name, layer if isinstance(layer, Operator) else layer and id(layer)), make)
@@ -53,18 +53,24 @@ def compiled_once(recipe, build, specs, layer, substitute):
     # The graph must not keep the model alive, or _PROGRAMS would never let go: it sees only weak references.
     base = weakref.ref(recipe.base)
     seen = (lambda: layer) if isinstance(layer, Operator) else layer and weakref.ref(layer)
-    shape, ending, rule = recipe.shape, recipe.ending, recipe.rule
+    shape, ending, rule, others = recipe.shape, recipe.ending, recipe.rule, recipe.beside
 
     def function(inputs, *tensors):
+        beside, tensors = tensors[: len(others)], tensors[len(others) :]
         again = Recipe(base(), shape, ending, rule)
         if substitute:
-            rows = tf.concat([tf.shape(tensors[0])[:1], tf.shape(inputs)[1:]], axis=0)
-            inputs = tf.ensure_shape(tf.broadcast_to(inputs, rows), inputs.shape)
-        run = Run(again, inputs, seen and seen(), tensors[0] if substitute else None)
+            inputs, *beside = (_in_rows(each, tensors[0]) for each in (inputs, *beside))
+        run = Run(again, inputs, seen and seen(), tensors[0] if substitute else None, beside)
         return build(run, *tensors)
 
     inputs = tf.TensorSpec(recipe.shape, input_dtype(recipe.base))
-    return Program(tf.function(function, autograph=False).get_concrete_function(inputs, *specs))
+    return Program(tf.function(function, autograph=False).get_concrete_function(inputs, *others, *specs))
+
+
+def _in_rows(tensor, like):
+    """One row as often as another tensor has rows; rows as they are."""
+    rows = tf.concat([tf.shape(like)[:1], tf.shape(tensor)[1:]], axis=0)
+    return tf.ensure_shape(tf.broadcast_to(tensor, rows), tensor.shape)
 
 
 class Program:

@@ -22,7 +22,9 @@ from heatproof.engine.counting import BOTH, FORWARD
 from heatproof.engine.places import CLASSES, Place
 from heatproof.engine.programs import program
 from heatproof.engine.readings import LOGIT, PROBABILITY, WORDS, Score, reading
-from heatproof.engine.views import recipe_of
+from heatproof.engine.rules import RULES
+from heatproof.engine.scores import own
+from heatproof.engine.views import check_relus, recipe_of
 from heatproof.problems import ArgumentValueError, ArgumentWarning
 
 BATCH_SIZE = 32
@@ -33,7 +35,8 @@ class Query:
     """A checked question: which model, which inputs, the score of which class.
 
     Built by every method from its arguments, so that all bad input is refused in one place and before any
-    forward pass. `targets` are the predicted classes unless given.
+    forward pass. `targets` are the predicted classes unless given; `rule` is how the ReLUs go back, "guided" or
+    "deconvnet", in place of the chain rule.
     """
 
     def __init__(
@@ -45,19 +48,31 @@ class Query:
         score: str = LOGIT,
         activation: str | None = None,
         batch_size: int = BATCH_SIZE,
+        rule: str | None = None,
     ) -> None:
         if not tf.executing_eagerly():
             given = "a call inside a tf.Graph or a tf.function, where there are no numbers to answer with"
             raise ArgumentValueError("model", given, cure="call the method outside of it")
         self.recipe = recipe_of(model).noted()
-        checks.one_of("score", score, WORDS)
+        if rule is not None:
+            self.recipe = replace(self.recipe, rule=RULES[checks.one_of("rule", rule, tuple(RULES))])
+        asked = own(score, self.recipe.base)
+        if asked is None:
+            checks.one_of("score", score, WORDS)
         self.batch_size = checks.as_count("batch_size", batch_size)
         base = self.recipe.base
         self.input_range = getattr(base, "input_range", None)
         inputs = batches.as_inputs(inputs, self.recipe.shape, self.input_range)
         self.inputs = np.ascontiguousarray(inputs, input_dtype(base))  # equal bits for any memory order
-        compare(self.recipe, self.inputs)
+        self.beside: list[np.ndarray] = []
+        if asked is not None:
+            targets = self._ask(asked, targets, activation)
+        compare(self.recipe, self.inputs, self.beside)
         self.anatomy = anatomy(self.recipe)
+        if rule is not None:
+            check_relus(self.anatomy, rule)
+        if asked is not None and len(self.beside) > 1:  # a region, whose class was not known to be there
+            batches.as_targets(self.beside[0], len(self.inputs), self.anatomy.outputs)
         self.score = reading(base, self.anatomy, score, activation)
         self.classes = self.anatomy.outputs if self.score.kind == "value" else self.anatomy.classes
         self._targets = batches.as_targets(targets, len(self.inputs), self.classes)
@@ -66,6 +81,17 @@ class Query:
             raise ArgumentValueError("targets", given, cure=f"name the output, targets=0 to {self.classes - 1}")
         randomness.warn(self.anatomy)
         self._opened = False
+
+    def _ask(self, asked, targets, activation):
+        """End in a score of one's own; what is explained then is the one number that it gives."""
+        if self.recipe.ending.layer is not None:
+            given = "a view of one inner unit, whose score is its mean"
+            raise ArgumentValueError("model", given, cure="leave `score` out, or pass the model itself")
+        if activation is not None:
+            raise ArgumentValueError("activation", f"{activation!r} for a score of one's own", cure="leave it out")
+        ending, self.beside = asked.asked(targets, len(self.inputs), self.recipe.ending.head)
+        self.recipe = replace(self.recipe, ending=ending)
+        return 0
 
     @property
     def targets(self) -> np.ndarray:
@@ -81,7 +107,7 @@ class Query:
         """Outputs that no softmax made but that look like probabilities draw a warning."""
         if self.anatomy.kind != "linear" or self.score.kind == "value":
             return
-        outputs = np.asarray(self._program_of_all(self._order)(self.inputs[:1]))
+        outputs = np.asarray(self._program_of_all(self._order)(self.inputs[:1], *self.told([0])))
         if (outputs >= 0).all() and np.allclose(outputs.sum(axis=-1), 1, atol=1e-3):
             given = "one whose outputs are positive and sum to 1 though no softmax ends it (an average of networks?)"
             cure = "explain each network by itself, or end the model in logits"
@@ -100,21 +126,19 @@ class Query:
 
     def all_scores(self, score: Score | None = None) -> np.ndarray:
         """The scores of all classes or outputs, (N, classes)."""
-        return self.batched(self._program_of_all(score or self.score), self.inputs)
+        return self.batched(self._program_of_all(score or self.score), self.inputs, *self.beside)
 
     def _program_of_all(self, score):
         return program(self.recipe, ("all", score), lambda run: run.all(score))
 
     def scores(self, inputs: np.ndarray | None = None, items: Items | None = None) -> np.ndarray:
         """S_c of each input for its target, (N,); of other `inputs` for the targets of `items`."""
-        inputs, targets = self._points(inputs, items)
         run = program(self.recipe, ("score", self.score), lambda run, c: run.score(c, self.score), CLASSES)
-        return self.batched(run, inputs, targets)
+        return self.batched(run, *self._points(inputs, items))
 
     def gradient(self, inputs: np.ndarray | None = None, items: Items | None = None) -> np.ndarray:
         """dS_c/dx at each input, in the shape of the inputs; at other `inputs` for the targets of `items`."""
-        inputs, targets = self._points(inputs, items)
-        return self.batched(self._gradient_program(), inputs, targets, passes=BOTH)
+        return self.batched(self._gradient_program(), *self._points(inputs, items), passes=BOTH)
 
     def _gradient_program(self):
         def build(run, classes):
@@ -123,9 +147,15 @@ class Query:
         return program(self.recipe, ("gradient", self.score), build, CLASSES)
 
     def _points(self, inputs, items):
-        if inputs is None:
-            return self.inputs, self.targets
-        return inputs, self.targets if items is None else self.targets[items]
+        return self.inputs if inputs is None else inputs, *self.told(items), self.classes_of(items)
+
+    def told(self, items: Items | None = None) -> list[np.ndarray]:
+        """What the score is told beside the inputs, for all of them or those at `items`."""
+        return self.beside if items is None else [each[items] for each in self.beside]
+
+    def classes_of(self, items: Items | None = None) -> np.ndarray:
+        """The targets of all inputs, or of those at `items`."""
+        return self.targets if items is None else self.targets[items]
 
     def gradients(
         self, samples: Sequence, point: Callable, items: Items | None = None, label: str = "gradients"
@@ -172,7 +202,10 @@ class Query:
         def build(run):
             return [tf.shape(run.call_of(layer).output)[1:-1] for layer in layers]
 
-        return [tuple(size.numpy().tolist()) for size in program(self.recipe, "sizes", build)(self.inputs[:1])]
+        return [
+            tuple(size.numpy().tolist())
+            for size in program(self.recipe, "sizes", build)(self.inputs[:1], *self.told([0]))
+        ]
 
 
 def scores(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import keras
 
 from heatproof import checks
+from heatproof.engine.endings import no_classifier
 from heatproof.problems import ArgumentValueError, ArgumentWarning
 
 WORDS, ACTIVATIONS = ("logit", "probability", "value"), ("softmax", "sigmoid")
@@ -38,7 +39,11 @@ class Score:
 
 def reading(model, seen, score, activation):
     """The `Score` that is meant by the arguments, for a model of which one trace told what is `seen`."""
+    if seen.kind == "own":
+        return Score("logit")
     word = checks.one_of("score", score, WORDS)
+    if seen.kind == "dense":
+        raise no_classifier(seen.inputs, seen.values)
     if activation is not None:
         checks.one_of("activation", activation, ACTIVATIONS)
         _check_activation(seen, activation)

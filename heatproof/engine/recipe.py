@@ -19,6 +19,11 @@ class Recipe:
     rule: Rule | None = None  # how its ReLUs go back; None is the chain rule
     settings: Settings | None = field(default=None, compare=False)  # of the layers, where they were noted
 
+    @property
+    def beside(self):
+        """The tensors that every program takes beside the inputs, row by row: what the ending is told."""
+        return self.ending.beside
+
     def noted(self):
         """The same, with the settings of its layers as they are now: for one question, they are not read again."""
         return replace(self, settings=settings_of(self.base))

@@ -133,8 +133,8 @@ def _open_functions():
 class Run:
     """One symbolic pass through the model in the graph under construction."""
 
-    def __init__(self, recipe, inputs, layer=None, substitute=None):
-        self.inputs, self.layer, self.instead = inputs, layer, None
+    def __init__(self, recipe, inputs, layer=None, substitute=None, beside=()):
+        self.inputs, self.layer, self.instead, self.beside = inputs, layer, None, beside
         self.calls: list = []
         graph = tf.compat.v1.get_default_graph()
         rules = grouped.OVERRIDES | (recipe.rule.overrides() if recipe.rule else {})
@@ -146,8 +146,8 @@ class Run:
             self._rewire(replaced, substitute)
             self.instead = tf.cast(substitute, replaced.dtype)
         self.own = graph.version  # how many operations are the model's: more follow for the score
-        self.kind, self.logits = recipe.ending.of(self, outputs)
-        self.values = self.logits if self.kind == "unit" else as_float(outputs)
+        self.output_names = list(getattr(recipe.base, "output_names", ()))
+        self.kind, self.logits, self.values = recipe.ending.of(self, outputs)
 
     def all(self, score):
         """The scores of all classes or outputs, (N, n), as the `Score` says."""

@@ -11,7 +11,7 @@ import tensorflow as tf
 from heatproof import checks
 from heatproof.engine.anatomy import anatomy, find_layer
 from heatproof.engine.arrays import input_dtype
-from heatproof.engine.endings import LOGITS, Unit
+from heatproof.engine.endings import LOGITS, Logits, Unit
 from heatproof.engine.layout import check_layout
 from heatproof.engine.programs import forgotten, program
 from heatproof.engine.recipe import Recipe
@@ -68,10 +68,7 @@ def _check_model(model):
     if not model.built:
         given = "a model that was never called, so it has no weights"
         raise ArgumentValueError("model", given, cure="call it once, model(inputs[:1])")
-    outputs, inputs = getattr(model, "outputs", None) or [0], getattr(model, "inputs", None) or []
-    if len(outputs) > 1:
-        cure = "keras.Model(model.inputs, model.outputs[0])"
-        raise ArgumentValueError("model", f"a model with {len(outputs)} outputs", "one output", cure)
+    inputs = getattr(model, "inputs", None) or []
     if len(inputs) > 1:
         raise ArgumentValueError("model", f"a model with {len(inputs)} inputs", "one input")
     check_layout(model)
@@ -132,6 +129,21 @@ def forget(model: keras.Model) -> None:
     forgotten(recipe_of(model).base)
 
 
+def head(model: keras.Model, name: str | int) -> keras.Model:
+    """Return a view of one output of a model with several, by its name or its number, so that every method explains it.
+
+    Shares weights and ends before the softmax or sigmoid of that output. Raises `ValueError` for an unknown output.
+    """
+    recipe = recipe_of(model)
+    if not isinstance(name, (str, int)) or isinstance(name, bool):
+        raise ArgumentTypeError("name", checks.shown(name), "the name or the number of an output")
+    if recipe.ending != LOGITS:
+        raise ArgumentValueError("model", "a view, which has one output", cure="pass the model itself")
+    recipe = replace(recipe, ending=Logits(name))
+    anatomy(recipe)  # an unknown name is refused now
+    return View(recipe)
+
+
 def logits(model: keras.Model) -> keras.Model:
     """Return a view of `model` that ends before its softmax or sigmoid and shares its weights.
 
@@ -163,7 +175,12 @@ def with_relu_rule(model: keras.Model, rule: str) -> keras.Model:
     Shares weights; only gradients differ. Raises `ValueError` if the model has no ReLU that can be overridden.
     """
     recipe = replace(recipe_of(model), rule=RULES[checks.one_of("rule", rule, tuple(RULES))])
-    found = anatomy(recipe)
+    check_relus(anatomy(recipe), rule)
+    return View(recipe)
+
+
+def check_relus(found, rule):
+    """Refuse a network without a ReLU for the rule; warn of other activations, which it does not change."""
     if found.relus == 0:
         given = f"one that has no ReLU or ReLU6, so that the {rule} rule would silently be the plain gradient"
         others = f"its other activations: {sorted(found.others) or 'none'}"
@@ -171,4 +188,3 @@ def with_relu_rule(model: keras.Model, rule: str) -> keras.Model:
     if found.others:
         given = f"one in which the {rule} rule changes {found.relus} ReLUs but not {sorted(found.others)}"
         checks.warn(ArgumentWarning("model", given))
-    return View(recipe)

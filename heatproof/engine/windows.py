@@ -102,7 +102,7 @@ class _Passes:
 
         score = self.query.score
         run = program(self.recipe, ("plain maps", score), build, tf.TensorSpec((None,), tf.int32))
-        return self.query.batched(run, self.query.inputs[[item]], self.query.targets[[item]])
+        return self.query.batched(run, self.query.inputs[[item]], *self.query.told([item]), self.query.targets[[item]])
 
     @functools.cached_property
     def chain(self):
@@ -133,7 +133,7 @@ class _Passes:
         box = first.cut(self.starts[1], self.sizes[1])
         parts = covered(plain[0], first.pads[:, 0], numbers, self.windows, fill, *box)
         places = self.starts[:, numbers].astype(np.int32), self.sizes.astype(np.int32)
-        return self.chain(self.query.inputs[:1], *places, parts, *plain[1:])
+        return self.chain(self.query.inputs[:1], *self.query.told([0]), *places, parts, *plain[1:])
 
     def exact(self):
         """Whether windows that cover nothing change nothing, asked once per model: a layer may do more than it says."""
@@ -147,7 +147,7 @@ class _Passes:
     def scores(self, item, plain, fills, numbers):
         """S_c of the item with each of the patches `numbers` covered."""
         maps, classes = self.run(plain, fills[item], numbers)[-1], np.full(len(numbers), self.query.targets[item])
-        return self.head(self.query.inputs[:1], maps, classes.astype(np.int32))
+        return self.head(self.query.inputs[:1], *self.query.told([item]), maps, classes.astype(np.int32))
 
     def pairs(self, fills, label):
         """Yield (item, number of the window, score); chunks of one size, for which the libraries prepare once."""

@@ -14,9 +14,7 @@ from heatproof.engine.arrays import space_mean
 from heatproof.engine.places import Place
 from heatproof.engine.query import BATCH_SIZE, Query
 from heatproof.engine.readings import LOGIT
-from heatproof.engine.views import with_relu_rule
 from heatproof.methods.finishing import CENTRES, as_enlarging, finished, over_layers
-from heatproof.methods.gradients import saliency
 from heatproof.methods.heads import gap_head, no_gap_head
 
 
@@ -193,8 +191,8 @@ def guided_grad_cam(
     says. What guided backprop does not tell of the class, this does not tell either. Raises as both. Source: Selvaraju
     et al. 2017, sec. 3.2.
     """
-    view = with_relu_rule(model, "guided")
     options: dict[str, Any] = {"score": score, "activation": activation, "batch_size": batch_size}
     with checks.once():
+        guided = Query(model, inputs, targets, rule="guided", **options)
         coarse = grad_cam(model, inputs, targets, layer=layer, align=align, **options)
-        return saliency(view, inputs, targets, **options) * coarse[..., None]
+        return guided.gradient().astype(np.float32) * coarse[..., None]

@@ -13,7 +13,6 @@ import numpy.typing as npt
 from heatproof import checks
 from heatproof.engine.query import BATCH_SIZE, Query
 from heatproof.engine.readings import LOGIT
-from heatproof.engine.views import with_relu_rule
 from heatproof.hiding import baselines, not_numbers_alone
 from heatproof.problems import ArgumentValueError
 
@@ -32,7 +31,11 @@ def saliency(
     M = dS_c/dx. For a linear model S_c = w.x + b it is w everywhere. Signed: take the magnitude only to look at it.
     Source: Simonyan, Vedaldi, Zisserman 2014, eq. (4).
     """
-    query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
+    return _saliency(model, inputs, targets, score, activation, batch_size)
+
+
+def _saliency(model, inputs, targets, score, activation, batch_size, rule=None):
+    query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size, rule=rule)
     return np.require(query.gradient(), np.float32, "W")  # copied only where it is not ours alone
 
 
@@ -141,8 +144,7 @@ def guided_backprop(
     R_l = 1[a_l > 0] * 1[R_{l+1} > 0] * R_{l+1} at every ReLU, the chain rule elsewhere. Not a gradient, and close to
     an edge picture whatever the class. Raises `ValueError` if the model has no ReLU. Source: Springenberg et al. 2015.
     """
-    view = with_relu_rule(model, "guided")
-    return saliency(view, inputs, targets, score=score, activation=activation, batch_size=batch_size)
+    return _saliency(model, inputs, targets, score, activation, batch_size, "guided")
 
 
 def deconvnet(
@@ -159,8 +161,7 @@ def deconvnet(
     R_l = 1[R_{l+1} > 0] * R_{l+1} at every ReLU, the chain rule elsewhere (max pooling by its switches). Raises
     `ValueError` if the model has no ReLU. Source: Zeiler and Fergus 2014, sec. 2.1.
     """
-    view = with_relu_rule(model, "deconvnet")
-    return saliency(view, inputs, targets, score=score, activation=activation, batch_size=batch_size)
+    return _saliency(model, inputs, targets, score, activation, batch_size, "deconvnet")
 
 
 def integrated_gradients(

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from heatproof.engine.ways import Ways
 from heatproof.problems import ArgumentValueError
 
 _POOLINGS = tuple(getattr(keras.layers, f"GlobalAveragePooling{rank}D") for rank in (1, 2, 3))
@@ -15,11 +16,13 @@ _CURE = "use grad_cam, which needs no special head"
 
 def gap_head(query):
     """Return the pooling layer, the weights (K, classes) and the bias (classes,) of a GAP + Dense head."""
-    called = {id(call.layer) for call in query.anatomy.calls}
-    calls = [call for call in query.anatomy.calls if called.isdisjoint(map(id, _inside(call.layer)))]
+    read = Ways(query.anatomy.inputs, query.anatomy.values).names  # and not what another output alone reads
+    calls = [call for call in query.anatomy.calls if call.output.name in read]
+    called = {id(call.layer) for call in calls}
+    calls = [call for call in calls if called.isdisjoint(map(id, _inside(call.layer)))]
     pooling, head = _ends_in_gap([call.layer for call in calls])
-    read = [call.input for call in calls if call.layer is pooling]
-    in_place = [len(x.shape) == query.inputs.ndim and x.name not in query.moved for x in read]
+    pooled = [call.input for call in calls if call.layer is pooling]
+    in_place = [len(x.shape) == query.inputs.ndim and x.name not in query.moved for x in pooled]
     if query.anatomy.kind == "unit" or in_place != [True]:
         raise no_gap_head(f"a head that ends in {[call.layer.name for call in calls[-4:]]}")
     if head is None:  # the maps are the classes: network in network, Lin et al. 2014

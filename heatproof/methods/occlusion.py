@@ -39,8 +39,8 @@ def occlusion(
     for a patch larger than the input, a stride below 1 or larger than the patch, an unknown fill. Source: Zeiler and
     Fergus 2014, sec. 4.2.
     """
-    checks.one_of("score", score, WORDS)
     if checks.as_flag("probability_map", probability_map):
+        checks.one_of("score", score, WORDS)
         score = PROBABILITY
     query = ask(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
     space = query.inputs.shape[1:-1]
