@@ -49,6 +49,7 @@ from heatproof.display.plots import plot_attributions, plot_images, plot_signals
 from heatproof.display.saving import describe, save_figure, save_table, save_value
 from heatproof.display.scores import plot_scores
 from heatproof.display.style import use_style
+from heatproof.display.volumes import plot_volume
 from heatproof.engine.layout import channels_last
 from heatproof.engine.query import Query, scores
 from heatproof.engine.scores import contrast, region
@@ -160,6 +161,7 @@ __all__ = [
     "plot_intervals",
     "plot_scores",
     "plot_signals",
+    "plot_volume",
     "pointing_game",
     "pros_and_cons",
     "randomisation",

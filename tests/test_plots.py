@@ -13,6 +13,7 @@ from matplotlib.contour import ContourSet
 
 from heatproof.display import charts, plots, style
 from heatproof.display.scores import plot_scores
+from heatproof.display.volumes import plot_volume
 
 matplotlib.use("Agg")
 
@@ -418,3 +419,29 @@ def test_scores_are_drawn_at_their_means_with_the_best_on_top_and_the_other_sett
     assert left.get_xlabel().endswith("←") and right.get_xlabel().endswith("→")
     (dashed,) = [line for line in left.lines if line.get_linestyle() == "--"]
     assert dashed.get_xdata()[0] == 0.5 and left.texts[0].get_text() == "chance"
+
+
+# ---- volumes
+
+
+def test_a_volume_is_cut_at_its_strongest_slice_and_projected():
+    """The map is largest on slice 3 of axis 1; its strongest value along that axis is -4."""
+    volume = np.linspace(0, 1, 4 * 7 * 5).reshape(4, 7, 5)
+    values = np.zeros((4, 7, 5))
+    values[1, 3, 2], values[1, 2, 2], values[0, 5, 0] = -4, 2, 1
+    figure = plot_volume(volume, {"mine": values}, axis=1, slices=3, percentile=100)
+    rows = [axes for axes in figure.axes if axes.images]
+    assert [axes.get_title() for axes in rows[:4]] == ["slice 0", "slice 3", "slice 6", "projection"]
+    shown = [np.asarray(axes.images[0].get_array()) for axes in rows]
+    for picture, wanted in zip(shown[:4], [volume[:, 0], volume[:, 3], volume[:, 6], volume.mean(axis=1)], strict=True):
+        np.testing.assert_allclose(picture, wanted)
+    np.testing.assert_allclose(shown[5], values[:, 3] / 4)
+    assert (shown[7][1, 2], shown[7][0, 0]) == (-1, 0.25)
+    assert "Cut along axis 1." in figure._supxlabel.get_text()
+
+
+def test_the_strongest_slice_stands_in_the_middle_at_the_border_too():
+    values = np.zeros((5, 2, 2))
+    values[0] = 1
+    figure = plot_volume(np.zeros((5, 2, 2, 3)), {"mine": values[..., None]}, slices=3)
+    assert [axes.get_title() for axes in figure.axes if axes.images][:3] == ["slice 0", "slice 1", "projection"]

@@ -36,7 +36,7 @@ from heatproof.problems import ArgumentValueError
 # -- images
 
 
-def _to_screen(images: npt.ArrayLike, input_range: Sequence[float] | None) -> np.ndarray:
+def to_screen(images: npt.ArrayLike, input_range: Sequence[float] | None) -> np.ndarray:
     """Return images (N, H, W[, C]) as grey or RGB in [0, 1]; `input_range` None stretches each by itself."""
     images = checks.as_finite("images", images, {3: "(N, H, W)", 4: "(N, H, W, C)"})
     images = images[..., None] if images.ndim == 3 else images
@@ -54,7 +54,7 @@ def _to_screen(images: npt.ArrayLike, input_range: Sequence[float] | None) -> np
     return images[..., 0] if images.shape[-1] == 1 else images
 
 
-def _show(axes: plt.Axes, image: np.ndarray, title: str = "", **colours: Any) -> None:
+def show(axes: plt.Axes, image: np.ndarray, title: str = "", **colours: Any) -> None:
     """Draw one image without ticks or frame; grey levels run from 0 to 1 unless colours are given."""
     axes.set_axis_on()
     colours = colours or {"cmap": "gray", "norm": Normalize(0, 1)}
@@ -75,7 +75,7 @@ def _outline(axes: plt.Axes, mask: np.ndarray | None) -> None:
     axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
 
 
-def _panels(
+def panels(
     rows: int,
     columns: int,
     width: float,
@@ -118,13 +118,13 @@ def plot_images(
     Raises ValueError for images outside it, channels other than 1 or 3, and labels or masks that do not
     fit.
     """
-    screen = _to_screen(images, input_range)
+    screen = to_screen(images, input_range)
     labels, masks = checks.one_each("labels", labels, len(screen)), scales.as_masks(masks, screen.shape[:3])
     columns, width = min(checks.as_count("columns", columns, 1, 1000), len(screen)), style.as_width(width)
     rows = math.ceil(len(screen) / columns)
-    figure, axes, labels = _panels(rows, columns, width, screen.shape[1:3], labels, rows)
+    figure, axes, labels = panels(rows, columns, width, screen.shape[1:3], labels, rows)
     for panel, image, label, mask in zip(axes.flat, screen, labels, masks, strict=False):
-        _show(panel, image, label)
+        show(panel, image, label)
         _outline(panel, mask)
     return figure
 
@@ -151,7 +151,7 @@ def plot_attributions(
     or infinite values, images outside `input_range`, and unknown options; TypeError when `maps` is not a
     dictionary.
     """
-    screen = _to_screen(images, input_range)
+    screen = to_screen(images, input_range)
     shape = screen.shape[:3]
     maps, signed = scales.prepare(maps, shape, channels, signed, scale, percentile)
     labels, masks = checks.one_each("labels", labels, len(screen)), scales.as_masks(masks, shape)
@@ -162,14 +162,14 @@ def plot_attributions(
     more += ["Outline: evidence."] if masks[0] is not None else []
     caption = scales.statement(signed, channels, scale, percentile, *more)
     rows = len(screen) * lines
-    figure, axes, titles = _panels(
+    figure, axes, titles = panels(
         rows, columns, width, shape[1:], ["input", *maps], rows if lines > 1 else 1, caption, bar=0.8
     )
     limits, maps = scales.scale_of(maps, scale, percentile)
     for index, (image, label, mask, limit) in enumerate(zip(screen, labels, masks, limits, strict=True)):
         row = axes[index * lines : (index + 1) * lines]
         titles = titles if index == 0 or lines > 1 else [""] * len(titles)
-        _show(row[0, 0], image, titles[0])
+        show(row[0, 0], image, titles[0])
         row[0, 0].set_ylabel(style.wrap(label, 1.4), fontsize=8)
         for panel, values, title in zip(row.flat[1:], maps.values(), titles[1:], strict=False):
             _show_map(panel, values[index], title, limit, signed, image if overlay else None)
@@ -188,9 +188,9 @@ def _show_map(
     """Draw one map, over the grey version of the image `under` if there is one."""
     colours = scales.colours(limit, signed)
     if under is not None:
-        _show(axes, under if under.ndim == 2 else under.mean(-1))
+        show(axes, under if under.ndim == 2 else under.mean(-1))
         colours["alpha"] = np.clip(np.abs(values) / limit, 0, 1)
-    _show(axes, values, title, **colours)
+    show(axes, values, title, **colours)
 
 
 # -- signals
