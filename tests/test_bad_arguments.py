@@ -250,7 +250,7 @@ def called(*words):
 # function -> (right arguments, {argument: what is wrong for it})
 ARGUMENTS = {
     "scores": ({"inputs": X}, ASKED),
-    "Query": ({"inputs": X}, ASKED),
+    "Query": ({"inputs": X}, ASKED | {"rule": [each for each in word("'guided'") if each[0] is not None]}),
     "Method": (
         {"function": xu.saliency, "output": "inputs"},
         {
@@ -484,6 +484,40 @@ ARGUMENTS = {
     "unit": (
         {"layer": "conv_1", "channel": 0},
         {"model": MODEL, "layer": LAYER, "channel": [*whole(0), (4, ValueError, "4", "at most 3")]},
+    ),
+    "head": (
+        {"head": 0},
+        {
+            "model": MODEL,
+            "head": [
+                (1, ValueError, "1", "None, for a model with one output"),
+                *((each, TypeError, repr(each), "name or the number") for each in (None, 2.5, True, [0])),
+            ],
+        },
+    ),
+    "contrast": ({"a": 2, "b": 0}, {"a": whole(0), "b": [*whole(0), (2, ValueError, "2", "another class than a")]}),
+    "region": (
+        {"mask": MASK[0]},
+        {
+            "mask": [
+                *numbers(MASK[0].astype(float))[:6],
+                *finite(MASK[0].astype(float))[-2:],
+                (-MASK[0].astype(float), ValueError, "negative", "0 or more"),
+            ],
+            "each": FLAG,
+        },
+    ),
+    "plot_volume": (
+        {"volume": GREY[..., 0], "maps": {"a": MAP}},
+        {
+            "volume": numbers(GREY)[:-2] + [(GREY[0, 0], ValueError, "(6, 1)", "(D, H, W)")],
+            "maps": [*DICTIONARY, *(({"a": each}, kind, *words) for each, kind, *words in finite(MAP)[:-3])],
+            "axis": [*whole(0), (3, ValueError, "3", "at most 2")],
+            "slices": [*COUNT, (4, ValueError, "4", "odd")],
+            **{name: SCALED[name] for name in ("channels", "percentile", "signed")},
+            "input_range": RANGE,
+            "width": WIDTH,
+        },
     ),
     "with_relu_rule": ({"rule": "guided"}, {"model": MODEL, "rule": word("'guided'", "'deconvnet'")}),
     "plot_images": ({"images": GREY}, {"images": SHOWN, **DRAWN, "columns": COLUMNS, "input_range": RANGE}),

@@ -35,7 +35,7 @@ def plot_volume(
     if not checks.as_count("slices", slices, 1) % 2:
         raise ArgumentValueError("slices", f"{slices}", "an odd number, so that one is in the middle")
     checks.as_dictionary("maps", maps, "a dictionary such as {'Grad-CAM': map}")
-    alone = {name: checks.as_numbers(f"maps[{name!r}]", values)[None] for name, values in maps.items()}
+    alone = {name: _of_volume(name, values, volume.shape[:3])[None] for name, values in maps.items()}
     alone, signed = scales.prepare(alone, (1, *volume.shape[:3]), channels, signed, "map", percentile)
     _, alone = scales.scale_of(alone, "map", percentile)
     cut = {name: np.moveaxis(values[0], axis, 0) for name, values in alone.items()}
@@ -54,6 +54,13 @@ def plot_volume(
         cells[0][0].set_ylabel(style.wrap(name, 1.2), fontsize=8)
     scales.colour_bar(figure, axes[1:].flat, 1.0, signed, percentile)
     return figure
+
+
+def _of_volume(name, values, shape):
+    values = checks.as_numbers(f"maps[{name!r}]", values)
+    if values.shape[:3] != shape or values.ndim > 4:
+        raise ArgumentValueError(f"maps[{name!r}]", f"shape {values.shape}", f"{shape}, or channels behind these axes")
+    return values
 
 
 def _strength(maps):

@@ -129,17 +129,17 @@ def forget(model: keras.Model) -> None:
     forgotten(recipe_of(model).base)
 
 
-def head(model: keras.Model, name: str | int) -> keras.Model:
+def head(model: keras.Model, head: str | int) -> keras.Model:
     """Return a view of one output of a model with several, by its name or its number, so that every method explains it.
 
     Shares weights and ends before the softmax or sigmoid of that output. Raises `ValueError` for an unknown output.
     """
     recipe = recipe_of(model)
-    if not isinstance(name, (str, int)) or isinstance(name, bool):
-        raise ArgumentTypeError("name", checks.shown(name), "the name or the number of an output")
+    if not isinstance(head, (str, int)) or isinstance(head, bool):
+        raise ArgumentTypeError("head", checks.shown(head), "the name or the number of an output")
     if recipe.ending != LOGITS:
         raise ArgumentValueError("model", "a view, which has one output", cure="pass the model itself")
-    recipe = replace(recipe, ending=Logits(name))
+    recipe = replace(recipe, ending=Logits(head))
     anatomy(recipe)  # an unknown name is refused now
     return View(recipe)
 
