@@ -91,8 +91,8 @@ class Anatomy:
     @property
     def ends(self):
         """The places from which no other place is reached: one for each stream that leads to the score."""
-        names = {call.output.name for call in self.places}
-        return [call for call in self.places if not names & (Ways(call.output, self.logits).names - {call.output.name})]
+        before = self.ways.leading_to({call.output.name for call in self.places})
+        return [call for call in self.places if call.output.name not in before]
 
     def streams_behind(self, carrier):
         """The ends that carry the score together where it divides behind its last carrier; pooling alone is none."""

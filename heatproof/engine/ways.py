@@ -68,6 +68,14 @@ class Ways:
                 found += made
         return found
 
+    def leading_to(self, names):
+        """The names of the tensors on the ways from which an operation, or several in a row, lead to one of these."""
+        found: set[str] = set()
+        for operation in reversed(self.operations):
+            if any(tensor.name in names or tensor.name in found for tensor in operation.outputs if is_felt(tensor)):
+                found.update(tensor.name for tensor in operation.inputs if tensor.name in self.names)
+        return found
+
     def all_lead_through(self, names):
         """Whether every way leads through one of these tensors."""
         open_ones = {self.start.name} - names

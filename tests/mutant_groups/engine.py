@@ -231,6 +231,8 @@ GROUPS = {
         (WAYS, "waiting += [tensor.op for tensor in operation.inputs if is_felt(tensor)]",
          "waiting += [tensor.op for tensor in operation.inputs]"),
         (WAYS, "return self.end.name not in open_ones", "return True"),
+        (WAYS, "tensor.name in names or tensor.name in found for", "tensor.name in names for"),
+        (WAYS, "tensor.name in names or tensor.name in found for", "tensor.name in found for"),
         (WAYS, "return any(self._heavy)", "return True"),
         (WAYS, "{operation.type} | bodies.kinds(operation)", "{operation.type}"),
         (WAYS, "{operation.type} | bodies.kinds(operation)", "bodies.kinds(operation)"),
