@@ -7,14 +7,13 @@ first.
 import collections
 import functools
 import weakref
+from dataclasses import replace
 
-import tensorflow as tf
-
-from heatproof.engine.arrays import input_dtype, shared
+from heatproof.engine.arrays import shared
 from heatproof.engine.randomness import restored, written
-from heatproof.engine.recipe import Recipe
 from heatproof.engine.settings import TRACING, settings_of
-from heatproof.engine.tracing import Operator, Run
+from heatproof.engine.traces import Trace, traced
+from heatproof.engine.tracing import Operator
 
 MOST = 64
 _PROGRAMS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
@@ -49,29 +48,31 @@ def forgotten(model):
         _PROGRAMS.pop(model, None)
 
 
+def trace_of(recipe):
+    """The `Trace` of a model whatever it ends in, with room for one more question."""
+    traces = kept(replace(recipe, ending=None), "trace", list)
+    if not traces or traces[0].asked >= MOST:  # what was let go of stays in the graph
+        traces[:] = [Trace(recipe)]
+    return traces[0]
+
+
 def compiled_once(recipe, build, specs, layer, substitute):
-    # The graph must not keep the model alive, or _PROGRAMS would never let go: it sees only weak references.
-    base = weakref.ref(recipe.base)
-    seen = (lambda: layer) if isinstance(layer, Operator) else layer and weakref.ref(layer)
-    shape, ending, rule = recipe.shape, recipe.ending, recipe.rule
+    """The compiled function of a question: a part of the one graph of the model, or of a graph of its own."""
+    part = None if substitute else trace_of(recipe).question(recipe.ending, build, specs, layer)
+    return Program(part) if part else whole(recipe, build, specs, layer, substitute)
 
-    def function(inputs, *tensors):
-        again = Recipe(base(), shape, ending, rule)
-        if substitute:
-            rows = tf.concat([tf.shape(tensors[0])[:1], tf.shape(inputs)[1:]], axis=0)
-            inputs = tf.ensure_shape(tf.broadcast_to(inputs, rows), inputs.shape)
-        run = Run(again, inputs, seen and seen(), tensors[0] if substitute else None)
-        return build(run, *tensors)
 
-    inputs = tf.TensorSpec(recipe.shape, input_dtype(recipe.base))
-    return Program(tf.function(function, autograph=False).get_concrete_function(inputs, *specs))
+def whole(recipe, build, specs=(), layer=None, substitute=False):
+    """The compiled function of a question in a trace of its own; a tape can differentiate it."""
+    compiled = traced(recipe, build, specs, layer, substitute)
+    return Program(compiled, written(compiled.graph))
 
 
 class Program:
     """A compiled function of inputs and tensors; the variables that it writes come back as they were."""
 
-    def __init__(self, compiled):
-        self.compiled, self.states = compiled, written(compiled.graph)
+    def __init__(self, compiled, states=()):
+        self.compiled, self.states = compiled, states
 
     def __call__(self, inputs, *tensors):
         if not self.states:

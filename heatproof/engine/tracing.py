@@ -8,13 +8,14 @@ for as long as the model lives and are shared by all later calls. This room alon
 """
 
 import contextlib
+import copy
 import threading
 from dataclasses import dataclass
 
 import keras
 import tensorflow as tf
 
-from heatproof.engine import grouped
+from heatproof.engine import grouped, owned
 from heatproof.engine.arrays import as_float
 from heatproof.problems import ArgumentValueError
 
@@ -140,14 +141,20 @@ class Run:
         rules = grouped.OVERRIDES | (recipe.rule.overrides() if recipe.rule else {})
         with _watched(recipe.base, self.calls, layer, substitute), graph.gradient_override_map(rules):
             with _open_functions():
-                self.outputs = outputs = recipe.base(inputs, training=False)  # as model.predict asks
+                self.outputs = recipe.base(inputs, training=False)  # as model.predict asks
         if isinstance(layer, Operator) and substitute is not None:
             replaced = self.call_of(layer).output
             self._rewire(replaced, substitute)
             self.instead = tf.cast(substitute, replaced.dtype)
-        self.own = graph.version  # how many operations are the model's: more follow for the score
-        self.kind, self.logits = recipe.ending.of(self, outputs)
-        self.values = self.logits if self.kind == "unit" else as_float(outputs)
+        self.own = owned.close(graph)  # how many operations are the model's: more follow for the score
+
+    def ended(self, ending, layer=None):
+        """This pass with what it ends in, for a question about a layer: which kind, the scores, the outputs."""
+        run = copy.copy(self)
+        run.layer = layer
+        run.kind, run.logits = ending.of(run, run.outputs)
+        run.values = run.logits if run.kind == "unit" else as_float(run.outputs)
+        return run
 
     def all(self, score):
         """The scores of all classes or outputs, (N, n), as the `Score` says."""

@@ -246,7 +246,7 @@ GROUPS = {
         (ANATOMY, " and call.output.dtype.is_floating\n", "\n"),
         (ANATOMY, "    if spatial and not found[0].output.dtype.is_floating:\n", "    if False:\n"),
         (ANATOMY, "return ends if divided and", "return ends if False and"),
-        (ANATOMY, " and number[each.name] < self.own]", "]"),
+        (ANATOMY, "enumerate(operations(self.logits.graph))}", "enumerate(self.logits.graph.get_operations())}"),
         (ANATOMY, "calls = _up_to(recipe.ending.layer, calls)", "pass"),
         (ANATOMY, "inmost = min(around,", "inmost = max(around,"),
         (ENDINGS, "layer if isinstance(layer, Operator) else weakref.ref(layer)", "weakref.ref(layer)"),
