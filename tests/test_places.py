@@ -19,6 +19,7 @@ import models
 import xai_utils as xu
 from heatproof.engine.anatomy import anatomy
 from heatproof.engine.views import recipe_of
+from heatproof.engine.ways import Ways
 from models import headed, randomised
 
 SHAPE = (8, 8, 2)
@@ -393,6 +394,15 @@ def test_streams_that_carry_all_of_the_score_leave_no_way_out():
     model = classified(inputs, *(layers.GlobalAveragePooling1D()(signal_conv(name)(inputs)) for name in ("a", "b")))
     _, texts = tapes.heard(xu.hires_cam, model, SIGNALS, 1)
     assert len(texts) == 1 and "past" not in texts[0] and "leave out" not in texts[0], texts
+
+
+@pytest.mark.parametrize("build", [lambda: past("a", "b"), lambda: past("a", loop=True), models.cnn], ids=range(3))
+def test_the_ends_are_the_places_from_which_no_way_leads_to_another(build):
+    """As they are defined: the ways from each place by themselves."""
+    seen = anatomy(recipe_of(build()))
+    names = {call.output.name for call in seen.places}
+    behind = {call.output.name: Ways(call.output, seen.logits).names - {call.output.name} for call in seen.places}
+    assert [call.output.name for call in seen.ends] == [name for name, ways in behind.items() if not ways & names]
 
 
 def test_a_place_before_the_first_product_carries_all_and_draws_no_warning():

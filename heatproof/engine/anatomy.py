@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from heatproof import checks
 from heatproof.engine.gates import RELUS, is_gate, is_idle
-from heatproof.engine.programs import compiled_once, kept
+from heatproof.engine.owned import operations, readers
+from heatproof.engine.programs import kept, trace_of
 from heatproof.engine.randomness import overruled, untamed
 from heatproof.engine.tracing import Call, Operator
 from heatproof.engine.ways import PADDINGS, SHRINKING, Ways, is_flattened, made_by
@@ -66,9 +67,8 @@ class Anatomy:
             and (not hasattr(call.layer, "layers") or call.output.name not in ends)
             and sum(other.layer is call.layer for other in self.calls) == 1
         ]
-        order = [operation.name for operation in self.ways.operations]
         found += [call for call in self._operators() if call.output.name not in ends]
-        return sorted(found, key=lambda call: order.index(call.output.op.name) if call.output.op.name in order else -1)
+        return sorted(found, key=lambda call: self.ways.position(call.output))
 
     def _has_place(self, call):
         rank = call.output.shape.rank  # None where an operation does not tell
@@ -77,10 +77,10 @@ class Anatomy:
 
     def _operators(self):
         """The operations on the way to the score that stand in no layer of Keras, as calls."""
-        number = {operation.name: place for place, operation in enumerate(self.logits.graph.get_operations())}
+        number = {operation.name: place for place, operation in enumerate(operations(self.logits.graph))}
         inside = [call.made for call in self.calls if _is_closed(call.layer)]
-        free = [each for each in self.ways.operations if not any(number[each.name] in made for made in inside)]
-        free = [each for each in free if each.type not in PASSED and number[each.name] < self.own]
+        free = [each for each in self.ways.operations if each.name in number and each.type not in PASSED]
+        free = [each for each in free if not any(number[each.name] in made for made in inside)]
         calls = [Call(Operator(each.name), each.inputs[0], each.outputs[0]) for each in free]
         return [call for call in calls if self._has_place(call)]
 
@@ -99,8 +99,8 @@ class Anatomy:
     @property
     def ends(self):
         """The places from which no other place is reached: one for each stream that leads to the score."""
-        names = {call.output.name for call in self.places}
-        return [call for call in self.places if not names & (Ways(call.output, self.logits).names - {call.output.name})]
+        before = self.ways.leading_to({call.output.name for call in self.places})
+        return [call for call in self.places if call.output.name not in before]
 
     def streams_behind(self, carrier):
         """The ends that carry the score together where it divides behind its last carrier; pooling alone is none."""
@@ -124,37 +124,36 @@ def _anatomy(recipe):
         given = f"one whose layers {stateful} keep a state from call to call"
         reason = "so that an answer depends on what was asked before"
         raise ArgumentValueError("model", f"{given}, {reason}", cure="the same layers with stateful=False")
-    found = []
+    run = trace_of(recipe).ended(recipe.ending)
+    _check_channels(run)
+    relus, others = _activations(run)
+    ends, random = (run.logits, run.values), (untamed(run), overruled(recipe.base))
+    return Anatomy(tuple(run.calls), run.kind, relus, others, run.inputs, *ends, run.own, *random)
 
-    def build(run):
-        _check_channels(run)
-        kinds = [operation.type for operation in run.logits.graph.get_operations()]
-        inner = [kind for kind in kinds if kind in OTHER_ACTIVATIONS]
-        for _ in _clipped(run, kinds):
-            inner.remove("Maximum")
-        if run.kind == "sigmoid" and "Sigmoid" in inner:
-            inner.remove("Sigmoid")  # the one that ends the model
-        relus = sum(each.type in RELUS and not is_gate(each) for each in run.logits.graph.get_operations())
-        if any(node.op in RELUS for each in run.logits.graph.as_graph_def().library.function for node in each.node_def):
-            inner.append("ReLU inside a loop")  # a recurrent layer, say: there no rule reaches it
-        slopes = sum(isinstance(call.layer, keras.layers.PReLU) for call in run.calls)
-        if slopes:  # one is written with two ReLUs, and no rule is defined for it
-            relus, inner = relus - 2 * slopes, [*inner, "PReLU"]
-        # The model itself is left out: what is kept for a model must not keep it alive.
-        calls = tuple(call for call in run.calls if call.layer is not recipe.base)
-        ends, random = (run.logits, run.values), (untamed(run), overruled(recipe.base))
-        found.append(Anatomy(calls, run.kind, relus, frozenset(inner), run.inputs, *ends, run.own, *random))
-        return run.logits
 
-    compiled_once(recipe, build, (), None, False)
-    return found[0]
+def _activations(run):
+    """How many ReLUs are those of a network, and the names of its other activations."""
+    made = operations(run.inputs.graph)
+    kinds = [operation.type for operation in made]
+    inner = [kind for kind in kinds if kind in OTHER_ACTIVATIONS]
+    for _ in _clipped(run, kinds):
+        inner.remove("Maximum")
+    if run.kind == "sigmoid" and "Sigmoid" in inner:
+        inner.remove("Sigmoid")  # the one that ends the model
+    relus = sum(each.type in RELUS and not is_gate(each) for each in made)
+    if any(node.op in RELUS for each in run.inputs.graph.as_graph_def().library.function for node in each.node_def):
+        inner.append("ReLU inside a loop")  # a recurrent layer, say: there no rule reaches it
+    slopes = sum(isinstance(call.layer, keras.layers.PReLU) for call in run.calls)
+    if slopes:  # one is written with two ReLUs, and no rule is defined for it
+        relus, inner = relus - 2 * slopes, [*inner, "PReLU"]
+    return relus, frozenset(inner)
 
 
 def _clipped(run, kinds):
     """The numbers of each Maximum that is no activation: a gate's, a capped ReLU's, or a normalising layer's own."""
-    operations = run.logits.graph.get_operations()
+    made = operations(run.inputs.graph)
     for number in (number for number, kind in enumerate(kinds) if kind == "Maximum"):
-        if is_gate(operations[number]) or is_idle(operations[number]):
+        if is_gate(made[number]) or is_idle(made[number]):
             yield number
             continue
         around = [call for call in run.calls if number in call.made]
@@ -166,9 +165,9 @@ def _clipped(run, kinds):
 def _check_channels(run):
     """Refuse images without an axis of channels: their width would be taken for channels of a signal."""
     shape, read = run.inputs.shape, [run.inputs]
-    while any(operation.type in ("Identity", "Cast") for operation in read[-1].consumers()):
-        read.append(next(each for each in read[-1].consumers() if each.type in ("Identity", "Cast")).outputs[0])
-    made = [each.outputs[0].shape for each in read[-1].consumers() if each.type in ("Reshape", "ExpandDims")]
+    while passed := [each for each in readers(read[-1]) if each.type in ("Identity", "Cast")]:
+        read.append(passed[0].outputs[0])
+    made = [each.outputs[0].shape for each in readers(read[-1]) if each.type in ("Reshape", "ExpandDims")]
     if shape.rank == 3 and any(other.rank == 4 and tuple(other[1:]) == (*shape[1:], 1) for other in made):
         size = (*shape[1:], 1)
         cure = (

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from heatproof.engine.anatomy import anatomy
 from heatproof.engine.moves import LOST, MOVES, ORDERS, is_open
+from heatproof.engine.owned import operations
 from heatproof.engine.programs import kept
 
 
@@ -110,9 +111,10 @@ def _order(fields):
 def _with_sizes(seen, shape):
     """The graph of the trace; where it leaves sizes open, once more with those of one of these inputs."""
     graph = seen.logits.graph
-    if seen.inputs.shape[1:].is_fully_defined() and not any(map(is_open, graph.get_operations())):
+    if seen.inputs.shape[1:].is_fully_defined() and not any(map(is_open, operations(graph))):
         return graph
     definition, sized = graph.as_graph_def(), tf.Graph()
+    del definition.node[seen.own :]
     for node in definition.node:
         if node.op == "ReadVariableOp":  # its shape does not stand in the definition
             node.op, size = "Placeholder", graph.get_tensor_by_name(f"{node.name}:0").shape
@@ -140,7 +142,7 @@ def _fields(graph, inputs, calls):
     for call in calls:
         if not call.inner:
             made.setdefault(call.output.name, call.input)
-    for operation in graph.get_operations():  # each after those that it reads
+    for operation in operations(graph):  # each after those that it reads
         if any(tensor.name in found for tensor in operation.inputs):
             for tensor in operation.outputs:
                 fields = _read(operation, tensor, found)

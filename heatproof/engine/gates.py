@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from heatproof.engine.owned import readers
+
 RELUS = {"Relu", "Relu6"}
 _PASSED = {"Identity", "Cast", "StopGradient"}
 
@@ -71,7 +73,7 @@ def _cap_behind(tensor):
     caps, waiting = [np.inf], [_Line(tensor)]  # each a tensor as a line of the first
     while waiting:
         line = waiting.pop()
-        for reader in line.read.consumers():
+        for reader in readers(line.read):
             after = _line(reader)
             if after is None or after.read is not line.read or np.any(np.asarray(after.slope) <= 0):
                 continue

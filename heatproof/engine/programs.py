@@ -7,14 +7,14 @@ first.
 import collections
 import functools
 import weakref
+from dataclasses import replace
 
-import tensorflow as tf
-
-from heatproof.engine.arrays import input_dtype, shared
+from heatproof.engine.arrays import shared
+from heatproof.engine.endings import OPEN
 from heatproof.engine.randomness import restored, written
-from heatproof.engine.recipe import Recipe
 from heatproof.engine.settings import TRACING, settings_of
-from heatproof.engine.tracing import Operator, Run
+from heatproof.engine.traces import Trace, traced
+from heatproof.engine.tracing import Operator
 
 MOST = 64
 _PROGRAMS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
@@ -49,35 +49,31 @@ def forgotten(model):
         _PROGRAMS.pop(model, None)
 
 
+def trace_of(recipe):
+    """The `Trace` of a model whatever it ends in, with room for one more question."""
+    traces = kept(replace(recipe, ending=OPEN), "trace", list)
+    if not traces or traces[0].asked >= MOST:  # what was let go of stays in the graph
+        traces[:] = [Trace(replace(recipe, ending=OPEN))]
+    return traces[0]
+
+
 def compiled_once(recipe, build, specs, layer, substitute):
-    # The graph must not keep the model alive, or _PROGRAMS would never let go: it sees only weak references.
-    base = weakref.ref(recipe.base)
-    seen = (lambda: layer) if isinstance(layer, Operator) else layer and weakref.ref(layer)
-    shape, ending, rule, others = recipe.shape, recipe.ending, recipe.rule, recipe.beside
-
-    def function(inputs, *tensors):
-        beside, tensors = tensors[: len(others)], tensors[len(others) :]
-        again = Recipe(base(), shape, ending, rule)
-        if substitute:
-            inputs, *beside = (_in_rows(each, tensors[0]) for each in (inputs, *beside))
-        run = Run(again, inputs, seen and seen(), tensors[0] if substitute else None, beside)
-        return build(run, *tensors)
-
-    inputs = tf.TensorSpec(recipe.shape, input_dtype(recipe.base))
-    return Program(tf.function(function, autograph=False).get_concrete_function(inputs, *others, *specs))
+    """The compiled function of a question: a part of the one graph of the model, or of a graph of its own."""
+    part = None if substitute else trace_of(recipe).question(recipe.ending, build, specs, layer)
+    return Program(part) if part else whole(recipe, build, specs, layer, substitute)
 
 
-def _in_rows(tensor, like):
-    """One row as often as another tensor has rows; rows as they are."""
-    rows = tf.concat([tf.shape(like)[:1], tf.shape(tensor)[1:]], axis=0)
-    return tf.ensure_shape(tf.broadcast_to(tensor, rows), tensor.shape)
+def whole(recipe, build, specs=(), layer=None, substitute=False):
+    """The compiled function of a question in a trace of its own; a tape can differentiate it."""
+    compiled = traced(recipe, build, specs, layer, substitute)
+    return Program(compiled, written(compiled.graph))
 
 
 class Program:
     """A compiled function of inputs and tensors; the variables that it writes come back as they were."""
 
-    def __init__(self, compiled):
-        self.compiled, self.states = compiled, written(compiled.graph)
+    def __init__(self, compiled, states=()):
+        self.compiled, self.states = compiled, states
 
     def __call__(self, inputs, *tensors):
         if not self.states:

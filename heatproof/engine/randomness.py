@@ -15,10 +15,10 @@ import tensorflow as tf
 
 from heatproof import checks
 from heatproof.engine.bodies import Bodies, functions
+from heatproof.engine.parts import READING
 from heatproof.problems import ArgumentWarning
 
 _DRAWING = {"Multinomial", "TruncatedNormal", "ParameterizedTruncatedNormal"}
-_READING = {"ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape", "VarIsInitializedOp"}
 _RUNS = threading.RLock()  # of graphs that write: a second one would read what the first has written
 
 
@@ -34,7 +34,7 @@ def written(graph):
 
 def _writes(operation, bodies):
     """Whether an operation, or what runs in it (a loop, a branch), changes variables."""
-    if operation.type in _READING or not operation.op_def.is_stateful:
+    if operation.type in READING or not operation.op_def.is_stateful:
         return False
     inner = bodies.kinds(operation)
     return not inner or any("Assign" in kind or "Rng" in kind for kind in inner)

@@ -8,13 +8,14 @@ for as long as the model lives and are shared by all later calls. This room alon
 """
 
 import contextlib
+import copy
 import threading
 from dataclasses import dataclass
 
 import keras
 import tensorflow as tf
 
-from heatproof.engine import grouped
+from heatproof.engine import grouped, owned
 from heatproof.engine.arrays import as_float
 from heatproof.problems import ArgumentValueError
 
@@ -133,21 +134,30 @@ def _open_functions():
 class Run:
     """One symbolic pass through the model in the graph under construction."""
 
-    def __init__(self, recipe, inputs, layer=None, substitute=None, beside=()):
-        self.inputs, self.layer, self.instead, self.beside = inputs, layer, None, beside
+    def __init__(self, recipe, inputs, layer=None, substitute=None):
+        self.inputs, self.layer, self.instead, self.beside = inputs, layer, None, ()
+        self.output_names = list(getattr(recipe.base, "output_names", ()))
         self.calls: list = []
         graph = tf.compat.v1.get_default_graph()
         rules = grouped.OVERRIDES | (recipe.rule.overrides() if recipe.rule else {})
         with _watched(recipe.base, self.calls, layer, substitute), graph.gradient_override_map(rules):
             with _open_functions():
-                self.outputs = outputs = recipe.base(inputs, training=False)  # as model.predict asks
+                self.outputs = recipe.base(inputs, training=False)  # as model.predict asks
         if isinstance(layer, Operator) and substitute is not None:
             replaced = self.call_of(layer).output
             self._rewire(replaced, substitute)
             self.instead = tf.cast(substitute, replaced.dtype)
-        self.own = graph.version  # how many operations are the model's: more follow for the score
-        self.output_names = list(getattr(recipe.base, "output_names", ()))
-        self.kind, self.logits, self.values = recipe.ending.of(self, outputs)
+        self.own = owned.close(graph)  # how many operations are the model's: more follow for the score
+
+    def ended(self, ending, layer=None, beside=()):
+        """This pass with what it ends in, for a question about a layer: which kind, the scores, the outputs.
+
+        `beside`: what the ending is told, row by row.
+        """
+        run = copy.copy(self)
+        run.layer, run.beside = layer, beside
+        run.kind, run.logits, run.values = ending.of(run, run.outputs)
+        return run
 
     def all(self, score):
         """The scores of all classes or outputs, (N, n), as the `Score` says."""

@@ -13,7 +13,7 @@ from heatproof.engine.anatomy import anatomy, find_layer
 from heatproof.engine.arrays import input_dtype
 from heatproof.engine.endings import LOGITS, Logits, Unit
 from heatproof.engine.layout import check_layout
-from heatproof.engine.programs import forgotten, program
+from heatproof.engine.programs import forgotten, kept, whole
 from heatproof.engine.recipe import Recipe
 from heatproof.engine.rules import RULES
 from heatproof.engine.tracing import Run
@@ -31,8 +31,11 @@ class _Body(keras.layers.Layer):
     def call(self, inputs):
         inputs = tf.cast(inputs, input_dtype(self.base))
         if tf.executing_eagerly():
-            return program(self.recipe, "logits", lambda run: run.logits)(inputs)
-        return Run(self.recipe, inputs).logits  # part of a larger graph, in which nothing is sealed
+            # In a trace of its own: who takes a view for a model may want its gradients from a tape.
+            return kept(self.recipe, "logits", lambda: whole(self.recipe, lambda run: run.logits))(inputs)
+        return (
+            Run(self.recipe, inputs).ended(self.recipe.ending).logits
+        )  # part of a larger graph, in which nothing is sealed
 
 
 class View(keras.Model):

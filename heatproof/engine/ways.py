@@ -7,6 +7,9 @@ a comparison.
 
 import functools
 
+import tensorflow as tf
+
+from heatproof.engine import owned
 from heatproof.engine.bodies import Bodies
 
 HEAVY = {"Conv2D", "Conv3D", "DepthwiseConv2dNative", "MatMul", "BatchMatMulV2", "Einsum"}
@@ -27,16 +30,16 @@ class Ways:
     @functools.cached_property
     def operations(self):
         """The operations on the ways, in the order of the graph."""
-        back, waiting = set(), [self.end.op]
+        back, waiting = dict[int, tf.Operation](), [self.end.op]
         while waiting:
             operation = waiting.pop()
-            if operation.name not in back:
-                back.add(operation.name)
+            if operation._id not in back:
+                back[operation._id] = operation
                 waiting += [tensor.op for tensor in operation.inputs if is_felt(tensor)]
         order, reached = [], {self.start.name}
-        for operation in self.end.graph.get_operations():
+        for operation in (back[number] for number in sorted(back)):
             felt = [tensor.name for tensor in operation.outputs if is_felt(tensor)]
-            if operation.name in back and felt and any(tensor.name in reached for tensor in operation.inputs):
+            if felt and any(tensor.name in reached for tensor in operation.inputs):
                 reached.update(felt)
                 order.append(operation)
         return order
@@ -66,6 +69,14 @@ class Ways:
             open_ones |= {name: set(readers[name]) for name in made}
             if len(open_ones) == 1 and len(made) == 1:
                 found += made
+        return found
+
+    def leading_to(self, names):
+        """The names of the tensors on the ways from which an operation, or several in a row, lead to one of these."""
+        found: set[str] = set()
+        for operation in reversed(self.operations):
+            if any(tensor.name in names or tensor.name in found for tensor in operation.outputs if is_felt(tensor)):
+                found.update(tensor.name for tensor in operation.inputs if tensor.name in self.names)
         return found
 
     def all_lead_through(self, names):
@@ -116,5 +127,5 @@ def made_by(tensor, kinds):
 
 def is_flattened(tensor):
     """Whether what reads a tensor lays its positions side by side."""
-    readers = [operation for operation in tensor.consumers() if operation.type not in _PASSED]
+    readers = [operation for operation in owned.readers(tensor) if operation.type not in _PASSED]
     return any(operation.type == "Reshape" and operation.outputs[0].shape.rank == 2 for operation in readers)

@@ -1,0 +1,78 @@
+"""The trace of a model, in whose graph the questions about it are built, each compiled from what it needs.
+
+A trace takes as long as many passes, so that a model is traced once for all that is asked of it. That holds for a
+network that only computes. Where one draws, writes or loops, the order of its operations counts: there, and where a
+layer's output is replaced, a question has a trace of its own.
+"""
+
+import weakref
+
+import tensorflow as tf
+
+from heatproof.engine.arrays import input_dtype
+from heatproof.engine.owned import operations
+from heatproof.engine.parts import Part, are_pure
+from heatproof.engine.recipe import Recipe
+from heatproof.engine.tracing import Operator, Run
+from heatproof.progress import told
+
+
+def traced(recipe, build, specs=(), layer=None, substitute=False):
+    """The TensorFlow function of `build(run, *tensors)`, of the inputs and a tensor for each of `specs`."""
+    # The graph must not keep the model alive, or nothing would ever let go of it: it sees only weak references.
+    base = weakref.ref(recipe.base)
+    seen = (lambda: layer) if isinstance(layer, Operator) else layer and weakref.ref(layer)
+    shape, ending, rule, others = recipe.shape, recipe.ending, recipe.rule, recipe.beside
+
+    def function(inputs, *tensors):
+        beside, tensors = tensors[: len(others)], tensors[len(others) :]
+        again = Recipe(base(), shape, ending, rule)
+        if substitute:
+            inputs, *beside = (_in_rows(each, tensors[0]) for each in (inputs, *beside))
+        run = Run(again, inputs, seen and seen(), tensors[0] if substitute else None)
+        return build(run.ended(ending, run.layer, beside), *tensors)
+
+    inputs = tf.TensorSpec(recipe.shape, input_dtype(recipe.base))
+    with told(f"tracing {recipe.base.name!r}, once for all that is asked of it"):
+        return tf.function(function, autograph=False).get_concrete_function(inputs, *others, *specs)
+
+
+def _in_rows(tensor, like):
+    """One row as often as another tensor has rows; rows as they are."""
+    rows = tf.concat([tf.shape(like)[:1], tf.shape(tensor)[1:]], axis=0)
+    return tf.ensure_shape(tf.broadcast_to(tensor, rows), tensor.shape)
+
+
+def _placeholders(specs):
+    return [tf.compat.v1.placeholder(spec.dtype, spec.shape) for spec in specs]
+
+
+class Trace:
+    """A pass of the model of a recipe, whatever it ends in, and the questions that were built behind it."""
+
+    def __init__(self, recipe):
+        found = []
+        # What is kept for a model must not keep it alive: its own call is left out.
+        traced(recipe, lambda run: found.append(run) or ())
+        (self.run,) = found
+        self.run.calls = [call for call in self.run.calls if call.layer is not recipe.base]
+        self.graph, self.asked = self.run.inputs.graph, 0
+        self.is_pure = are_pure(operations(self.graph))
+
+    def ended(self, ending, layer=None):
+        """The `Run` that ends so, with a place in the graph for each tensor that the ending is told."""
+        self.asked += 1
+        with self.graph.as_default():
+            return self.run.ended(ending, layer, _placeholders(ending.beside))
+
+    def question(self, ending, build, specs, layer):
+        """The compiled function of `build(run, *tensors)`; None where that needs a trace of its own."""
+        if not self.is_pure:
+            return None
+        run = self.ended(ending, layer)
+        with self.graph.as_default():
+            given = _placeholders(specs)
+            answer = build(run, *given)
+            outputs = [tf.identity(each) for each in tf.nest.flatten(answer)]
+        part = Part(self.graph, [run.inputs, *run.beside, *given], outputs)
+        return part.compiled(answer) if part.is_pure else None
