@@ -14,7 +14,10 @@ RESCALE = "scale as in training, or set model.input_range"
 
 
 def as_inputs(
-    inputs: npt.ArrayLike, shape: Sequence[int | None], input_range: Sequence[float] | None = None
+    inputs: npt.ArrayLike,
+    shape: Sequence[int | None],
+    input_range: Sequence[float] | None = None,
+    argument: str = "inputs",
 ) -> np.ndarray:
     """Return `inputs` as a float array after checking it against the model's input shape; a copy where it must be one.
 
@@ -22,29 +25,38 @@ def as_inputs(
     everything else becomes float32. Raises `TypeError` for integer, boolean or object arrays, `ValueError` for a wrong
     shape, an empty batch, NaN or infinity.
     """
-    name = "inputs" if isinstance(inputs, np.ndarray) else "numpy.asarray(inputs)"
+    name = argument if isinstance(inputs, np.ndarray) else f"numpy.asarray({argument})"
     if hasattr(inputs, "as_numpy_iterator"):
         cure = "batch by batch: for x, y in dataset.as_numpy_iterator(): maps = xu.saliency(model, x, y)"
-        raise ArgumentTypeError("inputs", f"a {type(inputs).__name__} of tf.data", "one batch of it", cure)
-    array = checks.as_array("inputs", _as_pixels(inputs, shape, input_range))
+        raise ArgumentTypeError(argument, f"a {type(inputs).__name__} of tf.data", "one batch of it", cure)
+    array = checks.as_array(argument, _as_pixels(inputs, shape, input_range))
     if array.dtype == np.uint8 and input_range is not None and tuple(input_range) == (0, 255):
         array = array.astype(np.float32)  # as they are in the model's own units
     if array.dtype.kind != "f":
         cure = f"{name}.astype('float32'), scaled as in training (often / 255)" if array.dtype.kind in "uibO" else ""
         allowed = "one array of floats (N, ..., channels) in the model's own units"
-        raise ArgumentTypeError("inputs", f"{array.dtype} values", allowed, cure)
-    _check_shape(array, shape, name)
+        raise ArgumentTypeError(argument, f"{array.dtype} values", allowed, cure)
+    _check_shape(array, shape, name, argument)
     lowest, highest = array.min(), array.max()  # NaN, where any value is
     if not max(-lowest, highest) <= np.finfo(np.float32).max:
         given = "NaN, infinity or numbers beyond float32"
-        raise ArgumentValueError("inputs", given, "finite values alone", "look at the data")
+        raise ArgumentValueError(argument, given, "finite values alone", "look at the data")
     if input_range is not None:
         low, high = input_range
         slack = 1e-3 * (high - low)
         if lowest < low - slack or highest > high + slack:
             allowed = f"[{low:g}, {high:g}], on which this model was trained"
-            checks.warn(ArgumentWarning("inputs", f"values from {lowest:.3g} to {highest:.3g}", allowed, RESCALE))
+            checks.warn(ArgumentWarning(argument, f"values from {lowest:.3g} to {highest:.3g}", allowed, RESCALE))
     return array if array.dtype == np.float64 else array.astype(np.float32, copy=False)
+
+
+def as_integers(array: npt.ArrayLike, shape: Sequence[int | None], kind: str, argument: str) -> np.ndarray:
+    """Return an input of integers, such as tokens, in the type that the model takes."""
+    found = checks.as_array(argument, array)
+    if found.dtype.kind not in "iub":
+        raise ArgumentTypeError(argument, f"{found.dtype} values", f"integers, {kind} as the model takes")
+    _check_shape(found, shape, argument, argument)
+    return found.astype(kind)
 
 
 def _wanted(shape: Sequence[int | None]) -> str:
@@ -55,14 +67,14 @@ def _fits(given: Sequence[int], shape: Sequence[int | None]) -> bool:
     return len(given) == len(shape) and all(size in (None, found) for size, found in zip(shape, given, strict=True))
 
 
-def _check_shape(array: np.ndarray, shape: Sequence[int | None], name: str) -> None:
+def _check_shape(array: np.ndarray, shape: Sequence[int | None], name: str, argument: str) -> None:
     wanted = _wanted(shape)
 
     def fits(given: Sequence[int]) -> bool:
         return _fits(given[1:], shape[1:])
 
     if array.ndim == len(shape) and len(array) == 0:
-        raise ArgumentValueError("inputs", f"an empty batch of shape {array.shape}", f"one example or more, {wanted}")
+        raise ArgumentValueError(argument, f"an empty batch of shape {array.shape}", f"one example or more, {wanted}")
     if len(array.shape) == len(shape) and fits(array.shape):
         return
     cure = ""
@@ -71,8 +83,8 @@ def _check_shape(array: np.ndarray, shape: Sequence[int | None], name: str) -> N
     elif array.ndim == len(shape) - 1 and fits((*array.shape, 1)):
         cure = f"{name}[..., None], with the channel axis that is missing: {(*array.shape, 1)}"
     elif array.ndim == len(shape) and fits((array.shape[0], *array.shape[2:], array.shape[1])):
-        cure = "numpy.moveaxis(inputs, 1, -1), with the channels last"
-    raise ArgumentValueError("inputs", f"shape {array.shape}", wanted, cure)
+        cure = f"numpy.moveaxis({argument}, 1, -1), with the channels last"
+    raise ArgumentValueError(argument, f"shape {array.shape}", wanted, cure)
 
 
 def as_targets(targets: npt.ArrayLike | None, count: int, classes: int) -> np.ndarray | None:

@@ -33,7 +33,8 @@ def compare(recipe, inputs, beside=()):
 def _agrees(recipe, inputs, beside):
     graph = program(recipe, "outputs", lambda run: run.outputs)
     with restored(graph.states), unchanged_losses(recipe.base):
-        true = recipe.base(tf.constant(inputs[:1]), training=False)
+        first = recipe.arranged(tf.constant(inputs[:1]), [tf.constant(each[:1]) for each in beside])
+        true = recipe.base(first, training=False)
     answers = true, graph(inputs[:1], *(each[:1] for each in beside))
     true, found = (_comparable(each, anatomy(recipe).kind) for each in answers)
     if true.shape != found.shape:

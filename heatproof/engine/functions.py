@@ -88,8 +88,16 @@ def ask(
     *,
     score: str,
     activation: str | None,
+    head: str | int | None,
+    only: str | int | None,
     batch_size: int,
 ) -> Query | Asked:
     """The question to a Keras model or to a function, for a method that needs no gradient."""
-    kind = Asked if callable(model) and not isinstance(model, keras.Model) else Query
-    return kind(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
+    options: dict[str, Any] = {"score": score, "activation": activation, "batch_size": batch_size}
+    if isinstance(model, keras.Model) or not callable(model):
+        return Query(model, inputs, targets, head=head, only=only, **options)
+    for name, value in (("head", head), ("only", only)):
+        if value is not None:
+            given = f"{value!r} for a function, which has one input and one output"
+            raise ArgumentValueError(name, given, cure="leave it out")
+    return Asked(model, inputs, targets, **options)

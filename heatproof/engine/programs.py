@@ -33,7 +33,8 @@ def program(recipe, name, build, *specs, layer=None, substitute=False):
 def kept(recipe, name, make):
     """What `make()` gave for this model and name; a model whose settings were changed starts anew."""
     with TRACING:
-        key = (name, recipe.shape, recipe.ending, recipe.rule, recipe.settings or settings_of(recipe.base))
+        key = (name, recipe.shape, recipe.nest, recipe.ending, recipe.rule)
+        key = (*key, recipe.settings or settings_of(recipe.base))
         known = _PROGRAMS.setdefault(recipe.base, collections.OrderedDict())
         if key not in known:
             known[key] = make()

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from heatproof import batches, checks
-from heatproof.engine import chunks, randomness
+from heatproof.engine import chunks, nests, randomness
 from heatproof.engine.anatomy import anatomy, find_layer
 from heatproof.engine.arrays import input_dtype
 from heatproof.engine.centres import moved
@@ -24,7 +24,7 @@ from heatproof.engine.programs import program
 from heatproof.engine.readings import LOGIT, PROBABILITY, WORDS, Score, reading
 from heatproof.engine.rules import RULES
 from heatproof.engine.scores import own
-from heatproof.engine.views import check_relus, recipe_of
+from heatproof.engine.views import check_relus, headed, recipe_of
 from heatproof.problems import ArgumentValueError, ArgumentWarning
 
 BATCH_SIZE = 32
@@ -47,13 +47,15 @@ class Query:
         *,
         score: str = LOGIT,
         activation: str | None = None,
+        head: str | int | None = None,
+        only: str | int | None = None,
         batch_size: int = BATCH_SIZE,
         rule: str | None = None,
     ) -> None:
         if not tf.executing_eagerly():
             given = "a call inside a tf.Graph or a tf.function, where there are no numbers to answer with"
             raise ArgumentValueError("model", given, cure="call the method outside of it")
-        self.recipe = recipe_of(model).noted()
+        self.recipe, self._only = recipe_of(model).noted(), only
         if rule is not None:
             self.recipe = replace(self.recipe, rule=RULES[checks.one_of("rule", rule, tuple(RULES))])
         asked = own(score, self.recipe.base)
@@ -62,17 +64,18 @@ class Query:
         self.batch_size = checks.as_count("batch_size", batch_size)
         base = self.recipe.base
         self.input_range = getattr(base, "input_range", None)
-        inputs = batches.as_inputs(inputs, self.recipe.shape, self.input_range)
-        self.inputs = np.ascontiguousarray(inputs, input_dtype(base))  # equal bits for any memory order
-        self.beside: list[np.ndarray] = []
+        self.recipe = headed(self.recipe, head).explaining(only)
+        self.inputs, self.beside = self._given(inputs, base)
+        told: list[np.ndarray] = []
         if asked is not None:
-            targets = self._ask(asked, targets, activation)
+            told, targets = self._ask(asked, targets, activation), 0
+            self.beside += told
         compare(self.recipe, self.inputs, self.beside)
         self.anatomy = anatomy(self.recipe)
         if rule is not None:
             check_relus(self.anatomy, rule)
-        if asked is not None and len(self.beside) > 1:  # a region, whose class was not known to be there
-            batches.as_targets(self.beside[0], len(self.inputs), self.anatomy.outputs)
+        if len(told) > 1:  # a region, whose class was not known to be there
+            batches.as_targets(told[0], len(self.inputs), self.anatomy.outputs)
         self.score = reading(base, self.anatomy, score, activation)
         self.classes = self.anatomy.outputs if self.score.kind == "value" else self.anatomy.classes
         self._targets = batches.as_targets(targets, len(self.inputs), self.classes)
@@ -89,9 +92,39 @@ class Query:
             raise ArgumentValueError("model", given, cure="leave `score` out, or pass the model itself")
         if activation is not None:
             raise ArgumentValueError("activation", f"{activation!r} for a score of one's own", cure="leave it out")
-        ending, self.beside = asked.asked(targets, len(self.inputs), self.recipe.ending.head)
+        ending, told = asked.asked(targets, len(self.inputs), self.recipe.ending.head)
         self.recipe = replace(self.recipe, ending=ending)
-        return 0
+        return told
+
+    def _given(self, inputs, base):
+        """What is explained, and the inputs that are held fixed; the form in which they came is kept."""
+        nest, self._form, self._range = self.recipe.nest, inputs, self.input_range
+        if nest is None:
+            inputs = batches.as_inputs(inputs, self.recipe.shape, self.input_range)
+            return np.ascontiguousarray(inputs, input_dtype(base)), []  # equal bits for any memory order
+        arrays = nests.given(nest, inputs, self.input_range)
+        self.input_range = self._range_of(nest.explained[0])
+        others = [array for number, array in enumerate(arrays) if number not in nest.explained]
+        return np.ascontiguousarray(nest.packed(dict(enumerate(arrays)))), others
+
+    def _range_of(self, number):
+        return self._range.get(self.recipe.nest.names[number]) if isinstance(self._range, dict) else None
+
+    def each(self, function: Callable) -> np.ndarray:
+        """function(part, name) of each of the inputs that are explained, laid together as `inputs` are."""
+        nest = self.recipe.nest
+        if nest is None:
+            return function(self.inputs, None)
+        parts = nest.parts(self.inputs)
+        found = {number: function(part, nest.names[number]) for number, part in parts.items()}
+        return nest.packed({number: np.broadcast_to(found[number], parts[number].shape) for number in found})
+
+    def in_form(self, maps: np.ndarray) -> Any:
+        """Maps in the shape of `inputs` in the form in which the inputs came."""
+        nest = self.recipe.nest
+        if nest is None or self._only is not None:
+            return maps
+        return nest.in_form(self._form, nest.parts(maps))
 
     @property
     def targets(self) -> np.ndarray:
@@ -215,11 +248,12 @@ def scores(
     *,
     score: str = PROBABILITY,
     activation: str | None = None,
+    head: str | int | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """S_c of each input for its target class (the predicted one for None): float32 of shape (N,).
 
     Raises `TypeError`, `ValueError` as every method does.
     """
-    query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
+    query = Query(model, inputs, targets, score=score, activation=activation, head=head, batch_size=batch_size)
     return query.scores().astype(np.float32)

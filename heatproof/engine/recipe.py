@@ -5,8 +5,10 @@ from dataclasses import dataclass, field, replace
 import keras
 
 from heatproof.engine.endings import LOGITS
+from heatproof.engine.nests import Nest
 from heatproof.engine.rules import Rule
 from heatproof.engine.settings import Settings, settings_of
+from heatproof.problems import ArgumentValueError
 
 
 @dataclass(frozen=True)
@@ -17,12 +19,27 @@ class Recipe:
     shape: tuple  # of one batch of inputs, None where any size will do
     ending: object = LOGITS  # what is explained: see `heatproof.engine.endings`
     rule: Rule | None = None  # how its ReLUs go back; None is the chain rule
+    nest: Nest | None = None  # of a model with several inputs: which are explained
     settings: Settings | None = field(default=None, compare=False)  # of the layers, where they were noted
 
     @property
-    def beside(self):
-        """The tensors that every program takes beside the inputs, row by row: what the ending is told."""
-        return self.ending.beside
+    def others(self):
+        """The specifications of the inputs that are held fixed."""
+        return self.nest.others if self.nest else ()
+
+    def arranged(self, inputs, others):
+        """What the model takes."""
+        return self.nest.arranged(inputs, others) if self.nest else inputs
+
+    def explaining(self, only):
+        """The same, where one of several inputs is explained, or all for None."""
+        if self.nest is None:
+            if only is not None:
+                given = f"{only!r}, but the model has one input"
+                raise ArgumentValueError("only", given, cure="leave it out")
+            return self
+        nest = self.nest.only(only)
+        return replace(self, nest=nest, shape=nest.shape)
 
     def noted(self):
         """The same, with the settings of its layers as they are now: for one question, they are not read again."""

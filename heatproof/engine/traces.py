@@ -22,19 +22,20 @@ def traced(recipe, build, specs=(), layer=None, substitute=False):
     # The graph must not keep the model alive, or nothing would ever let go of it: it sees only weak references.
     base = weakref.ref(recipe.base)
     seen = (lambda: layer) if isinstance(layer, Operator) else layer and weakref.ref(layer)
-    shape, ending, rule, others = recipe.shape, recipe.ending, recipe.rule, recipe.beside
+    shape, ending, rule, nest = recipe.shape, recipe.ending, recipe.rule, recipe.nest
+    fixed, asked = recipe.others, ending.beside
 
     def function(inputs, *tensors):
-        beside, tensors = tensors[: len(others)], tensors[len(others) :]
-        again = Recipe(base(), shape, ending, rule)
+        beside, tensors = tensors[: len(fixed + asked)], tensors[len(fixed + asked) :]
+        again = Recipe(base(), shape, ending, rule, nest)
         if substitute:
             inputs, *beside = (_in_rows(each, tensors[0]) for each in (inputs, *beside))
-        run = Run(again, inputs, seen and seen(), tensors[0] if substitute else None)
-        return build(run.ended(ending, run.layer, beside), *tensors)
+        run = Run(again, inputs, seen and seen(), tensors[0] if substitute else None, beside[: len(fixed)])
+        return build(run.ended(ending, run.layer, beside[len(fixed) :]), *tensors)
 
     inputs = tf.TensorSpec(recipe.shape, input_dtype(recipe.base))
     with told(f"tracing {recipe.base.name!r}, once for all that is asked of it"):
-        return tf.function(function, autograph=False).get_concrete_function(inputs, *others, *specs)
+        return tf.function(function, autograph=False).get_concrete_function(inputs, *fixed, *asked, *specs)
 
 
 def _in_rows(tensor, like):
@@ -74,5 +75,5 @@ class Trace:
             given = _placeholders(specs)
             answer = build(run, *given)
             outputs = [tf.identity(each) for each in tf.nest.flatten(answer)]
-        part = Part(self.graph, [run.inputs, *run.beside, *given], outputs)
+        part = Part(self.graph, [run.inputs, *run.others, *run.beside, *given], outputs)
         return part.compiled(answer) if part.is_pure else None

@@ -134,15 +134,15 @@ def _open_functions():
 class Run:
     """One symbolic pass through the model in the graph under construction."""
 
-    def __init__(self, recipe, inputs, layer=None, substitute=None):
-        self.inputs, self.layer, self.instead, self.beside = inputs, layer, None, ()
+    def __init__(self, recipe, inputs, layer=None, substitute=None, others=()):
+        self.inputs, self.layer, self.instead, self.others, self.beside = inputs, layer, None, others, ()
         self.output_names = list(getattr(recipe.base, "output_names", ()))
         self.calls: list = []
         graph = tf.compat.v1.get_default_graph()
         rules = grouped.OVERRIDES | (recipe.rule.overrides() if recipe.rule else {})
         with _watched(recipe.base, self.calls, layer, substitute), graph.gradient_override_map(rules):
             with _open_functions():
-                self.outputs = recipe.base(inputs, training=False)  # as model.predict asks
+                self.outputs = recipe.base(recipe.arranged(inputs, others), training=False)  # as model.predict asks
         if isinstance(layer, Operator) and substitute is not None:
             replaced = self.call_of(layer).output
             self._rewire(replaced, substitute)

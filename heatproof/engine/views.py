@@ -13,6 +13,7 @@ from heatproof.engine.anatomy import anatomy, find_layer
 from heatproof.engine.arrays import input_dtype
 from heatproof.engine.endings import LOGITS, Logits, Unit
 from heatproof.engine.layout import check_layout
+from heatproof.engine.nests import nest_of
 from heatproof.engine.programs import forgotten, kept, whole
 from heatproof.engine.recipe import Recipe
 from heatproof.engine.rules import RULES
@@ -29,20 +30,36 @@ class _Body(keras.layers.Layer):
         self.recipe = recipe
 
     def call(self, inputs):
-        inputs = tf.cast(inputs, input_dtype(self.base))
+        inputs, *others = self._in_order(inputs)
         if tf.executing_eagerly():
             # In a trace of its own: who takes a view for a model may want its gradients from a tape.
-            return kept(self.recipe, "logits", lambda: whole(self.recipe, lambda run: run.logits))(inputs)
-        return (
-            Run(self.recipe, inputs).ended(self.recipe.ending).logits
-        )  # part of a larger graph, in which nothing is sealed
+            return kept(self.recipe, "logits", lambda: whole(self.recipe, lambda run: run.logits))(inputs, *others)
+        run = Run(self.recipe, inputs, others=others)  # part of a larger graph, in which nothing is sealed
+        return run.ended(self.recipe.ending).logits
+
+    def _in_order(self, inputs):
+        """What a pass takes: the first of several inputs stands for what is explained, the others are beside it."""
+        nest = self.recipe.nest
+        if nest is None:
+            return [tf.cast(inputs, input_dtype(self.base))]
+        given = [inputs[name] for name in nest.names] if nest.keyed else inputs
+        given = [tf.cast(each, kind) for each, kind in zip(given, nest.types, strict=True)]
+        first = nest.explained[0]
+        return [given[first], *given[:first], *given[first + 1 :]]
 
 
 class View(keras.Model):
     """A Keras model that shares the weights of another one; made by `logits`, `unit` and `with_relu_rule`."""
 
     def __init__(self, recipe):
-        inputs = keras.Input(recipe.shape[1:], dtype=input_dtype(recipe.base))
+        nest = recipe.nest
+        if nest is None:
+            inputs = keras.Input(recipe.shape[1:], dtype=input_dtype(recipe.base))
+        else:
+            recipe = recipe.explaining(nest.names[nest.floats[0]])
+            names = zip(nest.shapes, nest.types, nest.names, strict=True)
+            inputs = [keras.Input(shape[1:], dtype=kind, name=name) for shape, kind, name in names]
+            inputs = dict(zip(nest.names, inputs, strict=True)) if nest.keyed else inputs
         super().__init__(inputs, _Body(recipe)(inputs), name="view")
         self.recipe = recipe
 
@@ -57,6 +74,8 @@ def recipe_of(model):
     if isinstance(model, View):
         return model.recipe
     _check_model(model)
+    if nest := nest_of(model):
+        return Recipe(model, (), nest=nest)
     shape = _input_shape(model)
     if len(shape) < 3:
         allowed = "signals (N, T, C) or images (N, H, W, C)"
@@ -72,10 +91,8 @@ def _check_model(model):
         given = "a model that was never called, so it has no weights"
         raise ArgumentValueError("model", given, cure="call it once, model(inputs[:1])")
     inputs = getattr(model, "inputs", None) or []
-    if len(inputs) > 1:
-        raise ArgumentValueError("model", f"a model with {len(inputs)} inputs", "one input")
     check_layout(model)
-    if inputs and "float" not in inputs[0].dtype:
+    if len(inputs) == 1 and "float" not in inputs[0].dtype:
         shape = tuple(inputs[0].shape[1:])
         cure = (
             f"old = model; model = keras.models.clone_model(old, input_tensors=keras.Input({shape}, dtype='float32')); "
@@ -138,13 +155,22 @@ def head(model: keras.Model, head: str | int) -> keras.Model:
     Shares weights and ends before the softmax or sigmoid of that output. Raises `ValueError` for an unknown output.
     """
     recipe = recipe_of(model)
+    if head is None:
+        raise ArgumentTypeError("head", "None", "the name or the number of an output")
+    recipe = headed(recipe, head)
+    anatomy(recipe.explaining(None))  # an unknown name is refused now
+    return View(recipe)
+
+
+def headed(recipe, head):
+    """The recipe of one output of several; of the only one for None."""
+    if head is None:
+        return recipe
     if not isinstance(head, (str, int)) or isinstance(head, bool):
         raise ArgumentTypeError("head", checks.shown(head), "the name or the number of an output")
     if recipe.ending != LOGITS:
-        raise ArgumentValueError("model", "a view, which has one output", cure="pass the model itself")
-    recipe = replace(recipe, ending=Logits(head))
-    anatomy(recipe)  # an unknown name is refused now
-    return View(recipe)
+        raise ArgumentValueError("head", f"{head!r}, of a view, which has one output", cure="pass the model itself")
+    return replace(recipe, ending=Logits(head))
 
 
 def logits(model: keras.Model) -> keras.Model:

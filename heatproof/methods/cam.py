@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from heatproof import checks
 from heatproof.engine.arrays import space_mean
+from heatproof.engine.nests import over_inputs
 from heatproof.engine.places import Place
 from heatproof.engine.query import BATCH_SIZE, Query
 from heatproof.engine.readings import LOGIT
@@ -18,6 +19,7 @@ from heatproof.methods.finishing import CENTRES, as_enlarging, finished, over_la
 from heatproof.methods.heads import gap_head, no_gap_head
 
 
+@over_inputs
 def cam(
     model: keras.Model,
     inputs: npt.ArrayLike,
@@ -25,6 +27,8 @@ def cam(
     *,
     upsample: bool = True,
     align: str = CENTRES,
+    head: str | int | None = None,
+    only: str | int | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """Which positions of the last feature maps the class weights add up, in a network that ends in GAP + Dense.
@@ -35,7 +39,7 @@ def cam(
     over p: the mean times the number of positions. Enlarged as `align` says.
     """
     upsample, align = as_enlarging(upsample, align)
-    query = Query(model, inputs, targets, batch_size=batch_size)
+    query = Query(model, inputs, targets, head=head, only=only, batch_size=batch_size)
     pooling, weights, bias = gap_head(query)
     place = Place(query, pooling, "input")
     maps = place.maps(lambda A, _, c: np.einsum("n...k,kn->n...", A, weights[:, c]))
@@ -47,6 +51,7 @@ def cam(
     return finished(maps, place, upsample, align)
 
 
+@over_inputs
 @over_layers
 def grad_cam(
     model: keras.Model,
@@ -59,6 +64,8 @@ def grad_cam(
     align: str = CENTRES,
     score: str = LOGIT,
     activation: str | None = None,
+    head: str | int | None = None,
+    only: str | int | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """Which positions of a layer's maps push the score up, each map weighted by the mean of its gradient.
@@ -69,7 +76,9 @@ def grad_cam(
     without space. Source: Selvaraju et al. 2017, eq. (1)-(2).
     """
     relu, (upsample, align) = checks.as_flag("relu", relu), as_enlarging(upsample, align)
-    query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
+    query = Query(
+        model, inputs, targets, score=score, activation=activation, head=head, only=only, batch_size=batch_size
+    )
 
     def weighted(A, gradient, _):
         alpha = space_mean(gradient)  # eq. (1)
@@ -80,6 +89,7 @@ def grad_cam(
     return finished(place.maps(weighted), place, upsample, align)
 
 
+@over_inputs
 @over_layers
 def grad_cam_plus_plus(
     model: keras.Model,
@@ -91,6 +101,8 @@ def grad_cam_plus_plus(
     align: str = CENTRES,
     score: str = LOGIT,
     activation: str | None = None,
+    head: str | int | None = None,
+    only: str | int | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """Grad-CAM with the positive gradients weighted so that every instance of the class counts.
@@ -101,7 +113,9 @@ def grad_cam_plus_plus(
     Raises as `grad_cam`. Source: Chattopadhay et al. 2018, eq. (5), (10), (19).
     """
     upsample, align = as_enlarging(upsample, align)
-    query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
+    query = Query(
+        model, inputs, targets, score=score, activation=activation, head=head, only=only, batch_size=batch_size
+    )
 
     def weighted(A, g, _):
         space = tuple(range(1, A.ndim - 1))
@@ -114,6 +128,7 @@ def grad_cam_plus_plus(
     return finished(place.maps(weighted), place, upsample, align)
 
 
+@over_inputs
 @over_layers
 def layer_cam(
     model: keras.Model,
@@ -125,6 +140,8 @@ def layer_cam(
     align: str = CENTRES,
     score: str = LOGIT,
     activation: str | None = None,
+    head: str | int | None = None,
+    only: str | int | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """Every position of every map weighted by its own positive gradient, so that early layers can be used.
@@ -133,7 +150,9 @@ def layer_cam(
     2021, eq. (5)-(7).
     """
     upsample, align = as_enlarging(upsample, align)
-    query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
+    query = Query(
+        model, inputs, targets, score=score, activation=activation, head=head, only=only, batch_size=batch_size
+    )
 
     def weighted(A, gradient, _):
         return np.maximum((np.maximum(gradient, 0) * A).sum(axis=-1), 0)
@@ -142,6 +161,7 @@ def layer_cam(
     return finished(place.maps(weighted), place, upsample, align)
 
 
+@over_inputs
 @over_layers
 def hires_cam(
     model: keras.Model,
@@ -154,6 +174,8 @@ def hires_cam(
     align: str = CENTRES,
     score: str = LOGIT,
     activation: str | None = None,
+    head: str | int | None = None,
+    only: str | int | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """Every position of every map weighted by its own gradient: the layer's exact share in a linear head.
@@ -163,7 +185,9 @@ def hires_cam(
     Carin 2020, eq. (4).
     """
     relu, (upsample, align) = checks.as_flag("relu", relu), as_enlarging(upsample, align)
-    query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
+    query = Query(
+        model, inputs, targets, score=score, activation=activation, head=head, only=only, batch_size=batch_size
+    )
 
     def weighted(A, gradient, _):
         raw = (gradient * A).sum(axis=-1)
@@ -173,6 +197,7 @@ def hires_cam(
     return finished(place.maps(weighted), place, upsample, align)
 
 
+@over_inputs
 @over_layers
 def guided_grad_cam(
     model: keras.Model,
@@ -183,6 +208,8 @@ def guided_grad_cam(
     align: str = CENTRES,
     score: str = LOGIT,
     activation: str | None = None,
+    head: str | int | None = None,
+    only: str | int | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """Guided backprop where Grad-CAM is positive: the look of the one at the place of the other.
@@ -191,7 +218,8 @@ def guided_grad_cam(
     says. What guided backprop does not tell of the class, this does not tell either. Raises as both. Source: Selvaraju
     et al. 2017, sec. 3.2.
     """
-    options: dict[str, Any] = {"score": score, "activation": activation, "batch_size": batch_size}
+    options: dict[str, Any] = {"score": score, "activation": activation, "head": head, "only": only}
+    options["batch_size"] = batch_size
     with checks.once():
         guided = Query(model, inputs, targets, rule="guided", **options)
         coarse = grad_cam(model, inputs, targets, layer=layer, align=align, **options)

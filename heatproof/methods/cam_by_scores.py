@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from heatproof import checks
+from heatproof.engine.nests import over_inputs
 from heatproof.engine.query import BATCH_SIZE, Query
 from heatproof.engine.readings import LOGIT, PROBABILITY
 from heatproof.enlarging import enlarged
@@ -15,6 +16,7 @@ from heatproof.hiding import baselines, seen_through
 from heatproof.methods.finishing import CENTRES, as_enlarging, centres_of, finished, over_layers
 
 
+@over_inputs
 @over_layers
 def score_cam(
     model: keras.Model,
@@ -27,6 +29,8 @@ def score_cam(
     upsample: bool = True,
     align: str = CENTRES,
     activation: str | None = None,
+    head: str | int | None = None,
+    only: str | int | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """Each map weighted by the class probability of the input seen through it: no gradient.
@@ -41,7 +45,9 @@ def score_cam(
     checks.one_of("weights", weights, ("probability", "softmax"))
     upsample, align = as_enlarging(upsample, align)
     score = PROBABILITY if weights == "probability" else LOGIT
-    query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
+    query = Query(
+        model, inputs, targets, score=score, activation=activation, head=head, only=only, batch_size=batch_size
+    )
     see = seen_through(query.inputs, baselines(fill, query.inputs, "fill"))
     place = query.place(layer)
     maps = [_score_cam_of(place, A, item, weights, see, align) for item, A in place.activations()]
@@ -68,6 +74,7 @@ def _score_cam_of(place, A, item, weights, see, align):
     return np.maximum(A @ w, 0)
 
 
+@over_inputs
 @over_layers
 def ablation_cam(
     model: keras.Model,
@@ -80,6 +87,8 @@ def ablation_cam(
     align: str = CENTRES,
     score: str = LOGIT,
     activation: str | None = None,
+    head: str | int | None = None,
+    only: str | int | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """Each map weighted by the score that is lost when the map is set to zero: no gradient.
@@ -89,7 +98,9 @@ def ablation_cam(
     map. Enlarged as `align` says. Raises as `grad_cam`. Source: Desai and Ramaswamy 2020, eq. (2)-(3).
     """
     relu, (upsample, align) = checks.as_flag("relu", relu), as_enlarging(upsample, align)
-    query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
+    query = Query(
+        model, inputs, targets, score=score, activation=activation, head=head, only=only, batch_size=batch_size
+    )
     place, maps = query.place(layer), []
     for item, A in place.activations():
         whole, *ablated = _ablated_scores(place, A, item)

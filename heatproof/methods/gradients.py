@@ -24,6 +24,8 @@ def saliency(
     *,
     score: str = LOGIT,
     activation: str | None = None,
+    head: str | int | None = None,
+    only: str | int | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """How much the score changes for a small change of each input value.
@@ -31,12 +33,13 @@ def saliency(
     M = dS_c/dx. For a linear model S_c = w.x + b it is w everywhere. Signed: take the magnitude only to look at it.
     Source: Simonyan, Vedaldi, Zisserman 2014, eq. (4).
     """
-    return _saliency(model, inputs, targets, score, activation, batch_size)
+    return _saliency(model, inputs, targets, score, activation, head, only, batch_size)
 
 
-def _saliency(model, inputs, targets, score, activation, batch_size, rule=None):
-    query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size, rule=rule)
-    return np.require(query.gradient(), np.float32, "W")  # copied only where it is not ours alone
+def _saliency(model, inputs, targets, score, activation, head, only, batch_size, rule=None):
+    options = {"score": score, "activation": activation, "head": head, "only": only, "batch_size": batch_size}
+    query = Query(model, inputs, targets, rule=rule, **options)
+    return query.in_form(np.require(query.gradient(), np.float32, "W"))  # copied only where it is not ours alone
 
 
 def gradient_x_input(
@@ -46,6 +49,8 @@ def gradient_x_input(
     *,
     score: str = LOGIT,
     activation: str | None = None,
+    head: str | int | None = None,
+    only: str | int | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """The first-order share of each input value in the score.
@@ -53,8 +58,10 @@ def gradient_x_input(
     M = x * dS_c/dx. It sums to S_c only for a network without biases and BatchNorm shifts: then S_c is homogeneous
     of degree one in x (Euler). Source: Shrikumar et al. 2016.
     """
-    query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
-    return (query.inputs * query.gradient()).astype(np.float32)
+    query = Query(
+        model, inputs, targets, score=score, activation=activation, head=head, only=only, batch_size=batch_size
+    )
+    return query.in_form((query.inputs * query.gradient()).astype(np.float32))
 
 
 def smooth_grad(
@@ -67,6 +74,8 @@ def smooth_grad(
     seed: int = 0,
     score: str = LOGIT,
     activation: str | None = None,
+    head: str | int | None = None,
+    only: str | int | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """The gradient, averaged over noisy copies of the input.
@@ -77,11 +86,13 @@ def smooth_grad(
     of the noisy copies of the embedded faces (models/faces.keras) and 51 % of those of MNIST-1D (models/mnist1d.keras),
     with 0.02 in 81 % and 98 %. Raises `ValueError` for samples < 1 or noise < 0. Source: Smilkov et al. 2017, sec. 2.
     """
-    query, point, samples = _noisy(model, inputs, targets, samples, noise, seed, score, activation, batch_size)
+    query, point, samples = _noisy(
+        model, inputs, targets, samples, noise, seed, score, activation, head, only, batch_size
+    )
     total = np.zeros(query.inputs.shape, np.float64)
     for item, _, gradient in query.gradients(range(samples), point, label="SmoothGrad"):
         total[item] += gradient
-    return (total / samples).astype(np.float32)
+    return query.in_form((total / samples).astype(np.float32))
 
 
 def var_grad(
@@ -94,6 +105,8 @@ def var_grad(
     seed: int = 0,
     score: str = LOGIT,
     activation: str | None = None,
+    head: str | int | None = None,
+    only: str | int | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """The variance of the gradient over the noisy copies of `smooth_grad`: where the gradient is unsteady.
@@ -101,22 +114,25 @@ def var_grad(
     M = 1/n sum_k (g_k - mean g)^2, never negative; 0 everywhere for noise=0 and for a linear model. Raises as
     `smooth_grad`. Source: Adebayo, Gilmer, Goodfellow, Kim 2018.
     """
-    query, point, samples = _noisy(model, inputs, targets, samples, noise, seed, score, activation, batch_size)
+    query, point, samples = _noisy(
+        model, inputs, targets, samples, noise, seed, score, activation, head, only, batch_size
+    )
     mean, squares = np.zeros((2, *query.inputs.shape), np.float64)
     for item, sample, gradient in query.gradients(range(samples), point, label="VarGrad"):
         change = gradient - mean[item]
         mean[item] += change / (sample + 1)
         squares[item] += change * (gradient - mean[item])  # Welford's sum of squared deviations
-    return (squares / samples).astype(np.float32)
+    return query.in_form((squares / samples).astype(np.float32))
 
 
-def _noisy(model, inputs, targets, samples, noise, seed, score, activation, batch_size):
+def _noisy(model, inputs, targets, samples, noise, seed, score, activation, head, only, batch_size):
     samples = checks.as_count("samples", samples)
     noise = checks.as_number("noise", noise, 0)
     seed = checks.as_count("seed", seed, 0)
-    query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
-    space = tuple(range(1, query.inputs.ndim))
-    sigma = noise * (query.inputs.max(axis=space) - query.inputs.min(axis=space))
+    query = Query(
+        model, inputs, targets, score=score, activation=activation, head=head, only=only, batch_size=batch_size
+    )
+    sigma = noise * query.each(_spread)
 
     @functools.lru_cache(maxsize=1)
     def draw(sample):
@@ -130,6 +146,11 @@ def _noisy(model, inputs, targets, samples, noise, seed, score, activation, batc
     return query, point, samples
 
 
+def _spread(part, _):
+    """max x - min x of each item, to be laid over it."""
+    return np.ptp(part, axis=tuple(range(1, part.ndim)), keepdims=True)
+
+
 def guided_backprop(
     model: keras.Model,
     inputs: npt.ArrayLike,
@@ -137,6 +158,8 @@ def guided_backprop(
     *,
     score: str = LOGIT,
     activation: str | None = None,
+    head: str | int | None = None,
+    only: str | int | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """The backward signal that passes each ReLU only where its input and the signal itself are positive.
@@ -144,7 +167,7 @@ def guided_backprop(
     R_l = 1[a_l > 0] * 1[R_{l+1} > 0] * R_{l+1} at every ReLU, the chain rule elsewhere. Not a gradient, and close to
     an edge picture whatever the class. Raises `ValueError` if the model has no ReLU. Source: Springenberg et al. 2015.
     """
-    return _saliency(model, inputs, targets, score, activation, batch_size, "guided")
+    return _saliency(model, inputs, targets, score, activation, head, only, batch_size, "guided")
 
 
 def deconvnet(
@@ -154,6 +177,8 @@ def deconvnet(
     *,
     score: str = LOGIT,
     activation: str | None = None,
+    head: str | int | None = None,
+    only: str | int | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """The backward signal that passes each ReLU only where the signal is positive, whatever the input was.
@@ -161,7 +186,7 @@ def deconvnet(
     R_l = 1[R_{l+1} > 0] * R_{l+1} at every ReLU, the chain rule elsewhere (max pooling by its switches). Raises
     `ValueError` if the model has no ReLU. Source: Zeiler and Fergus 2014, sec. 2.1.
     """
-    return _saliency(model, inputs, targets, score, activation, batch_size, "deconvnet")
+    return _saliency(model, inputs, targets, score, activation, head, only, batch_size, "deconvnet")
 
 
 def integrated_gradients(
@@ -176,6 +201,8 @@ def integrated_gradients(
     max_steps: int = 486,
     score: str = LOGIT,
     activation: str | None = None,
+    head: str | int | None = None,
+    only: str | int | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """The gradient, averaged on the straight way from a baseline x' to the input, times the way.
@@ -197,17 +224,29 @@ def integrated_gradients(
         raise ArgumentValueError("steps", given, cure="name the steps, such as steps=32")
     tolerance = checks.as_number("tolerance", tolerance, 0, 1, open_ends=True)
     max_steps = checks.as_count("max_steps", max_steps, 18)
-    query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
+    query = Query(
+        model, inputs, targets, score=score, activation=activation, head=head, only=only, batch_size=batch_size
+    )
     not_numbers_alone("baseline", baseline, query.inputs.shape[-1])
     choices = baseline if isinstance(baseline, list) else [baseline]
-    starts = [baselines(choice, query.inputs) for choice in choices]
+    starts = [query.each(functools.partial(_start, choice)) for choice in choices]
     if not starts:
         raise ArgumentValueError("baseline", "an empty list", "at least one baseline")
     if steps is None:
         maps = [_refined_path(query, start, tolerance, max_steps) for start in starts]
     else:
         maps = [_path(query, start, *_nodes(rule, steps)) for start in starts]
-    return np.mean(maps, axis=0).astype(np.float32)
+    return query.in_form(np.mean(maps, axis=0).astype(np.float32))
+
+
+def _start(choice, part, name):
+    """x' of one input; of several each may have a choice of its own, by name."""
+    if isinstance(choice, dict):
+        if name not in choice:
+            given = f"a dictionary with the keys {list(choice)}, which lacks {name!r}"
+            raise ArgumentValueError("baseline", given, "one for each of several inputs")
+        choice = choice[name]
+    return baselines(choice, part)
 
 
 def _nodes(rule, steps):

@@ -11,12 +11,14 @@ import skimage
 
 from heatproof import checks
 from heatproof.engine.functions import Predict, ask
+from heatproof.engine.nests import over_inputs
 from heatproof.engine.query import BATCH_SIZE
 from heatproof.engine.readings import PROBABILITY
 from heatproof.hiding import fills
 from heatproof.problems import ArgumentTypeError, ArgumentValueError, ArgumentWarning
 
 
+@over_inputs
 def lime(
     model: keras.Model | Predict,
     inputs: npt.ArrayLike,
@@ -30,6 +32,8 @@ def lime(
     seed: int = 0,
     score: str = PROBABILITY,
     activation: str | None = None,
+    head: str | int | None = None,
+    only: str | int | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """The coefficients of a linear model of the score in "is this segment visible", fitted near the input.
@@ -46,7 +50,7 @@ def lime(
     samples = checks.as_count("samples", samples, 2)
     kernel_width = checks.as_number("kernel_width", kernel_width, 0, open_ends=True)
     alpha, seed = checks.as_number("alpha", alpha, 0), checks.as_count("seed", seed, 0)
-    query = ask(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
+    query = ask(model, inputs, targets, score=score, activation=activation, head=head, only=only, batch_size=batch_size)
     labels = _labels(segments, query.inputs)
     by_segment = isinstance(fill, str) and fill == "segment"
     hidden = _segment_means(query.inputs, labels) if by_segment else fills(fill, query)

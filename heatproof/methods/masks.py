@@ -15,6 +15,7 @@ import skimage
 
 from heatproof import checks
 from heatproof.engine.functions import Predict, ask
+from heatproof.engine.nests import over_inputs
 from heatproof.engine.query import BATCH_SIZE, Query
 from heatproof.engine.readings import PROBABILITY
 from heatproof.enlarging import enlarged, interpolation, product
@@ -25,6 +26,7 @@ from heatproof.problems import ArgumentValueError
 # --- RISE -------------------------------------------------------------------------------------------------------
 
 
+@over_inputs
 def rise(
     model: keras.Model | Predict,
     inputs: npt.ArrayLike,
@@ -37,6 +39,8 @@ def rise(
     seed: int = 0,
     score: str = PROBABILITY,
     activation: str | None = None,
+    head: str | int | None = None,
+    only: str | int | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """How the score depends, on average, on seeing a position, over random smooth masks.
@@ -51,7 +55,7 @@ def rise(
     masks = checks.as_count("masks", masks, 2)
     p = checks.as_number("p", p, 0, 1, open_ends=True)
     seed = checks.as_count("seed", seed, 0)
-    query = ask(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
+    query = ask(model, inputs, targets, score=score, activation=activation, head=head, only=only, batch_size=batch_size)
     space = query.inputs.shape[1:-1]
     grid = checks.per_axis("grid", grid, [min(7, side) for side in space], space)
     count, see = len(query.inputs), seen_through(query.inputs, fills(fill, query))
@@ -120,6 +124,7 @@ class RandomMasks:
 # --- SISE -------------------------------------------------------------------------------------------------------
 
 
+@over_inputs
 def sise(
     model: keras.Model,
     inputs: npt.ArrayLike,
@@ -130,6 +135,8 @@ def sise(
     fill: str | npt.ArrayLike = "zero",
     align: str = CENTRES,
     activation: str | None = None,
+    head: str | int | None = None,
+    only: str | int | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """The network's own feature maps as masks, scored by the class probability, fused from the first block to the last.
@@ -144,7 +151,9 @@ def sise(
     """
     threshold = checks.as_number("threshold", threshold, 0, 1, open_ends="high")  # no map exceeds 1
     align = as_align(align)
-    query = Query(model, inputs, targets, score=PROBABILITY, activation=activation, batch_size=batch_size)
+    query = Query(
+        model, inputs, targets, score=PROBABILITY, activation=activation, head=head, only=only, batch_size=batch_size
+    )
     one = isinstance(layers, str) or hasattr(layers, "name") or not np.iterable(layers)
     named = [layers] if one else list(layers)  # type: ignore[arg-type]  # several, as `one` says
     places = query.block_ends() if layers is None else [query.place(layer) for layer in named]

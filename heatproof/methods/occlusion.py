@@ -10,12 +10,14 @@ import numpy.typing as npt
 
 from heatproof import checks
 from heatproof.engine.functions import Predict, ask
+from heatproof.engine.nests import over_inputs
 from heatproof.engine.query import BATCH_SIZE
 from heatproof.engine.readings import LOGIT, PROBABILITY, WORDS
 from heatproof.engine.windows import covered_scores
 from heatproof.hiding import fills
 
 
+@over_inputs
 def occlusion(
     model: keras.Model | Predict,
     inputs: npt.ArrayLike,
@@ -27,6 +29,8 @@ def occlusion(
     probability_map: bool = False,
     score: str = LOGIT,
     activation: str | None = None,
+    head: str | int | None = None,
+    only: str | int | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """How much the score falls when a patch is covered.
@@ -42,7 +46,7 @@ def occlusion(
     if checks.as_flag("probability_map", probability_map):
         checks.one_of("score", score, WORDS)
         score = PROBABILITY
-    query = ask(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
+    query = ask(model, inputs, targets, score=score, activation=activation, head=head, only=only, batch_size=batch_size)
     space = query.inputs.shape[1:-1]
     patch = checks.per_axis("patch", patch, [max(1, round(side / 7)) for side in space], space)
     stride = checks.per_axis("stride", stride, [max(1, round(side / 4)) for side in patch], patch)

@@ -1,0 +1,154 @@
+"""Models with several inputs: which of them are explained, and how all are laid together for a pass.
+
+One explained input is asked about as if it were alone; the others are held fixed, row by row. Several are packed into
+one array (N, values), so that a method that moves them all at once, along a path or by noise, needs to know nothing.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from heatproof import batches, checks
+from heatproof.problems import ArgumentTypeError, ArgumentValueError
+
+
+@dataclass(frozen=True)
+class Nest:
+    """The inputs of a model: their names, shapes with the batch axis, types; and the numbers of those explained."""
+
+    names: tuple[str, ...]
+    shapes: tuple[tuple, ...]
+    types: tuple[str, ...]
+    keyed: bool  # whether the model takes a dictionary
+    explained: tuple[int, ...] = ()
+
+    @property
+    def floats(self):
+        """The numbers of the inputs that have a derivative."""
+        return tuple(number for number, kind in enumerate(self.types) if "float" in kind)
+
+    @property
+    def shape(self):
+        """Of a batch of what is explained."""
+        if len(self.explained) == 1:
+            return (None, *self.shapes[self.explained[0]][1:])
+        return None, sum(self._sizes())
+
+    @property
+    def others(self):
+        """The specifications of the inputs that are held fixed."""
+        numbers = [number for number in range(len(self.names)) if number not in self.explained]
+        return tuple(tf.TensorSpec((None, *self.shapes[each][1:]), self.types[each]) for each in numbers)
+
+    def _sizes(self):
+        return [int(np.prod(self.shapes[number][1:])) for number in self.explained]
+
+    def parts(self, packed):
+        """{number: part} of what is explained, an array or a tensor."""
+        if len(self.explained) == 1:
+            return {self.explained[0]: packed}
+        reshape, found, start = (tf if tf.is_tensor(packed) else np).reshape, {}, 0
+        for number, size in zip(self.explained, self._sizes(), strict=True):
+            found[number] = reshape(packed[:, start : start + size], (-1, *self.shapes[number][1:]))
+            start += size
+        return found
+
+    def packed(self, parts):
+        """The one array of {number: part}."""
+        arrays = [parts[number] for number in self.explained]
+        return arrays[0] if len(arrays) == 1 else np.concatenate([each.reshape(len(each), -1) for each in arrays], 1)
+
+    def arranged(self, packed, others):
+        """What the model takes."""
+        parts, rest = self.parts(packed), iter(others)
+        whole = [parts[number] if number in parts else next(rest) for number in range(len(self.names))]
+        return dict(zip(self.names, whole, strict=True)) if self.keyed else whole
+
+    def only(self, name):
+        """The same, where one input is explained, or all that have a derivative for None."""
+        if name is None:
+            if not self.floats:
+                given = f"a model whose inputs {list(self.names)} are integers, of which nothing is a derivative"
+                raise ArgumentValueError("model", given, "one float input or more")
+            return replace(self, explained=self.floats)
+        known = dict(zip(self.names, range(len(self.names)), strict=True))
+        if isinstance(name, bool) or not (name in known or (isinstance(name, int) and 0 <= name < len(known))):
+            allowed = f"one of {list(known)}, a number from 0 to {len(known) - 1}, or None for all"
+            raise ArgumentValueError("only", checks.shown(name), allowed)
+        number = known.get(name, name)
+        if number not in self.floats:
+            given = f"{name!r}, an input of integers, of which nothing is a derivative"
+            raise ArgumentValueError("only", given, f"one of {[self.names[each] for each in self.floats]}")
+        return replace(self, explained=(number,))
+
+    def in_form(self, inputs: Any, maps: Mapping[int, Any]) -> Any:
+        """Maps in the form in which the inputs came: a dictionary or a list, with None for inputs of integers."""
+        whole = [maps.get(number) for number in range(len(self.names))]
+        return dict(zip(self.names, whole, strict=True)) if isinstance(inputs, Mapping) else whole
+
+
+def nest_of(model: keras.Model) -> Nest | None:
+    """The `Nest` of a model with several inputs; None of one with a single input."""
+    tensors = getattr(model, "inputs", None) or []
+    if len(tensors) < 2:
+        return None
+    struct = model.input
+    keyed = isinstance(struct, dict)
+    flat = list(struct.values()) if keyed else list(struct)
+    if any(isinstance(each, (list, tuple, dict)) for each in flat):
+        given = "a model that takes lists in a list"
+        cure = "keras.Model([a, b, c], model([[a, b], c])) with new inputs a, b, c"
+        raise ArgumentValueError("model", given, "a list or a dictionary of inputs", cure)
+    names = tuple(struct) if keyed else tuple(each.name for each in flat)
+    return Nest(names, tuple(tuple(each.shape) for each in flat), tuple(str(each.dtype) for each in flat), keyed)
+
+
+def given(nest: Nest, inputs: Any, ranges: Any) -> list[np.ndarray]:
+    """The inputs as they were given, checked, in the order of the model; of `ranges` each its own, by name."""
+    if isinstance(inputs, Mapping):
+        if missing := set(nest.names) ^ set(inputs):
+            told = f"the keys {list(inputs)}, which differ in {sorted(map(str, missing))}"
+            raise ArgumentValueError("inputs", told, f"{list(nest.names)}")
+        found = [inputs[name] for name in nest.names]
+    elif isinstance(inputs, (list, tuple)):
+        if len(inputs) != len(nest.names):
+            raise ArgumentValueError("inputs", f"{len(inputs)} arrays", f"{len(nest.names)}: {list(nest.names)}")
+        found = list(inputs)
+    else:
+        allowed = f"a list, or a dictionary of {list(nest.names)}"
+        raise ArgumentTypeError("inputs", f"a {type(inputs).__name__}, for a model with several inputs", allowed)
+    arrays = [_checked(nest, number, each, inputs, ranges) for number, each in enumerate(found)]
+    if len({len(each) for each in arrays}) > 1:
+        told = f"{dict(zip(nest.names, map(len, arrays), strict=True))} examples"
+        raise ArgumentValueError("inputs", told, "the same number of each")
+    return arrays
+
+
+def _checked(nest, number, array, inputs, ranges):
+    argument = f"inputs[{nest.names[number]!r}]" if isinstance(inputs, Mapping) else f"inputs[{number}]"
+    shape, kind = nest.shapes[number], nest.types[number]
+    if number not in nest.floats:
+        return batches.as_integers(array, shape, kind, argument)
+    known = ranges.get(nest.names[number]) if isinstance(ranges, Mapping) else None
+    return np.ascontiguousarray(batches.as_inputs(array, shape, known, argument), kind)
+
+
+def over_inputs(method: Callable) -> Callable:
+    """The same method, where a model has several inputs: a map of each, the others held fixed, in their form."""
+
+    @functools.wraps(method)
+    def each(model, inputs, targets=None, *, only=None, **options):
+        nest = nest_of(model) if only is None and isinstance(model, keras.Model) else None
+        if nest is None:
+            return method(model, inputs, targets, only=only, **options)
+        numbers = nest.only(None).explained
+        with checks.once():
+            maps = {number: method(model, inputs, targets, only=nest.names[number], **options) for number in numbers}
+        return nest.in_form(inputs, maps)
+
+    return each
