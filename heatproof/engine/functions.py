@@ -43,8 +43,11 @@ class Asked:
         if activation is not None:
             given = f"{activation!r} for a function, whose numbers are explained as they are"
             raise ArgumentValueError("activation", given, cure="leave it out")
-        shape = (None,) * max(3, np.ndim(checks.as_array("inputs", inputs)))
+        shape = (None,) * max(2, np.ndim(checks.as_array("inputs", inputs)))
         self.inputs = np.ascontiguousarray(batches.as_inputs(inputs, shape, self.input_range))
+        self.is_features = self.inputs.ndim == 2  # a table: asked about as positions in no order
+        if self.is_features:
+            self.inputs = self.inputs[..., None]
         whole = self.batched(self._answers, self.inputs)
         self._targets = batches.as_targets(targets, len(self.inputs), whole.shape[1])
         self.targets = whole.argmax(axis=1).astype(np.int32) if self._targets is None else self._targets
@@ -53,6 +56,10 @@ class Asked:
     def batched(self, function: Callable, *arrays: np.ndarray) -> Any:
         """Run `function` on chunks of `batch_size` along the first axis, join its answers, count passes."""
         return chunks.batched(function, *arrays, size=self.batch_size)
+
+    def cells(self, side: int, most: int) -> int:
+        """Into how many parts an axis is cut where nothing is said: at most so many; features stay apart."""
+        return side if self.is_features else min(most, side)
 
     def scores(self, inputs: np.ndarray | None = None, items: Any = None) -> np.ndarray:
         """S_c of each input for its target, (N,); of other `inputs` for the targets of `items`."""
@@ -68,7 +75,7 @@ class Asked:
 
     def _answers(self, inputs):
         """What the function gives for a copy of these inputs, which it may change; refused unless it is (n, K)."""
-        found = self.predict(inputs.copy())
+        found = self.predict(inputs[..., 0].copy() if self.is_features else inputs.copy())
         found = list(found.values()) if isinstance(found, dict) else found
         found = found[0] if isinstance(found, list) and len(found) == 1 else found
         found = np.asarray(found)
@@ -95,7 +102,7 @@ def ask(
     """The question to a Keras model or to a function, for a method that needs no gradient."""
     options: dict[str, Any] = {"score": score, "activation": activation, "batch_size": batch_size}
     if isinstance(model, keras.Model) or not callable(model):
-        return Query(model, inputs, targets, head=head, only=only, **options)
+        return Query(model, inputs, targets, head=head, only=only, as_positions=True, **options)
     for name, value in (("head", head), ("only", only)):
         if value is not None:
             given = f"{value!r} for a function, which has one input and one output"

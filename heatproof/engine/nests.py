@@ -26,6 +26,8 @@ class Nest:
     types: tuple[str, ...]
     keyed: bool  # whether the model takes a dictionary
     explained: tuple[int, ...] = ()
+    alone: bool = False  # whether it is the only input of its model, a table of features
+    as_positions: bool = False  # whether features (N, F) are asked about as positions, (N, F, 1)
 
     @property
     def floats(self):
@@ -36,8 +38,14 @@ class Nest:
     def shape(self):
         """Of a batch of what is explained."""
         if len(self.explained) == 1:
-            return (None, *self.shapes[self.explained[0]][1:])
+            shape = self.shapes[self.explained[0]]
+            return (None, *shape[1:], *[1] * self.is_features)
         return None, sum(self._sizes())
+
+    @property
+    def is_features(self):
+        """Whether what is explained is features, in no order, that are asked about as positions."""
+        return self.as_positions and len(self.explained) == 1 and len(self.shapes[self.explained[0]]) == 2
 
     @property
     def others(self):
@@ -51,7 +59,7 @@ class Nest:
     def parts(self, packed):
         """{number: part} of what is explained, an array or a tensor."""
         if len(self.explained) == 1:
-            return {self.explained[0]: packed}
+            return {self.explained[0]: packed[..., 0] if self.is_features else packed}
         reshape, found, start = (tf if tf.is_tensor(packed) else np).reshape, {}, 0
         for number, size in zip(self.explained, self._sizes(), strict=True):
             found[number] = reshape(packed[:, start : start + size], (-1, *self.shapes[number][1:]))
@@ -61,12 +69,16 @@ class Nest:
     def packed(self, parts):
         """The one array of {number: part}."""
         arrays = [parts[number] for number in self.explained]
-        return arrays[0] if len(arrays) == 1 else np.concatenate([each.reshape(len(each), -1) for each in arrays], 1)
+        if len(arrays) == 1:
+            return arrays[0][..., None] if self.is_features else arrays[0]
+        return np.concatenate([each.reshape(len(each), -1) for each in arrays], axis=1)
 
     def arranged(self, packed, others):
         """What the model takes."""
         parts, rest = self.parts(packed), iter(others)
         whole = [parts[number] if number in parts else next(rest) for number in range(len(self.names))]
+        if self.alone:
+            return whole[0]
         return dict(zip(self.names, whole, strict=True)) if self.keyed else whole
 
     def only(self, name):
@@ -88,6 +100,8 @@ class Nest:
 
     def in_form(self, inputs: Any, maps: Mapping[int, Any]) -> Any:
         """Maps in the form in which the inputs came: a dictionary or a list, with None for inputs of integers."""
+        if self.alone:
+            return maps[0]
         whole = [maps.get(number) for number in range(len(self.names))]
         return dict(zip(self.names, whole, strict=True)) if isinstance(inputs, Mapping) else whole
 
@@ -95,6 +109,8 @@ class Nest:
 def nest_of(model: keras.Model) -> Nest | None:
     """The `Nest` of a model with several inputs; None of one with a single input."""
     tensors = getattr(model, "inputs", None) or []
+    if len(tensors) == 1 and len(tensors[0].shape) == 2:
+        return Nest((tensors[0].name,), (tuple(tensors[0].shape),), (str(tensors[0].dtype),), False, alone=True)
     if len(tensors) < 2:
         return None
     struct = model.input
@@ -110,6 +126,9 @@ def nest_of(model: keras.Model) -> Nest | None:
 
 def given(nest: Nest, inputs: Any, ranges: Any) -> list[np.ndarray]:
     """The inputs as they were given, checked, in the order of the model; of `ranges` each its own, by name."""
+    if nest.alone:
+        shape, kind = nest.shapes[0], nest.types[0]
+        return [np.ascontiguousarray(batches.as_inputs(inputs, shape, ranges), kind)]
     if isinstance(inputs, Mapping):
         if missing := set(nest.names) ^ set(inputs):
             told = f"the keys {list(inputs)}, which differ in {sorted(map(str, missing))}"
@@ -138,15 +157,22 @@ def _checked(nest, number, array, inputs, ranges):
     return np.ascontiguousarray(batches.as_inputs(array, shape, known, argument), kind)
 
 
-def over_inputs(method: Callable) -> Callable:
-    """The same method, where a model has several inputs: a map of each, the others held fixed, in their form."""
+def over_inputs(method: Callable | None = None, *, needs_positions: bool = False) -> Callable:
+    """The same method, where a model has several inputs: a map of each, the others held fixed, in their form.
+
+    A method that `needs_positions`, as a map on a layer does, gives None for features (N, F) among them.
+    """
+    if method is None:
+        return functools.partial(over_inputs, needs_positions=needs_positions)
 
     @functools.wraps(method)
     def each(model, inputs, targets=None, *, only=None, **options):
         nest = nest_of(model) if only is None and isinstance(model, keras.Model) else None
-        if nest is None:
+        if nest is None or nest.alone:
             return method(model, inputs, targets, only=only, **options)
         numbers = nest.only(None).explained
+        if needs_positions:
+            numbers = [number for number in numbers if len(nest.shapes[number]) > 2] or numbers
         with checks.once():
             maps = {number: method(model, inputs, targets, only=nest.names[number], **options) for number in numbers}
         return nest.in_form(inputs, maps)

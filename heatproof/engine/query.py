@@ -36,7 +36,8 @@ class Query:
 
     Built by every method from its arguments, so that all bad input is refused in one place and before any
     forward pass. `targets` are the predicted classes unless given; `rule` is how the ReLUs go back, "guided" or
-    "deconvnet", in place of the chain rule.
+    "deconvnet", in place of the chain rule. With `as_positions` a table of features (N, F) is asked about as
+    (N, F, 1), positions in no order.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Query:
         only: str | int | None = None,
         batch_size: int = BATCH_SIZE,
         rule: str | None = None,
+        as_positions: bool = False,
     ) -> None:
         if not tf.executing_eagerly():
             given = "a call inside a tf.Graph or a tf.function, where there are no numbers to answer with"
@@ -64,7 +66,7 @@ class Query:
         self.batch_size = checks.as_count("batch_size", batch_size)
         base = self.recipe.base
         self.input_range = getattr(base, "input_range", None)
-        self.recipe = headed(self.recipe, head).explaining(only)
+        self.recipe = headed(self.recipe, head).explaining(only, as_positions)
         self.inputs, self.beside = self._given(inputs, base)
         told: list[np.ndarray] = []
         if asked is not None:
@@ -109,6 +111,10 @@ class Query:
 
     def _range_of(self, number):
         return self._range.get(self.recipe.nest.names[number]) if isinstance(self._range, dict) else None
+
+    def cells(self, side: int, most: int) -> int:
+        """Into how many parts an axis is cut where nothing is said: at most so many; features stay apart."""
+        return side if self.recipe.nest and self.recipe.nest.is_features else min(most, side)
 
     def each(self, function: Callable) -> np.ndarray:
         """function(part, name) of each of the inputs that are explained, laid together as `inputs` are."""

@@ -31,14 +31,14 @@ class Recipe:
         """What the model takes."""
         return self.nest.arranged(inputs, others) if self.nest else inputs
 
-    def explaining(self, only):
-        """The same, where one of several inputs is explained, or all for None."""
+    def explaining(self, only, as_positions=False):
+        """The same, where one of several inputs is explained, or all for None; features as positions, if asked."""
         if self.nest is None:
             if only is not None:
                 given = f"{only!r}, but the model has one input"
                 raise ArgumentValueError("only", given, cure="leave it out")
             return self
-        nest = self.nest.only(only)
+        nest = replace(self.nest.only(only), as_positions=as_positions)
         return replace(self, nest=nest, shape=nest.shape)
 
     def noted(self):

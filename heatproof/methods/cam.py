@@ -19,7 +19,7 @@ from heatproof.methods.finishing import CENTRES, as_enlarging, finished, over_la
 from heatproof.methods.heads import gap_head, no_gap_head
 
 
-@over_inputs
+@over_inputs(needs_positions=True)
 def cam(
     model: keras.Model,
     inputs: npt.ArrayLike,
@@ -51,7 +51,7 @@ def cam(
     return finished(maps, place, upsample, align)
 
 
-@over_inputs
+@over_inputs(needs_positions=True)
 @over_layers
 def grad_cam(
     model: keras.Model,
@@ -89,7 +89,7 @@ def grad_cam(
     return finished(place.maps(weighted), place, upsample, align)
 
 
-@over_inputs
+@over_inputs(needs_positions=True)
 @over_layers
 def grad_cam_plus_plus(
     model: keras.Model,
@@ -128,7 +128,7 @@ def grad_cam_plus_plus(
     return finished(place.maps(weighted), place, upsample, align)
 
 
-@over_inputs
+@over_inputs(needs_positions=True)
 @over_layers
 def layer_cam(
     model: keras.Model,
@@ -161,7 +161,7 @@ def layer_cam(
     return finished(place.maps(weighted), place, upsample, align)
 
 
-@over_inputs
+@over_inputs(needs_positions=True)
 @over_layers
 def hires_cam(
     model: keras.Model,
@@ -197,7 +197,7 @@ def hires_cam(
     return finished(place.maps(weighted), place, upsample, align)
 
 
-@over_inputs
+@over_inputs(needs_positions=True)
 @over_layers
 def guided_grad_cam(
     model: keras.Model,

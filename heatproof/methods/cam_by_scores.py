@@ -16,7 +16,7 @@ from heatproof.hiding import baselines, seen_through
 from heatproof.methods.finishing import CENTRES, as_enlarging, centres_of, finished, over_layers
 
 
-@over_inputs
+@over_inputs(needs_positions=True)
 @over_layers
 def score_cam(
     model: keras.Model,
@@ -74,7 +74,7 @@ def _score_cam_of(place, A, item, weights, see, align):
     return np.maximum(A @ w, 0)
 
 
-@over_inputs
+@over_inputs(needs_positions=True)
 @over_layers
 def ablation_cam(
     model: keras.Model,

@@ -51,7 +51,8 @@ def lime(
     kernel_width = checks.as_number("kernel_width", kernel_width, 0, open_ends=True)
     alpha, seed = checks.as_number("alpha", alpha, 0), checks.as_count("seed", seed, 0)
     query = ask(model, inputs, targets, score=score, activation=activation, head=head, only=only, batch_size=batch_size)
-    labels = _labels(segments, query.inputs)
+    features = segments is None and query.inputs.ndim == 3 and query.cells(query.inputs.shape[1], 1) > 1
+    labels = _labels(np.arange(query.inputs.shape[1]) if features else segments, query.inputs)
     by_segment = isinstance(fill, str) and fill == "segment"
     hidden = _segment_means(query.inputs, labels) if by_segment else fills(fill, query)
     maps = np.empty(query.inputs.shape[:-1], np.float32)

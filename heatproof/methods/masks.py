@@ -57,7 +57,7 @@ def rise(
     seed = checks.as_count("seed", seed, 0)
     query = ask(model, inputs, targets, score=score, activation=activation, head=head, only=only, batch_size=batch_size)
     space = query.inputs.shape[1:-1]
-    grid = checks.per_axis("grid", grid, [min(7, side) for side in space], space)
+    grid = checks.per_axis("grid", grid, [query.cells(side, 7) for side in space], space)
     count, see = len(query.inputs), seen_through(query.inputs, fills(fill, query))
     random = RandomMasks(query.inputs.shape[1:], grid, p, seed)
     strip = functools.lru_cache(query.batch_size)(random.strip)
@@ -124,7 +124,7 @@ class RandomMasks:
 # --- SISE -------------------------------------------------------------------------------------------------------
 
 
-@over_inputs
+@over_inputs(needs_positions=True)
 def sise(
     model: keras.Model,
     inputs: npt.ArrayLike,

@@ -48,7 +48,7 @@ def occlusion(
         score = PROBABILITY
     query = ask(model, inputs, targets, score=score, activation=activation, head=head, only=only, batch_size=batch_size)
     space = query.inputs.shape[1:-1]
-    patch = checks.per_axis("patch", patch, [max(1, round(side / 7)) for side in space], space)
+    patch = checks.per_axis("patch", patch, [max(1, round(side / query.cells(side, 7))) for side in space], space)
     stride = checks.per_axis("stride", stride, [max(1, round(side / 4)) for side in patch], patch)
     covered = fills(fill, query)
     windows = list(itertools.product(*map(_windows, space, patch, stride)))
