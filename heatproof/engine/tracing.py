@@ -134,6 +134,10 @@ def _open_functions():
 class Run:
     """One symbolic pass through the model in the graph under construction."""
 
+    kind: str  # these three as soon as it is `ended`: of the ending; the scores; the outputs as numbers
+    logits: tf.Tensor
+    values: tf.Tensor
+
     def __init__(self, recipe, inputs, layer=None, substitute=None):
         self.inputs, self.layer, self.instead = inputs, layer, None
         self.calls: list = []
@@ -149,7 +153,7 @@ class Run:
         self.own = owned.close(graph)  # how many operations are the model's: more follow for the score
 
     def ended(self, ending, layer=None):
-        """This pass with what it ends in, for a question about a layer: which kind, the scores, the outputs."""
+        """This pass and what it ends in, for a question about `layer`."""
         run = copy.copy(self)
         run.layer = layer
         run.kind, run.logits = ending.of(run, run.outputs)

@@ -33,7 +33,8 @@ class _Body(keras.layers.Layer):
         if tf.executing_eagerly():
             # In a trace of its own: who takes a view for a model may want its gradients from a tape.
             return kept(self.recipe, "logits", lambda: whole(self.recipe, lambda run: run.logits))(inputs)
-        return Run(self.recipe, inputs).ended(self.recipe.ending).logits  # part of a larger graph, in which nothing is sealed
+        run = Run(self.recipe, inputs)  # part of a larger graph, in which nothing is sealed
+        return run.ended(self.recipe.ending).logits
 
 
 class View(keras.Model):
