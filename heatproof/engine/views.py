@@ -36,6 +36,11 @@ class _Body(keras.layers.Layer):
         run = Run(self.recipe, inputs)  # part of a larger graph, in which nothing is sealed
         return run.ended(self.recipe.ending).logits
 
+    def compute_output_spec(self, inputs):
+        """As the one trace tells: Keras would trace the model once more."""
+        logits = anatomy(self.recipe).logits
+        return keras.KerasTensor((inputs.shape[0], *logits.shape[1:]), logits.dtype.name)
+
 
 class View(keras.Model):
     """A Keras model that shares the weights of another one; made by `logits`, `unit` and `with_relu_rule`."""
