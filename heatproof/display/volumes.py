@@ -44,7 +44,7 @@ def plot_volume(
     screen = plots.to_screen(np.concatenate([whole, whole.mean(axis=0, keepdims=True)]), input_range)
     titles = ["" if place is None else f"slice {place}" for place in shown] + ["projection"]
     caption = scales.statement(signed, channels, "map", percentile, f"Cut along axis {axis}.")
-    rows = [("input", screen, {})]
+    rows: list[tuple[str, np.ndarray, dict]] = [("input", screen, {})]
     rows += [(name, _with_projection(values), scales.colours(1.0, signed)) for name, values in cut.items()]
     figure, axes, titles = plots.panels(len(rows), slices + 1, width, screen.shape[1:3], titles, 1, caption, bar=0.8)
     for number, (name, pictures, colours) in enumerate(rows):

@@ -22,7 +22,7 @@ class Part:
 
     def __init__(self, graph, given, outputs):
         self.graph, self.outputs = graph, outputs
-        needed = _behind(outputs, given)
+        needed = _behind(outputs)
         captured = [(outer, inner) for outer, inner in graph.captures if inner.op._id in needed]
         self.inputs = [*given, *(inner for _, inner in captured)]
         self.captured = [outer for outer, _ in captured]
@@ -53,16 +53,14 @@ def _call(function, types, captured, structure, *tensors):
     return tf.nest.pack_sequence_as(structure, function.call_flat(*given, *captured))
 
 
-def _behind(outputs, given):
-    """{number: operation} of all that tensors are computed from, without what computes those that are given."""
-    ends = {tensor.op._id for tensor in given}
+def _behind(outputs):
+    """{number: operation} of all that tensors are computed from."""
     waiting, needed = [tensor.op for tensor in outputs], {}
     while waiting:
         operation = waiting.pop()
         if operation._id not in needed:
             needed[operation._id] = operation
-            if operation._id not in ends:
-                waiting += [*(tensor.op for tensor in operation.inputs), *operation.control_inputs]
+            waiting += [*(tensor.op for tensor in operation.inputs), *operation.control_inputs]
     return needed
 
 

@@ -60,7 +60,7 @@ def trace_of(recipe):
 
 def compiled_once(recipe, build, specs, layer, substitute):
     """The compiled function of a question: a part of the one graph of the model, or of a graph of its own."""
-    part = None if substitute else trace_of(recipe).question(recipe.ending, build, specs, layer)
+    part = None if substitute else trace_of(recipe).question(recipe, build, specs, layer)
     return Program(part) if part else whole(recipe, build, specs, layer, substitute)
 
 

@@ -135,7 +135,8 @@ class Computed:
 
     def of(self, run, outputs):
         outputs = outputs if self.head is None else chosen(run, outputs, self.head)
-        found = self.reference()(outputs, run.beside[0] if self.told else None)
+        function: Any = self.reference()
+        found = function(outputs, run.beside[0] if self.told else None)
         if not tf.is_tensor(found) or found.shape.rank != 1:
             given = f"a function that gave {getattr(found, 'shape', type(found).__name__)}"
             raise ArgumentValueError("score", given, "a tensor (N,), one number for each example")

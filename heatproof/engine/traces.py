@@ -5,6 +5,8 @@ network that only computes. Where one draws, writes or loops, the order of its o
 layer's output is replaced, a question has a trace of its own.
 """
 
+import contextlib
+import gc
 import weakref
 
 import tensorflow as tf
@@ -15,6 +17,19 @@ from heatproof.engine.parts import Part, are_pure
 from heatproof.engine.recipe import Recipe
 from heatproof.engine.tracing import Operator, Run
 from heatproof.progress import told
+
+
+@contextlib.contextmanager
+def _patiently(recipe):
+    """Say what takes long, and do not search for garbage meanwhile: of what a trace makes hardly anything is any."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        with told(f"tracing {recipe.base.name!r}, for this and all later maps"):
+            yield
+    finally:
+        if before:
+            gc.enable()
 
 
 def traced(recipe, build, specs=(), layer=None, substitute=False):
@@ -34,7 +49,7 @@ def traced(recipe, build, specs=(), layer=None, substitute=False):
         return build(run.ended(ending, run.layer, beside[len(fixed) :]), *tensors)
 
     inputs = tf.TensorSpec(recipe.shape, input_dtype(recipe.base))
-    with told(f"tracing {recipe.base.name!r}, once for all that is asked of it"):
+    with _patiently(recipe):
         return tf.function(function, autograph=False).get_concrete_function(inputs, *fixed, *asked, *specs)
 
 
@@ -52,12 +67,12 @@ class Trace:
     """A pass of the model of a recipe, whatever it ends in, and the questions that were built behind it."""
 
     def __init__(self, recipe):
-        found = []
+        self.graph, self.asked = tf.__internal__.FuncGraph("model"), 0
+        with _patiently(recipe), self.graph.as_default():
+            inputs = tf.compat.v1.placeholder(input_dtype(recipe.base), recipe.shape, "inputs")
+            self.run = Run(recipe, inputs)
         # What is kept for a model must not keep it alive: its own call is left out.
-        traced(recipe, lambda run: found.append(run) or ())
-        (self.run,) = found
         self.run.calls = [call for call in self.run.calls if call.layer is not recipe.base]
-        self.graph, self.asked = self.run.inputs.graph, 0
         self.is_pure = are_pure(operations(self.graph))
 
     def ended(self, ending, layer=None):
@@ -66,14 +81,14 @@ class Trace:
         with self.graph.as_default():
             return self.run.ended(ending, layer, _placeholders(ending.beside))
 
-    def question(self, ending, build, specs, layer):
+    def question(self, recipe, build, specs, layer):
         """The compiled function of `build(run, *tensors)`; None where that needs a trace of its own."""
         if not self.is_pure:
             return None
-        run = self.ended(ending, layer)
-        with self.graph.as_default():
+        run = self.ended(recipe.ending, layer)
+        with _patiently(recipe), self.graph.as_default():
             given = _placeholders(specs)
             answer = build(run, *given)
             outputs = [tf.identity(each) for each in tf.nest.flatten(answer)]
-        part = Part(self.graph, [run.inputs, *run.others, *run.beside, *given], outputs)
-        return part.compiled(answer) if part.is_pure else None
+            part = Part(self.graph, [run.inputs, *run.others, *run.beside, *given], outputs)
+            return part.compiled(answer) if part.is_pure else None

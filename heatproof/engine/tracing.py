@@ -134,6 +134,10 @@ def _open_functions():
 class Run:
     """One symbolic pass through the model in the graph under construction."""
 
+    kind: str  # these three as soon as it is `ended`: of the ending; the scores; the outputs as numbers
+    logits: tf.Tensor
+    values: tf.Tensor
+
     def __init__(self, recipe, inputs, layer=None, substitute=None, others=()):
         self.inputs, self.layer, self.instead, self.others, self.beside = inputs, layer, None, others, ()
         self.output_names = list(getattr(recipe.base, "output_names", ()))
@@ -150,10 +154,7 @@ class Run:
         self.own = owned.close(graph)  # how many operations are the model's: more follow for the score
 
     def ended(self, ending, layer=None, beside=()):
-        """This pass with what it ends in, for a question about a layer: which kind, the scores, the outputs.
-
-        `beside`: what the ending is told, row by row.
-        """
+        """This pass and what it ends in, for a question about `layer`; `beside` is what the ending is told."""
         run = copy.copy(self)
         run.layer, run.beside = layer, beside
         run.kind, run.logits, run.values = ending.of(run, run.outputs)

@@ -42,10 +42,15 @@ class _Body(keras.layers.Layer):
         nest = self.recipe.nest
         if nest is None:
             return [tf.cast(inputs, input_dtype(self.base))]
-        given = [inputs[name] for name in nest.names] if nest.keyed else inputs
+        given = [inputs[name] for name in nest.names] if nest.keyed else [inputs] if nest.alone else inputs
         given = [tf.cast(each, kind) for each, kind in zip(given, nest.types, strict=True)]
         first = nest.explained[0]
         return [given[first], *given[:first], *given[first + 1 :]]
+
+    def compute_output_spec(self, inputs):
+        """As the one trace tells: Keras would trace the model once more."""
+        logits = anatomy(self.recipe).logits
+        return keras.KerasTensor((tf.nest.flatten(inputs)[0].shape[0], *logits.shape[1:]), logits.dtype.name)
 
 
 class View(keras.Model):
@@ -59,7 +64,7 @@ class View(keras.Model):
             recipe = recipe.explaining(nest.names[nest.floats[0]])
             names = zip(nest.shapes, nest.types, nest.names, strict=True)
             inputs = [keras.Input(shape[1:], dtype=kind, name=name) for shape, kind, name in names]
-            inputs = dict(zip(nest.names, inputs, strict=True)) if nest.keyed else inputs
+            inputs = dict(zip(nest.names, inputs, strict=True)) if nest.keyed else inputs[0] if nest.alone else inputs
         super().__init__(inputs, _Body(recipe)(inputs), name="view")
         self.recipe = recipe
 

@@ -186,7 +186,7 @@ GROUPS = {
         (MOVES, "[-1 if axis in gone else axis for axis in range(rank)]", "list(range(rank))"),
         (CENTRES, "if seen.inputs.shape[1:].is_fully_defined() and not", "if not"),
         (CENTRES, "if not call.inner:", "if True:"),
-        (CENTRES, " and not any(map(is_open, graph.get_operations())):", ":"),
+        (CENTRES, " and not any(map(is_open, operations(graph))):", ":"),
         (MOVES, "if side and parts else None for side", "for side"),
         (CENTRES, 'return kept(sized, "centres", lambda: _centres(anatomy(recipe), sized.shape))',
          "return _centres(anatomy(recipe), sized.shape)"),
