@@ -52,7 +52,9 @@ def as_inputs(
 
 def as_integers(array: npt.ArrayLike, shape: Sequence[int | None], kind: str, argument: str) -> np.ndarray:
     """Return an input of integers, such as tokens, in the type that the model takes."""
-    found = checks.as_array(argument, array)
+    found = checks.as_array(argument, _as_pixels(array, shape, (0, 255)) if kind == "uint8" else array)
+    if kind == "uint8" and found.dtype.kind == "f" and not isinstance(array, np.ndarray):
+        found = np.rint(found).astype(kind)  # pictures, as bytes again
     if found.dtype.kind not in "iub":
         raise ArgumentTypeError(argument, f"{found.dtype} values", f"integers, {kind} as the model takes")
     _check_shape(found, shape, argument, argument)

@@ -173,24 +173,7 @@ def test_views_of_a_model_with_several_inputs_are_explained_too(model, keyed):
     )
 
 
-# ---- integers beside them, and tables
-
-
-def test_an_input_of_integers_is_held_fixed_and_has_no_map():
-    tokens, image = keras.Input((4,), dtype="int32", name="tokens"), keras.Input((8, 6, 2), name="image")
-    embedded = layers.GlobalAveragePooling1D()(layers.Embedding(9, 4)(tokens))
-    pooled = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3, activation="relu")(image))
-    model = keras.Model([tokens, image], layers.Dense(3)(layers.Multiply()([embedded, pooled])))
-    words = np.array([[1, 2, 3, 4], [5, 6, 7, 8], [0, 0, 1, 1]])
-    found = xu.saliency(model, [words, IMAGE], TARGETS, activation="softmax")
-    assert found[0] is None
-    x = tf.constant(IMAGE)
-    with tf.GradientTape() as record:
-        record.watch(x)
-        score = tf.gather(model([tf.constant(words), x]), TARGETS, batch_dims=1)
-    near(found[1], record.gradient(score, x).numpy())
-    with pytest.raises(ValueError, match="only: got 'tokens', an input of integers"):
-        xu.saliency(model, [words, IMAGE], TARGETS, only="tokens")
+# ---- tables
 
 
 @pytest.fixture(scope="module")

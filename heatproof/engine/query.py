@@ -106,11 +106,17 @@ class Query:
             return np.ascontiguousarray(inputs, input_dtype(base)), []  # equal bits for any memory order
         arrays = nests.given(nest, inputs, self.input_range)
         self.input_range = self._range_of(nest.explained[0])
-        others = [array for number, array in enumerate(arrays) if number not in nest.explained]
-        return np.ascontiguousarray(nest.packed(dict(enumerate(arrays)))), others
+        explained = dict(enumerate(arrays))
+        if any(not nest.is_float(number) for number in nest.explained):
+            explained |= nests.entries_of(base, nest).values(arrays, self.batch_size)
+        return np.ascontiguousarray(nest.packed(explained)), [arrays[number] for number in nest.fed]
 
     def _range_of(self, number):
-        return self._range.get(self.recipe.nest.names[number]) if isinstance(self._range, dict) else None
+        """The range of one input: as the model states it, by name where there are several; that of bytes is known."""
+        nest = self.recipe.nest
+        stated = self._range if nest.alone else None
+        stated = self._range.get(nest.names[number]) if isinstance(self._range, dict) else stated
+        return (0, 255) if stated is None and nest.types[number] == "uint8" else stated
 
     def cells(self, side: int, most: int) -> int:
         """Into how many parts an axis is cut where nothing is said: at most so many; features stay apart."""

@@ -31,6 +31,17 @@ class Recipe:
         """What the model takes."""
         return self.nest.arranged(inputs, others) if self.nest else inputs
 
+    def entering(self, inputs, others):
+        """(integers as they are fed, what is explained in place of their entry) of each such input."""
+        if self.nest is None:
+            return []
+        parts, fed = self.nest.parts(inputs), dict(zip(self.nest.fed, others, strict=True))
+        return [(fed[number], part) for number, part in parts.items() if number in fed]
+
+    def unasked(self):
+        """The same, where none of several inputs is explained."""
+        return replace(self, nest=replace(self.nest, explained=()), shape=(None, 0)) if self.nest else self
+
     def explaining(self, only, as_positions=False):
         """The same, where one of several inputs is explained, or all for None; features as positions, if asked."""
         if self.nest is None:

@@ -70,7 +70,7 @@ class Trace:
         self.graph, self.asked = tf.__internal__.FuncGraph("model"), 0
         with _patiently(recipe), self.graph.as_default():
             inputs = tf.compat.v1.placeholder(input_dtype(recipe.base), recipe.shape, "inputs")
-            self.run = Run(recipe, inputs)
+            self.run = Run(recipe, inputs, others=_placeholders(recipe.others))
         # What is kept for a model must not keep it alive: its own call is left out.
         self.run.calls = [call for call in self.run.calls if call.layer is not recipe.base]
         self.is_pure = are_pure(operations(self.graph))

@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from heatproof.engine import grouped, owned
 from heatproof.engine.arrays import as_float
+from heatproof.engine.entries import entry
 from heatproof.problems import ArgumentValueError
 
 
@@ -147,6 +148,8 @@ class Run:
         with _watched(recipe.base, self.calls, layer, substitute), graph.gradient_override_map(rules):
             with _open_functions():
                 self.outputs = recipe.base(recipe.arranged(inputs, others), training=False)  # as model.predict asks
+        for fed, part in recipe.entering(inputs, others):
+            self._rewire(entry(fed), part)
         if isinstance(layer, Operator) and substitute is not None:
             replaced = self.call_of(layer).output
             self._rewire(replaced, substitute)

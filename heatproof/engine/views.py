@@ -27,7 +27,7 @@ class _Body(keras.layers.Layer):
     def __init__(self, recipe):
         super().__init__(name="view", dtype=input_dtype(recipe.base))
         self.base = recipe.base
-        self.recipe = recipe
+        self.recipe = recipe.unasked()
 
     def call(self, inputs):
         inputs, *others = self._in_order(inputs)
@@ -38,14 +38,13 @@ class _Body(keras.layers.Layer):
         return run.ended(self.recipe.ending).logits
 
     def _in_order(self, inputs):
-        """What a pass takes: the first of several inputs stands for what is explained, the others are beside it."""
+        """What a pass takes: of several inputs none is explained, all are fed as they are."""
         nest = self.recipe.nest
         if nest is None:
             return [tf.cast(inputs, input_dtype(self.base))]
         given = [inputs[name] for name in nest.names] if nest.keyed else [inputs] if nest.alone else inputs
         given = [tf.cast(each, kind) for each, kind in zip(given, nest.types, strict=True)]
-        first = nest.explained[0]
-        return [given[first], *given[:first], *given[first + 1 :]]
+        return [tf.zeros((tf.shape(given[0])[0], 0)), *given]
 
     def compute_output_spec(self, inputs):
         """As the one trace tells: Keras would trace the model once more."""
@@ -61,7 +60,6 @@ class View(keras.Model):
         if nest is None:
             inputs = keras.Input(recipe.shape[1:], dtype=input_dtype(recipe.base))
         else:
-            recipe = recipe.explaining(nest.names[nest.floats[0]])
             names = zip(nest.shapes, nest.types, nest.names, strict=True)
             inputs = [keras.Input(shape[1:], dtype=kind, name=name) for shape, kind, name in names]
             inputs = dict(zip(nest.names, inputs, strict=True)) if nest.keyed else inputs[0] if nest.alone else inputs
@@ -95,16 +93,7 @@ def _check_model(model):
     if not model.built:
         given = "a model that was never called, so it has no weights"
         raise ArgumentValueError("model", given, cure="call it once, model(inputs[:1])")
-    inputs = getattr(model, "inputs", None) or []
     check_layout(model)
-    if len(inputs) == 1 and "float" not in inputs[0].dtype:
-        shape = tuple(inputs[0].shape[1:])
-        cure = (
-            f"old = model; model = keras.models.clone_model(old, input_tensors=keras.Input({shape}, dtype='float32')); "
-            "model.set_weights(old.get_weights())"
-        )
-        given = f"a model that takes {inputs[0].dtype} inputs, of which nothing is a derivative"
-        raise ArgumentValueError("model", given, "float inputs", cure)
 
 
 def _no_model(model):
