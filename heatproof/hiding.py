@@ -26,7 +26,9 @@ def baselines(
     space = tuple(range(1, inputs.ndim - 1))
     words = ("zero", *(() if middle is None else ("middle",)), "mean", "blur")
     if isinstance(choice, str):
-        if checks.one_of(name, choice, words) == "blur":
+        if checks.one_of(name, choice, words) in ("mean", "blur") and not space:
+            raise _of_features(name, choice)
+        if choice == "blur":
             return _blurred(inputs, space)
         value = inputs.mean(axis=space, keepdims=True) if choice == "mean" else {"zero": 0, "middle": middle}[choice]
         return np.broadcast_to(np.asarray(value, inputs.dtype), inputs.shape)
@@ -50,10 +52,32 @@ def not_numbers_alone(name: str, choice: object, channels: int) -> None:
         raise ArgumentValueError(name, f"a list of numbers, {checks.shown(choice)}, which could mean both", cure=cure)
 
 
+def by_name(argument, choice, name):
+    """What is meant for the input of that name, where a dictionary gives each of several its own."""
+    if not isinstance(choice, dict):
+        return choice
+    if name not in choice:
+        given = f"a dictionary with the keys {list(choice)}, which lacks {name!r}"
+        raise ArgumentValueError(argument, given, "one for each of several inputs, by name")
+    return choice[name]
+
+
+def _of_features(name, choice):
+    """The refusal of a mean over features, each of which has a unit of its own."""
+    given = f"{choice!r} for features (N, F), each in a unit of its own"
+    cure = "numpy.array of F values, such as x_train.mean(axis=0)"
+    return ArgumentValueError(name, given, "'zero', a number or an array", cure)
+
+
 def fills(choice: str | npt.ArrayLike, query) -> np.ndarray:
     """The values that hide: in the shape of the inputs."""
     axes = tuple(range(1, query.inputs.ndim))
     middle = (query.inputs.min(axis=axes, keepdims=True) + query.inputs.max(axis=axes, keepdims=True)) / 2
+    choice = by_name("fill", choice, query.name)
+    if query.is_features:
+        if isinstance(choice, str) and choice == "middle":
+            raise _of_features("fill", choice)
+        return baselines(choice, query.inputs[..., 0], "fill")[..., None]
     known = query.input_range
     return baselines(choice, query.inputs, "fill", middle if known is None else sum(known) / 2)
 

@@ -189,6 +189,9 @@ FILE = [(each, TypeError, repr(each), "name of a file") for each in (None, 3, Tr
 
 MAPPED = {"model": MODEL, "inputs": INPUTS, "targets": TARGETS, "batch_size": COUNT}
 ASKED = MAPPED | {"score": SCORE, "activation": ACTIVATION}
+HEAD = [(each, ValueError, repr(each), "one output") for each in ("age", 1)]
+HEAD += [(each, TypeError, repr(each), "name or the number") for each in (2.5, True, [0])]
+ONLY = [(each, ValueError, repr(each), "one input", "leave it out") for each in ("image", 0, [0])]
 SHARE = number(0, -0.1, 1.1, allowed="above 0 and at most 1")
 STEPS = [*(each for each in COUNT if each[0] is not None), (49, ValueError, "49", "at most 48")]
 CLIMB = {
@@ -249,8 +252,17 @@ def called(*words):
 
 # function -> (right arguments, {argument: what is wrong for it})
 ARGUMENTS = {
-    "scores": ({"inputs": X}, ASKED),
-    "Query": ({"inputs": X}, ASKED | {"rule": [each for each in word("'guided'") if each[0] is not None]}),
+    "scores": ({"inputs": X}, ASKED | {"head": HEAD}),
+    "Query": (
+        {"inputs": X},
+        {
+            **ASKED,
+            "rule": [each for each in word("'guided'") if each[0] is not None],
+            "head": HEAD,
+            "only": ONLY,
+            "as_positions": FLAG,
+        },
+    ),
     "Method": (
         {"function": xu.saliency, "output": "inputs"},
         {

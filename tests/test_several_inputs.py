@@ -15,7 +15,11 @@ TARGETS = [2, 0, 1]
 GRADIENTS = [name for name, row in xu.METHODS.items() if row.family == "gradients"]
 PERTURBATIONS = ["occlusion", "rise", "lime"]
 ON_LAYERS = [name for name, row in xu.METHODS.items() if name not in (*GRADIENTS, *PERTURBATIONS, "cam")]
-WIDER = {"lime": {"segments": None}, "occlusion": {"patch": None, "stride": None}, "rise": {"grid": None}}
+WIDER = {
+    "lime": {"segments": None, "fill": {"image": "mean", "meta": "zero"}},
+    "occlusion": {"patch": None, "stride": None},
+    "rise": {"grid": None},
+}
 
 
 def asked(name, model, inputs, targets=TARGETS, **options):
@@ -77,7 +81,8 @@ def test_one_input_is_explained_with_the_others_held_fixed_at_its_own_item(name,
     for place in places:
         found = asked(name, model, [IMAGE, META], only=("image", "meta")[place])
         alone = [(IMAGE, META)[place][[item]] for item in range(3)]
-        true = [asked(name, fixed(model, place, i), alone[i], TARGETS[i]) for i in range(3)]
+        own = {"fill": ("mean", "zero")[place]} if name == "lime" else {}
+        true = [asked(name, fixed(model, place, i), alone[i], TARGETS[i], **own) for i in range(3)]
         near(found, np.concatenate(true))
 
 
@@ -233,6 +238,8 @@ def test_only_is_refused_for_a_model_with_one_input():
         xu.saliency(shapes.SHAPES["functional"].model(None), IMAGE, TARGETS, only="image")
 
 
-def test_a_baseline_by_name_is_one_for_each(model):
+def test_a_baseline_or_fill_by_name_is_one_for_each(model):
+    with pytest.raises(ValueError, match="fill: got a dictionary with the keys .'image'., which lacks 'meta'"):
+        xu.occlusion(model, [IMAGE, META], TARGETS, fill={"image": 0.0})
     with pytest.raises(ValueError, match="baseline: got a dictionary with the keys .'image'., which lacks 'meta'"):
         xu.integrated_gradients(model, [IMAGE, META], TARGETS, baseline={"image": 0.0})

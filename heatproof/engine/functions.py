@@ -23,7 +23,7 @@ Predict = Callable[[np.ndarray], npt.ArrayLike]
 class Asked:
     """A checked question to a function: the part of a `Query` that needs no graph."""
 
-    recipe = None  # it is looked into nowhere
+    recipe, name = None, None  # it is looked into nowhere, and its input has no name
 
     def __init__(
         self,

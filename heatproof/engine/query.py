@@ -66,6 +66,7 @@ class Query:
         self.batch_size = checks.as_count("batch_size", batch_size)
         base = self.recipe.base
         self.input_range = getattr(base, "input_range", None)
+        as_positions = checks.as_flag("as_positions", as_positions)
         self.recipe = headed(self.recipe, head).explaining(only, as_positions)
         self.inputs, self.beside = self._given(inputs, base)
         told: list[np.ndarray] = []
@@ -120,7 +121,18 @@ class Query:
 
     def cells(self, side: int, most: int) -> int:
         """Into how many parts an axis is cut where nothing is said: at most so many; features stay apart."""
-        return side if self.recipe.nest and self.recipe.nest.is_features else min(most, side)
+        return side if self.is_features else min(most, side)
+
+    @property
+    def name(self) -> str | None:
+        """Of the input that is explained, where the model has several and it is one."""
+        nest = self.recipe.nest
+        return nest.names[nest.explained[0]] if nest and len(nest.explained) == 1 else None
+
+    @property
+    def is_features(self) -> bool:
+        """Whether the inputs are features (N, F, 1), in no order."""
+        return self.recipe.nest is not None and self.recipe.nest.is_features
 
     def each(self, function: Callable) -> np.ndarray:
         """function(part, name) of each of the inputs that are explained, laid together as `inputs` are."""

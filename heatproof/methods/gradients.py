@@ -13,7 +13,7 @@ import numpy.typing as npt
 from heatproof import checks
 from heatproof.engine.query import BATCH_SIZE, Query
 from heatproof.engine.readings import LOGIT
-from heatproof.hiding import baselines, not_numbers_alone
+from heatproof.hiding import baselines, by_name, not_numbers_alone
 from heatproof.problems import ArgumentValueError
 
 
@@ -241,12 +241,7 @@ def integrated_gradients(
 
 def _start(choice, part, name):
     """x' of one input; of several each may have a choice of its own, by name."""
-    if isinstance(choice, dict):
-        if name not in choice:
-            given = f"a dictionary with the keys {list(choice)}, which lacks {name!r}"
-            raise ArgumentValueError("baseline", given, "one for each of several inputs")
-        choice = choice[name]
-    return baselines(choice, part)
+    return baselines(by_name("baseline", choice, name), part)
 
 
 def _nodes(rule, steps):
