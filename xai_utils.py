@@ -4,17 +4,26 @@ The contract of every method
 ----------------------------
     attribution = xu.method(model, inputs, targets=None, *, ...options...)
 
-model       any Keras 3 classifier with one input and one output (N, classes): functional, Sequential, nested,
-            subclassed; softmax, sigmoid or logits at its end. It comes back untouched. Or a view of one:
-            `logits`, `unit`.
-inputs      float array (N, H, W, C) or (N, T, C), in the model's own units. Integers are refused.
-targets     the class to explain: one index per example, one for all, or None for the predicted class.
+model       any Keras 3 model: functional, Sequential, nested, subclassed; softmax, sigmoid or logits at its end. It
+            comes back untouched. Or a view of one: `logits`, `unit`, `head`. Occlusion, RISE and LIME take any function
+            predict(inputs) -> (N, K) as well.
+inputs      an array (N, ..., C) in the model's own units: signals (N, T, C), images (N, H, W, C), volumes and video
+            (N, D, H, W, C), features (N, F). Of a model with several inputs a list or a dictionary of them, as Keras
+            takes them. PIL images are scaled to `model.input_range`. Integers are taken where the model takes them:
+            bytes are explained behind their cast, tokens at the output of their embedding.
+targets     the class to explain: one index per example, one for all, one-hot rows, or None for the predicted class.
 score       what S_c is: "logit" (before the softmax), "probability", or "value": the number that an output gives,
             for a network that predicts an age or a temperature. A one-unit sigmoid model has the logits -z and z for
             its classes 0 and 1; the value of one unit has the target 0 alone. Unless given, a model that ends
             linearly and was compiled with a loss of numbers (mean squared error, ...) is explained by its value.
+            Or a score of one's own: `contrast(a, b)`, one class rather than another; `region(mask)`, a class over a
+            region of a dense prediction; a function f(outputs, targets) -> (N,) of TensorFlow operations, traced once
+            for as long as it is the same object.
 activation  "softmax" or "sigmoid": how logits become probabilities where the model ends in logits; None asks the loss
             that the model was compiled with (from_logits=True). Where neither tells, a warning names the readings.
+head        which output of a model with several is explained: its name or its number.
+only        which input of a model with several is explained, by name or number; the others are held fixed. None
+            explains all: gradients move them together, other methods take one after the other.
 layer       a layer's name, the layer itself, or the name of a sum or product that was written as an operator; None
             is the last of them that has positions and through which every way to the score leads. A list gives the sum
             of the maps of its layers.
@@ -27,8 +36,9 @@ seed        feeds a generator of the call's own; the same noise serves every inp
 batch_size  inputs per pass through the network: memory and speed, not the answer.
 
 returns     one float32 array, raw and signed: in the shape of `inputs` from the gradient family and Guided
-            Grad-CAM, (N, H, W) or (N, T) from the CAM and perturbation families. Nothing is scaled for the eye: that
-            is what the plots do.
+            Grad-CAM, without the channels, (N, H, W) or (N, T), from the CAM and perturbation families. Of several
+            inputs a list or dictionary of these; None stands for an input that has no map of the kind. Nothing is
+            scaled for the eye: that is what the plots do.
 raises      TypeError, ValueError before any compute, naming the argument, what was given, what is allowed and
             the cure; `XAIWarning` for what is legal but probably not meant.
 
