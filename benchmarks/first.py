@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 import time
+import types
 
 from tools.environment import ROOT
 from tools.peers.environment import quiet
@@ -64,13 +65,12 @@ def _ours(model, x, method, layer):
 
 
 def _tf_keras_vis(model, x, method, layer):
-    from tf_keras_vis.gradcam import Gradcam
-    from tf_keras_vis.saliency import Saliency
-    from tf_keras_vis.utils.scores import CategoricalScore
+    import numpy as np
 
-    if method == "saliency":
-        return lambda: Saliency(model, clone=False)(CategoricalScore([TARGET]), x)
-    return lambda: Gradcam(model, clone=False)(CategoricalScore([TARGET]), x, penultimate_layer=layer)
+    from tools.peers import with_tf_keras_vis
+
+    case = types.SimpleNamespace(network=lambda: model, inputs=x, targets=np.array([TARGET]), layer=layer)
+    return lambda: with_tf_keras_vis.METHODS[method](case, None)()
 
 
 def _plain(model, x, method, layer, compiled):
