@@ -1,8 +1,8 @@
-"""python -m benchmarks [--quick] [--fresh] [--minutes M] [--page]: measure, then write the page and the figure.
+"""python -m benchmarks [--quick] [--fresh] [--minutes M] [--first] [--page]: measure, then write page and figure.
 
 A run that was stopped, or whose time was up, goes on where it stopped, unless the code has changed since. --quick takes
-the same path with few inputs, samples and rounds, into build/benchmarks/quick; its numbers mean nothing. --page writes
-page and figure again from results.json.
+the same path with few inputs, samples and rounds, into build/benchmarks/quick; its numbers mean nothing. --first
+measures the first maps alone, into the results that are there; --page writes page and figure again from results.json.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from threading import Lock
 
-from benchmarks import figures, machine, page, plan
+from benchmarks import figures, first, machine, page, plan
 from benchmarks.bench import Bench
 from benchmarks.driver import Contender
 from heatproof.writing import write
@@ -31,13 +31,15 @@ def main():
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="few inputs, samples and rounds: a trial of the path")
     parser.add_argument("--fresh", action="store_true", help="begin anew")
+    parser.add_argument("--first", action="store_true", help="only the first maps, into results.json")
     parser.add_argument("--page", action="store_true", help="only the page and the figure, from results.json")
     parser.add_argument("--minutes", type=float, default=MINUTES, help="begin no setting after so many minutes")
     options = parser.parse_args()
     home = BUILD / "quick" if options.quick else HOME
     if not options.page:
         home.mkdir(parents=True, exist_ok=True)
-        write(home / "results.json", page.as_text(run(options)))
+        found = page.read(home / "results.json") | {"first": first_maps(options)} if options.first else run(options)
+        write(home / "results.json", page.as_text(found))
     results = page.read(home / "results.json")
     if page.has_scaling(results):
         figures.scaling(results, home / "scaling.png")
@@ -46,16 +48,34 @@ def main():
     return 0
 
 
+def first_maps(options):
+    """The first maps by themselves, kept until all are there."""
+    store = stored(options, "first.json")
+    found = {"load": store.keep("load", load), "rows": first.measure(store, say, 1 if options.quick else first.ROUNDS)}
+    store.path.unlink(missing_ok=True)
+    return found
+
+
+def stored(options, name):
+    folder = BUILD / "quick" if options.quick else BUILD
+    folder.mkdir(parents=True, exist_ok=True)
+    return Store(folder / name, "quick" if options.quick else digest(), options.fresh)
+
+
+def load():
+    return round(os.getloadavg()[0], 1)
+
+
 def run(options):
     """Measure what is not yet in the store; the results as a dict."""
     started = time.monotonic()
     peers.ensure_peers()
-    folder = BUILD / ("quick/cases" if options.quick else "cases")
-    folder.mkdir(parents=True, exist_ok=True)
-    store = Store(folder.parent / "partial.json", "quick" if options.quick else digest(), options.fresh)
+    store = stored(options, "partial.json")
+    folder = store.path.parent / "cases"
+    folder.mkdir(exist_ok=True)
     settings = list(plan.quick() if options.quick else plan.plan())
     networks = list(dict.fromkeys(setting.network for setting in settings))
-    store.keep("load", lambda: round(os.getloadavg()[0], 1))
+    store.keep("load", load)
     store.keep("cases", lambda: peers.run([sys.executable, "-m", "benchmarks.cases", folder, *networks]))
     say("imports of xai_utils in fresh processes")
     store.keep("imports", lambda: machine.imports(sys.executable, 1 if options.quick else 5))
@@ -69,7 +89,7 @@ def run(options):
         team, versions = gather(folder, closing)
         store.parts["versions"] = versions
         timed(Bench(team, folder), settings, networks, store, started, options)
-    found = results(store, settings)
+    found = results(store, settings) | {"first": first_maps(options)}
     if not found["left_out"]:
         store.path.unlink(missing_ok=True)
     return found

@@ -60,6 +60,7 @@ def render(results):
     ]
     parts += [network_table(results, network) for network in NAMES]
     parts += [converged_table(results), raw_table(results), memory_table(results), import_text(results)]
+    parts.append(first_table(results))
     parts += [FIGURE if has_scaling(results) else "", differences(results)]
     if results["left_out"]:
         parts.append("Not measured, because the time was up: " + ", ".join(results["left_out"]) + ".\n")
@@ -211,6 +212,32 @@ def import_text(results):
         f"## Import\n\nMedian of {len(results['imports']['xai_utils'])} fresh processes: TensorFlow "
         f"{found['tensorflow']:.2f} s, then xai_utils {found['xai_utils']:.2f} s.\n"
     )
+
+
+FIRST = """## The first map
+
+`python -m benchmarks --first` measures this alone. One input of 224 px, weights drawn at random; seconds from the call
+to the map, medians of {processes} fresh processes for each cell (in brackets: the least and the most), in turn; then
+those of the second call. Imports and the building of the network come before. The tape runs operation by operation,
+`tf.function` compiles the same gradient: both have the bare gradient, of the inputs or of the layer of Grad-CAM. {load}
+processes waited for a core before, on average of a minute.
+
+"""
+WAYS = {"ours": "ours", "tape": "eager tape", "function": "tf.function", "tf_keras_vis": "tf-keras-vis"}
+
+
+def first_table(results):
+    """The first map in a fresh process, and the second."""
+    rows = {(row["network"], row["method"], row["contender"]): row for row in results.get("first", {}).get("rows", ())}
+    if not rows:
+        return ""
+    lines = []
+    for network, method in dict.fromkeys(kind[:2] for kind in rows):
+        of = [rows[network, method, name] for name in WAYS]
+        cells = [f"{bracket(np.median(row['first']), min(row['first']), max(row['first']))}" for row in of]
+        lines.append((network, METHODS[method].title, *cells, *(f"{np.median(row['second']):.2f}" for row in of)))
+    text = FIRST.format(processes=len(of[0]["first"]), load=results["first"]["load"])
+    return text + table(("network", "method", *WAYS.values(), *(f"{name}, second" for name in WAYS.values())), lines)
 
 
 def differences(results):

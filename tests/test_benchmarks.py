@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import bench, cases, driver, figures, goals, machine, page, plan, statistics
+from benchmarks import bench, cases, driver, figures, first, goals, machine, page, plan, statistics
 from benchmarks.contenders import converging
 from benchmarks.contenders.worker import Worker
 from heatproof.engine.counting import counting
@@ -422,6 +422,35 @@ def test_lines_of_the_figure_hold_medians_in_order():
     ]
     assert figures.series(results(*rows), "saliency", "n", "ours") == [(1, 2.0), (8, 16.0), (32, 64.0)]
     assert figures.series(results(*rows), "saliency", "side", "ours") == [(75, 5.0), (150, 16.0)]
+
+
+def test_first_maps_are_asked_for_in_turn_and_kept_one_by_one(monkeypatch):
+    """Two rounds of two contenders: each process is started once, and those that are known are not."""
+    monkeypatch.setattr(first, "NETWORKS", {"N": "layer"})
+    monkeypatch.setattr(first, "METHODS", ("saliency",))
+    monkeypatch.setattr(first, "CONTENDERS", ("ours", "tape"))
+    started, kept = [], {"first 0 N saliency ours": {"first": 3.0, "second": 0.5}}
+    monkeypatch.setattr(first, "in_process", lambda *words: started.append(words[2]) or {"first": 1.0, "second": 0.25})
+    store = type("Store", (), {"keep": lambda self, key, measure: kept.setdefault(key, None) or measure()})()
+    mine, other = first.measure(store, lambda text: None, rounds=2)
+    assert started == ["tape", "ours", "tape"]
+    assert mine == {"network": "N", "method": "saliency", "contender": "ours", "first": [3, 1], "second": [0.5, 0.25]}
+    assert other["first"] == [1, 1]
+
+
+def test_the_page_shows_first_maps_with_their_least_and_most():
+    times = [{"first": 1.0, "second": 0.25}, {"first": 3.0, "second": 0.75}, {"first": 2.0, "second": 0.5}]
+    rows = [first.row("ResNet50", "grad_cam", who, times) for who in first.CONTENDERS]
+    text = page.first_table(results(first={"load": 0.5, "rows": rows}))
+    assert "medians of 3 fresh processes" in text and "python -m benchmarks --first" in text
+    cells = text.splitlines()[-1].split(" | ")
+    assert cells[:3] == ["| ResNet50", "Grad-CAM", "2.00 [1.00, 3.00]"] and cells[-1] == "0.50 |"
+    assert page.first_table(results()) == ""
+
+
+def test_the_plain_contenders_make_the_same_first_map():
+    maps = {who: first.explanation("MobileNetV2", "grad_cam", who)() for who in ("tape", "function")}
+    np.testing.assert_allclose(maps["tape"], maps["function"], rtol=1e-3, atol=1e-9)
 
 
 committed = pytest.mark.skipif(not RESULTS.exists(), reason="no benchmarks/results.json: make bench")

@@ -1,10 +1,11 @@
 """How a model is seen through: the graphs traced in it.
 
-A question about a model is traced once into a TensorFlow graph, with every layer's `call` watched while the trace
-lasts. In that graph the softmax is an operation with an input, so the logits are simply that input; an inner layer's
-activation is the tensor that its `call` returned; a ReLU's backward rule is looked up by name and can be another one.
-The user's model is read, never edited, whether it is functional, Sequential, nested or subclassed. Graphs are kept
-for as long as the model lives and are shared by all later calls. This room alone differentiates.
+A model is traced once into a TensorFlow graph, with every layer's `call` watched while the trace lasts; what is asked
+of it is built behind that (`heatproof.engine.traces`). In that graph the softmax is an operation with an input, so the
+logits are simply that input; an inner layer's activation is the tensor that its `call` returned; a ReLU's backward rule
+is looked up by name and can be another one. The user's model is read, never edited, whether it is functional,
+Sequential, nested or subclassed. Graphs are kept for as long as the model lives and are shared by all later calls. This
+room alone differentiates.
 """
 
 import contextlib

@@ -382,7 +382,7 @@ GROUPS = {
         (OWNED, 'return getattr(graph, "own", None) or graph', "return graph"),
         (PROGRESS, "    if not _is_off():\n", "    if True:\n"),
         (PROGRESS, "timer.cancel()", "pass"),
-        (PROGRESS, "line.close()", "pass"),
+        (PROGRESS, "line.close()", "pass", "a bar that nobody holds any more closes itself"),
     ),
     "endings, rules and counts": group(
         "test_engine.py", "not reloaded",
