@@ -73,10 +73,11 @@ from heatproof.methods.gradients import (
     smooth_grad,
     var_grad,
 )
-from heatproof.methods.lime import lime, pros_and_cons, superpixels
+from heatproof.methods.lime import lime
 from heatproof.methods.masks import rise, sise
 from heatproof.methods.occlusion import occlusion
 from heatproof.methods.rows import Method
+from heatproof.methods.segments import pros_and_cons, superpixels
 from heatproof.metrics.cases import Metric
 from heatproof.metrics.catalogue import METRICS
 from heatproof.metrics.committed import read_choices, read_options, read_scores

@@ -651,7 +651,7 @@ WARNINGS = {
         lambda: xu.sise(opposed(), LIGHT, 0, activation="softmax"),
         lambda: xu.sise(opposed(), LIGHT, 1, activation="softmax"),
     ),
-    "lime, LIME": (
+    "segments, LIME": (
         "segments: got only 4 for an input, which makes a coarse map. Cure: segments=100",
         lambda: xu.lime(opposed(), LIGHT, segments=QUARTERS, samples=10, activation="softmax"),
         lambda: xu.lime(opposed(), LIGHT, segments=EIGHTHS, samples=10, activation="softmax"),
