@@ -64,6 +64,7 @@ from heatproof.methods.cam import (
 )
 from heatproof.methods.cam_by_scores import ablation_cam, score_cam
 from heatproof.methods.catalogue import METHODS, methods_table, relevance
+from heatproof.methods.expected import expected_gradients
 from heatproof.methods.gradients import (
     deconvnet,
     gradient_x_input,
@@ -78,6 +79,7 @@ from heatproof.methods.masks import rise, sise
 from heatproof.methods.occlusion import occlusion
 from heatproof.methods.rows import Method
 from heatproof.methods.segments import pros_and_cons, superpixels
+from heatproof.methods.shap import kernel_shap
 from heatproof.metrics.cases import Metric
 from heatproof.metrics.catalogue import METRICS
 from heatproof.metrics.committed import read_choices, read_options, read_scores
@@ -131,6 +133,7 @@ __all__ = [
     "read_scores",
     "tune",
     "evidence_mass",
+    "expected_gradients",
     "forget",
     "grad_cam",
     "grad_cam_plus_plus",
@@ -142,6 +145,7 @@ __all__ = [
     "insertion_curve",
     "integrated_gradients",
     "keep_top",
+    "kernel_shap",
     "kernels",
     "layer_cam",
     "lime",

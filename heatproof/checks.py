@@ -56,34 +56,38 @@ def shown(value: object, letters: int = 80) -> str:
 
 
 def as_inputs(
-    inputs: npt.ArrayLike, shape: Sequence[int | None], input_range: Sequence[float] | None = None
+    inputs: npt.ArrayLike,
+    shape: Sequence[int | None],
+    input_range: Sequence[float] | None = None,
+    argument: str = "inputs",
 ) -> np.ndarray:
     """Return `inputs` as a float array after checking it against the model's input shape; a copy where it must be one.
 
-    `shape` is the model's input shape with its batch axis, `None` where any size will do. float64 stays float64;
-    everything else becomes float32. Raises `TypeError` for integer, boolean or object arrays, `ValueError` for a wrong
-    shape, an empty batch, NaN or infinity.
+    `shape` is the model's input shape with its batch axis, `None` where any size will do; `argument`: what messages
+    call the inputs. float64 stays float64; everything else becomes float32. Raises `TypeError` for integer, boolean or
+    object arrays, `ValueError` for a wrong shape, an empty batch, NaN or infinity.
     """
-    array, name = as_array("inputs", inputs), "inputs" if isinstance(inputs, np.ndarray) else "numpy.asarray(inputs)"
+    array = as_array(argument, inputs)
+    name = argument if isinstance(inputs, np.ndarray) else f"numpy.asarray({argument})"
     if array.dtype.kind != "f":
         cure = f"{name}.astype('float32'), scaled as in training (often / 255)" if array.dtype.kind in "uibO" else ""
         allowed = "one array of floats (N, ..., channels) in the model's own units"
-        raise ArgumentTypeError("inputs", f"{array.dtype} values", allowed, cure)
-    _check_shape(array, shape, name)
+        raise ArgumentTypeError(argument, f"{array.dtype} values", allowed, cure)
+    _check_shape(array, shape, argument, name)
     lowest, highest = array.min(), array.max()  # NaN, where any value is
     if not max(-lowest, highest) <= np.finfo(np.float32).max:
         given = "NaN, infinity or numbers beyond float32"
-        raise ArgumentValueError("inputs", given, "finite values alone", "look at the data")
+        raise ArgumentValueError(argument, given, "finite values alone", "look at the data")
     if input_range is not None:
         low, high = input_range
         slack = 1e-3 * (high - low)
         if lowest < low - slack or highest > high + slack:
             allowed = f"[{low:g}, {high:g}], on which this model was trained"
-            warn(ArgumentWarning("inputs", f"values from {lowest:.3g} to {highest:.3g}", allowed, RESCALE))
+            warn(ArgumentWarning(argument, f"values from {lowest:.3g} to {highest:.3g}", allowed, RESCALE))
     return array if array.dtype == np.float64 else array.astype(np.float32, copy=False)
 
 
-def _check_shape(array: np.ndarray, shape: Sequence[int | None], name: str) -> None:
+def _check_shape(array: np.ndarray, shape: Sequence[int | None], argument: str, name: str) -> None:
     wanted = "(N, " + ", ".join("any" if size is None else str(size) for size in shape[1:]) + ")"
 
     def fits(given: Sequence[int]) -> bool:
@@ -91,7 +95,7 @@ def _check_shape(array: np.ndarray, shape: Sequence[int | None], name: str) -> N
         return len(given) == len(shape) and all(size in (None, found) for size, found in sizes)
 
     if array.ndim == len(shape) and len(array) == 0:
-        raise ArgumentValueError("inputs", f"an empty batch of shape {array.shape}", f"one example or more, {wanted}")
+        raise ArgumentValueError(argument, f"an empty batch of shape {array.shape}", f"one example or more, {wanted}")
     if len(array.shape) == len(shape) and fits(array.shape):
         return
     cure = ""
@@ -100,8 +104,8 @@ def _check_shape(array: np.ndarray, shape: Sequence[int | None], name: str) -> N
     elif array.ndim == len(shape) - 1 and fits((*array.shape, 1)):
         cure = f"{name}[..., None], with the channel axis that is missing: {(*array.shape, 1)}"
     elif array.ndim == len(shape) and fits((array.shape[0], *array.shape[2:], array.shape[1])):
-        cure = "numpy.moveaxis(inputs, 1, -1), with the channels last"
-    raise ArgumentValueError("inputs", f"shape {array.shape}", wanted, cure)
+        cure = f"numpy.moveaxis({argument}, 1, -1), with the channels last"
+    raise ArgumentValueError(argument, f"shape {array.shape}", wanted, cure)
 
 
 def as_targets(targets: npt.ArrayLike | None, count: int, classes: int) -> np.ndarray | None:

@@ -28,6 +28,8 @@ SMALL = {  # less work than the defaults, so that the processes are quick
     "occlusion": {"patch": 6, "stride": 3},
     "rise": {"masks": 60},
     "lime": {"samples": 120},
+    "expected_gradients": {"samples": 4},
+    "kernel_shap": {"samples": 250, "segments": 20},
 }
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 HERE = int(os.environ.get("TF_NUM_INTRAOP_THREADS") or CORES)  # threads of this process
