@@ -183,10 +183,9 @@ def _path_integral(x, gradient):
 
 
 def _expected_path(x, gradient):
-    """Uniform noise between the extremes of each input; a_k in the k-th part of [0, 1], the parts in random order."""
+    """Uniform noise between the extremes of each input; a_k in the k-th part of [0, 1]."""
     n, seed = (OPTIONS["expected_gradients"][name] for name in ("samples", "seed"))
-    generator = np.random.default_rng([seed, n])
-    along = (generator.permutation(n) + generator.random(n)) / n
+    along = (np.arange(n) + np.random.default_rng([seed, n]).random(n)) / n
     space, total = tuple(range(1, x.ndim)), 0
     low, high = (reduce(x, axis=space, keepdims=True) for reduce in (np.min, np.max))
     for k, a in enumerate(along):

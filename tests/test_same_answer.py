@@ -130,6 +130,7 @@ def in_float64(networks):
     for case, (model, inputs) in networks.items():
         twin = keras.models.model_from_json(model.to_json().replace("float32", "float64"))
         twin.set_weights(model.get_weights())
+        twin.input_range = model.input_range
         twins[case] = twin, inputs.astype(np.float64)
     return twins
 

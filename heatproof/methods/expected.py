@@ -37,7 +37,7 @@ def expected_gradients(
     trained on, each drawn equally often where K divides n: then M = w * (x - mean x') of a linear model. Without data,
     a word: "uniform" (each value by itself, uniform in model.input_range, or in the input's own range where the model
     has none), "constant" (one such value for the whole input) or "shuffled" (the positions of the input in random
-    order). a_k: one in each n-th of [0, 1], in random order. The draws are the same for all inputs. In units of the
+    order). a_k: uniform in the k-th of n equal parts of [0, 1]. The draws are the same for all inputs. In units of the
     score; 0 for an input that is all of its background. Raises `TypeError`, `ValueError` for a background that `inputs`
     could not be, an unknown word, samples < 1. Source: Erion et al. 2021; "uniform": Sturmfels, Lundberg, Lee
     2020.
@@ -47,7 +47,7 @@ def expected_gradients(
         checks.one_of("background", background, WORDS)
     query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
     generator = np.random.default_rng([seed, samples])  # beside those of the single draws, [seed, 0] to [seed, n - 1]
-    alphas = ((generator.permutation(samples) + generator.random(samples)) / samples).tolist()
+    alphas = ((np.arange(samples) + generator.random(samples)) / samples).tolist()  # Python's floats keep float32
     start = (_by_word if isinstance(background, str) else _of_set)(background, query, samples, seed)
     total = np.zeros(query.inputs.shape, np.float64)
 
