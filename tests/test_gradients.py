@@ -633,11 +633,11 @@ def test_expected_gradients_equals_an_eager_loop(relu_net):
 @pytest.mark.parametrize("seed", range(5))
 def test_expected_gradients_has_one_place_in_each_part_of_the_way(seed):
     """S = x^2 from 0 to 1: M = 2 mean a; one a in each of 100 parts: within 1/100 of 1 (by chance alone: 1/17)."""
-    got = xu.expected_gradients(
-        models.power(2), np.ones((1, 3, 2), "f"), 0, background=np.zeros((1, 3, 2), "f"), seed=seed
-    )
+    options = {"background": np.zeros((1, 3, 2), "f")}
+    got = xu.expected_gradients(models.power(2), np.ones((1, 3, 2), "f"), 0, seed=seed, **options)
     np.testing.assert_allclose(got, 1, rtol=0, atol=1.01e-2)
-    assert np.abs(got - 1).max() > 1e-5, "midpoints would be no draws"
+    other = xu.expected_gradients(models.power(2), np.ones((1, 3, 2), "f"), 0, seed=seed + 1, **options)
+    assert np.abs(got - 1).max() > 1e-5 < np.abs(got - other).max(), "midpoints would be no draws"
 
 
 def test_expected_gradients_of_one_background_tends_to_integrated_gradients(relu_net):

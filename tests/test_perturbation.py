@@ -659,7 +659,7 @@ def test_kernel_shap_by_hand():
     np.testing.assert_allclose(got, [[6, 6]], rtol=1e-6)
 
 
-@pytest.mark.parametrize("samples", [30, 1000], ids=["drawn", "all"])
+@pytest.mark.parametrize("samples", [30, 31, 1000], ids=["drawn", "drawn, odd", "all"])
 @pytest.mark.parametrize("fill", [0.4, "mean", "segment"])
 def test_kernel_shap_of_a_linear_model_is_the_segment_sums(linear, fill, samples):
     model, inputs, w = linear
@@ -764,6 +764,16 @@ def test_kernel_shap_cures_too_few_draws_by_the_number_that_it_names(count):
         for seed in range(20):
             enough = min(2**count, 8 * count)
             shap._doubt({count: shap.coalitions(count, enough, seed)}, enough)
+
+
+def test_kernel_shap_warns_where_one_pair_is_missing():
+    """Four pairs tell five of six segments apart at most; five are just enough here."""
+    with pytest.warns(xu.XAIWarning, match="samples: got 10, too few to tell 6 segments apart"):
+        shap._doubt({6: shap.coalitions(6, 10, 0)}, 10)
+    seed = next(s for s in range(99) if np.linalg.matrix_rank(shap._centred(shap.coalitions(6, 12, s)[0])) == 5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        shap._doubt({6: shap.coalitions(6, 12, seed)}, 12)
 
 
 def test_kernel_shap_uses_superpixels_unless_told_and_as_many_draws_for_each_number_of_them():
