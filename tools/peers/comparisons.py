@@ -137,8 +137,8 @@ COMPARISONS = (
     Comparison(
         "expected_gradients", "captum", "gradient_shap", lambda ours: ours.expected(),
         step="its GradientShap, same draws",
-        reason="no definition differs; where a point of the way lies on the kink of a ReLU, rounding decides whether the "
-        "unit is open. The second number is that of both sides in double precision",
+        reason="no definition differs; where a point of the way lies on the kink of a ReLU, rounding decides whether "
+        "the unit is open. The second number is that of both sides in double precision",
         adapted=lambda ours: ours.expected("float64"), adapted_key="gradient_shap_float64",
     ),
     Comparison(
