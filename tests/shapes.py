@@ -22,7 +22,7 @@ OPTIONS = {
     "smooth_grad": {"samples": 3, "noise": 0.2, "seed": 7},
     "var_grad": {"samples": 3, "noise": 0.2, "seed": 7},
     "integrated_gradients": {"steps": 3, "baseline": 0.25},
-    "expected_gradients": {"samples": 3, "seed": 7},
+    "expected_gradients": {"samples": 3, "seed": 7, "background": "uniform"},
     "cam": {"upsample": False},
     "grad_cam": {"upsample": False},
     "grad_cam_plus_plus": {"upsample": False},

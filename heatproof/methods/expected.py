@@ -15,7 +15,7 @@ from heatproof import checks
 from heatproof.engine.query import BATCH_SIZE, Query
 from heatproof.engine.readings import LOGIT
 
-WORDS = ("uniform", "constant", "shuffled")
+WORDS = ("shuffled", "uniform", "constant")
 
 
 def expected_gradients(
@@ -23,7 +23,7 @@ def expected_gradients(
     inputs: npt.ArrayLike,
     targets: npt.ArrayLike | None = None,
     *,
-    background: str | npt.ArrayLike = "uniform",
+    background: str | npt.ArrayLike = "shuffled",
     samples: int = 100,
     seed: int = 0,
     score: str = LOGIT,
@@ -35,12 +35,12 @@ def expected_gradients(
     M = mean_k (x - x'_k) * dS_c/dx (x'_k + a_k (x - x'_k)) over n = `samples` draws. Its sum tends to S_c(x) minus the
     mean of S_c over the background. `background`: float inputs (K, H, W, C) or (K, T, C) of the kind that the model was
     trained on, each drawn equally often where K divides n: then M = w * (x - mean x') of a linear model. Without data,
-    a word: "uniform" (each value by itself, uniform in model.input_range, or in the input's own range where the model
-    has none), "constant" (one such value for the whole input) or "shuffled" (the positions of the input in random
-    order). a_k: uniform in the k-th of n equal parts of [0, 1]. The draws are the same for all inputs. In units of the
-    score; 0 for an input that is all of its background. Raises `TypeError`, `ValueError` for a background that `inputs`
-    could not be, an unknown word, samples < 1. Source: Erion et al. 2021; "uniform": Sturmfels, Lundberg, Lee
-    2020.
+    a word: "shuffled" (the positions of the input in random order: no value that the input does not have, and no range
+    to be known), "uniform" (each value by itself, uniform in model.input_range, or in the input's own range where the
+    model has none) or "constant" (one such value for the whole input). a_k: uniform in the k-th of n equal parts of
+    [0, 1]. The draws are the same for all inputs. In units of the score; 0 for an input that is all of its background.
+    Raises `TypeError`, `ValueError` for a background that `inputs` could not be, an unknown word, samples < 1. Source:
+    Erion et al. 2021; "uniform": Sturmfels, Lundberg, Lee 2020.
     """
     samples, seed = checks.as_count("samples", samples), checks.as_count("seed", seed, 0)
     if isinstance(background, str):
