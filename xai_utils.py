@@ -76,6 +76,7 @@ from heatproof.methods.cam import (
 )
 from heatproof.methods.cam_by_scores import ablation_cam, score_cam
 from heatproof.methods.catalogue import METHODS, methods_table, relevance
+from heatproof.methods.expected import expected_gradients
 from heatproof.methods.gradients import (
     deconvnet,
     gradient_x_input,
@@ -85,10 +86,12 @@ from heatproof.methods.gradients import (
     smooth_grad,
     var_grad,
 )
-from heatproof.methods.lime import lime, pros_and_cons, superpixels
+from heatproof.methods.lime import lime
 from heatproof.methods.masks import rise, sise
 from heatproof.methods.occlusion import occlusion
 from heatproof.methods.rows import Method
+from heatproof.methods.segments import pros_and_cons, superpixels
+from heatproof.methods.shap import kernel_shap
 from heatproof.metrics.cases import Metric
 from heatproof.metrics.catalogue import METRICS
 from heatproof.metrics.committed import read_choices, read_options, read_scores
@@ -138,6 +141,7 @@ __all__ = [
     "describe",
     "evaluate",
     "evidence_mass",
+    "expected_gradients",
     "forget",
     "grad_cam",
     "grad_cam_plus_plus",
@@ -150,6 +154,7 @@ __all__ = [
     "insertion_curve",
     "integrated_gradients",
     "keep_top",
+    "kernel_shap",
     "kernels",
     "layer_cam",
     "lime",

@@ -22,6 +22,7 @@ OPTIONS = {
     "smooth_grad": {"samples": 3, "noise": 0.2, "seed": 7},
     "var_grad": {"samples": 3, "noise": 0.2, "seed": 7},
     "integrated_gradients": {"steps": 3, "baseline": 0.25},
+    "expected_gradients": {"samples": 3, "seed": 7, "background": "uniform"},
     "cam": {"upsample": False},
     "grad_cam": {"upsample": False},
     "grad_cam_plus_plus": {"upsample": False},
@@ -33,9 +34,10 @@ OPTIONS = {
     "rise": {"masks": 20, "grid": 3, "p": 0.4, "seed": 7},
     "sise": {"fill": 0.25},
     "lime": {"samples": 60, "segments": 8, "seed": 7},
+    "kernel_shap": {"samples": 60, "segments": 8, "seed": 7},
 }
 # An inner unit has no probability: these methods are asked for its value there. SISE has no such option.
-OF_UNIT = {"score_cam": {"weights": "softmax"}, "rise": {"score": "logit"}, "lime": {"score": "logit"}}
+OF_UNIT = {"score_cam": {"weights": "softmax"}} | dict.fromkeys(("rise", "lime", "kernel_shap"), {"score": "logit"})
 TARGETS = np.array([2, 0, 1])
 
 
@@ -189,6 +191,18 @@ def _path_integral(x, gradient):
     return (x - start) * np.mean([gradient(start + (k + 0.5) / steps * (x - start)) for k in range(steps)], axis=0)
 
 
+def _expected_path(x, gradient):
+    """Uniform noise between the extremes of each input; a_k in the k-th part of [0, 1]."""
+    n, seed = (OPTIONS["expected_gradients"][name] for name in ("samples", "seed"))
+    along = (np.arange(n) + np.random.default_rng([seed, n]).random(n)) / n
+    space, total = tuple(range(1, x.ndim)), 0
+    low, high = (reduce(x, axis=space, keepdims=True) for reduce in (np.min, np.max))
+    for k, a in enumerate(along):
+        start = low + (high - low) * np.random.default_rng([seed, k]).random(x.shape[1:], np.float32)
+        total = total + (x - start) * gradient(start + a * (x - start)) / n
+    return total
+
+
 def _gradient_map(name, truth, x, gradient):
     """The map of a method of the gradient family, where gradient(x, relu) differentiates the score."""
     if name == "gradient_x_input":
@@ -199,6 +213,8 @@ def _gradient_map(name, truth, x, gradient):
         return _noisy_gradients(truth, x, gradient).var(axis=0)
     if name == "integrated_gradients":
         return _path_integral(x, gradient)
+    if name == "expected_gradients":
+        return _expected_path(x, gradient)
     rules = {"saliency": None, "guided_backprop": guided_relu, "deconvnet": deconv_relu}
     return gradient(x, rules[name])
 
@@ -357,6 +373,32 @@ def ridge(z, values, weights, alpha):
     return np.linalg.solve(X.T @ (weights[:, None] * X) + penalty, X.T @ (weights * values))[:-1]
 
 
+def shap_draws(count, samples, seed):
+    """None shown, all shown, and pairs: the sizes by their weight in the kernel, then by rank of random numbers."""
+    generator, weight = np.random.default_rng(seed), np.array([1 / (s * (count - s)) for s in range(1, count)])
+    sizes = generator.choice(np.arange(1, count), (samples - 1) // 2, p=weight / weight.sum())
+    z = [np.zeros(count), np.ones(count)]
+    for size, keys in zip(sizes, generator.random((len(sizes), count)), strict=True):
+        shown = np.isin(np.arange(count), np.argsort(keys)[:size]).astype(float)
+        z += [shown, 1 - shown]
+    return np.stack(z)[:samples]
+
+
+def constrained(z, values):
+    """phi of sum_i (values_i - values_0 - phi.z_i)^2 under sum_k phi_k = values_1 - values_0, with a multiplier."""
+    X, y, ones = z[2:], values[2:] - values[0], np.ones((z.shape[1], 1))
+    system = np.block([[2 * X.T @ X, ones], [ones.T, np.zeros((1, 1))]])
+    return np.linalg.solve(system, np.append(2 * X.T @ y, values[1] - values[0]))[:-1]
+
+
+def _kernel_shap(x, target, score, labels):
+    option = OPTIONS["kernel_shap"]
+    z = shap_draws(labels.max() + 1, option["samples"], option["seed"])
+    hidden = x.mean(axis=tuple(range(x.ndim - 1)))
+    values = score.of_inputs([np.where(row[labels][..., None] == 1, x, hidden) for row in z], target, True)
+    return constrained(z, values)[labels]
+
+
 def _perturbation_map(name, truth, x, targets, score):
     each = list(zip(x.astype(np.float64), targets, strict=True))
     if name == "occlusion":
@@ -365,8 +407,9 @@ def _perturbation_map(name, truth, x, targets, score):
         return np.stack([_rise(one, c, score) for one, c in each])
     if name == "sise":
         return np.stack([_sise(truth, one, c, score) for one, c in each])
-    labels = xu.superpixels(x, OPTIONS["lime"]["segments"])
-    return np.stack([_lime(one, c, score, own) for (one, c), own in zip(each, labels, strict=True)])
+    by_segments = {"lime": _lime, "kernel_shap": _kernel_shap}[name]
+    labels = xu.superpixels(x, OPTIONS[name]["segments"])
+    return np.stack([by_segments(one, c, score, own) for (one, c), own in zip(each, labels, strict=True)])
 
 
 def expected(name, truth, x, targets, channel=None):
@@ -639,6 +682,7 @@ COMPARED = {
     "guided_backprop": ("R", "guided rule at both ReLUs"),
     "deconvnet": ("R", "deconvnet rule at both ReLUs"),
     "integrated_gradients": ("G", "midpoint sum along the same path"),
+    "expected_gradients": ("G", "mean over the same draws of start and place"),
     "cam": ("F", "class weights times the maps before the pooling"),
     "grad_cam": ("F", "ReLU of the maps weighted by their mean gradients"),
     "grad_cam_plus_plus": ("F", "weights of eq. (5) and (19) with g^2 and g^3 as printed"),
@@ -651,4 +695,5 @@ COMPARED = {
     "rise": ("B", "one masked input per mask, the masks drawn again from the seed"),
     "sise": ("B", "one masked input per map, Otsu's threshold by trying all of 256"),
     "lime": ("B", "one input per draw on the same 8 segments, the ridge by its normal equations"),
+    "kernel_shap": ("B", "one input per coalition of the same 8 segments, the constraint by a multiplier"),
 }

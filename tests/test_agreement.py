@@ -17,11 +17,13 @@ import models
 import xai_utils as xu
 
 TARGETS = np.array([2, 0, 1, 2])
-FEW = {"smooth_grad": {"samples": 5}, "var_grad": {"samples": 5}, "rise": {"masks": 50}, "lime": {"samples": 50}}
+FEW = {"smooth_grad": {"samples": 5}, "var_grad": {"samples": 5}, "expected_gradients": {"samples": 5}}
+FEW |= {"rise": {"masks": 50}, "lime": {"samples": 50}, "kernel_shap": {"samples": 400}}
 # One pixel is one patch, one segment; nothing hidden but 0; no penalty; and the logit, of which the shares are.
 ONE_PIXEL = {
     xu.occlusion: {"patch": 1, "stride": 1, "fill": "zero"},
     xu.lime: {"samples": 200, "fill": "zero", "alpha": 0, "score": "logit"},
+    xu.kernel_shap: {"samples": 400, "fill": "zero", "score": "logit"},
 }
 
 
@@ -37,17 +39,18 @@ def net():
 
 @pytest.mark.parametrize("shape", [models.IMAGE, models.SIGNAL])
 def test_on_a_linear_model_gradients_are_w_and_shares_are_w_x(shape):
-    """Baseline and fill 0; occlusion and LIME give the sum over channels, for they hide whole pixels."""
+    """Baseline and fill 0; occlusion, LIME and KernelSHAP sum over channels, for they hide whole pixels."""
     model = models.linear(shape, ending="softmax")
     inputs, w = models.examples(model), models.linear_weights(model)[TARGETS]
     for method in (xu.saliency, xu.smooth_grad):
         np.testing.assert_allclose(method(model, inputs, TARGETS), w, rtol=1e-4, atol=1e-6)
-    for method in (xu.gradient_x_input, xu.integrated_gradients):
+    from_zero = functools.partial(xu.expected_gradients, background=np.zeros((1, *shape), np.float32), samples=3)
+    for method in (xu.gradient_x_input, xu.integrated_gradients, from_zero):
         np.testing.assert_allclose(method(model, inputs, TARGETS), w * inputs, rtol=1e-4, atol=1e-6)
     assert np.abs(xu.var_grad(model, inputs, TARGETS)).max() < 1e-10
     pixels = np.arange(np.prod(shape[:-1])).reshape(shape[:-1])
     for method, options in ONE_PIXEL.items():
-        options = options | ({"segments": pixels} if method is xu.lime else {})
+        options = options | ({"segments": pixels} if method is not xu.occlusion else {})
         shares = method(model, inputs, TARGETS, **options)
         np.testing.assert_allclose(shares, (w * inputs).sum(axis=-1), rtol=1e-3, atol=1e-5)
 
@@ -154,9 +157,11 @@ def test_catalogue_row_is_true_of_its_method(answers, name):
     inputs, rise, maps = answers
     row, got = xu.METHODS[name], maps[name]
     assert row.name == name and getattr(xu, name) is row.function
-    rooms = {"perturbation": ("occlusion", "masks", "lime"), "cam": ("cam", "cam_by_scores")}.get(
-        row.family, (row.family,)
-    )
+    rooms = {
+        "gradients": ("gradients", "expected"),
+        "cam": ("cam", "cam_by_scores"),
+        "perturbation": ("occlusion", "masks", "lime", "shap"),
+    }[row.family]
     assert row.function.__module__ in [f"heatproof.methods.{room}" for room in rooms]
     assert got.dtype == np.float32 and got.shape == {"inputs": inputs.shape, "map": inputs.shape[:-1]}[row.output]
     assert (got.min() < 0) == row.signed

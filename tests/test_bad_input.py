@@ -164,6 +164,17 @@ CASES = [
     case("bool", ValueError, "baseline:", "True", "number", baseline=True),
     case("empty list", ValueError, "baseline:", "empty list", "at least one", baseline=[]),
     case("one of a list", ValueError, "baseline:", "'black'", "'blur'", baseline=["zero", "black"]),
+    case("unknown", ValueError, "background:", "'black'", "'uniform'", "'constant'", "'shuffled'", background="black"),
+    case("one input", ValueError, "background:", "(8, 6, 2)", "background[None]", background=INPUTS[0]),
+    case("wrong size", ValueError, "background:", "(3, 4, 6, 2)", "(N, 8, 6, 2)", background=INPUTS[:, :4]),
+    case("channels first", ValueError, "background:", "(3, 2, 8, 6)", "moveaxis(background",
+         background=np.moveaxis(INPUTS, -1, 1)),
+    case("none at all", ValueError, "background:", "(0, 8, 6, 2)", "one example or more", background=INPUTS[:0]),
+    case("a number", ValueError, "background:", "()", "(N, 8, 6, 2)", background=0.5),
+    case("uint8", TypeError, "background:", "uint8", "background.astype('float32')",
+         background=(INPUTS * 50).astype(np.uint8)),
+    case("None", TypeError, "background:", "object", "float", background=None),
+    case("NaN", ValueError, "background:", "NaN", "finite", background=BROKEN),
     case("unknown", ValueError, "fill:", "'grey'", "'zero'", "'mean'", "'blur'", fill="grey"),
     case("wrong shape", ValueError, "fill:", "(5, 5)", "(8, 6, 2)", "(3, 8, 6, 2)", fill=np.zeros((5, 5))),
     case("NaN", ValueError, "fill:", "nan", "finite", fill=float("nan")),
@@ -343,7 +354,7 @@ MODELS = {
 }
 
 
-OF_FUNCTIONS = ("occlusion", "rise", "lime")
+OF_FUNCTIONS = ("occlusion", "rise", "lime", "kernel_shap")
 
 
 @pytest.fixture(scope="module")
@@ -665,10 +676,15 @@ WARNINGS = {
         lambda: xu.sise(opposed(), LIGHT, 0, activation="softmax"),
         lambda: xu.sise(opposed(), LIGHT, 1, activation="softmax"),
     ),
-    "lime, LIME": (
+    "segments, LIME": (
         "segments: got only 4 for an input, which makes a coarse map. Cure: segments=100",
         lambda: xu.lime(opposed(), LIGHT, segments=QUARTERS, samples=10, activation="softmax"),
         lambda: xu.lime(opposed(), LIGHT, segments=EIGHTHS, samples=10, activation="softmax"),
+    ),
+    "shap": (
+        "samples: got 12, too few to tell 8 segments apart. Cure: samples=64 or more, or fewer segments",
+        lambda: xu.kernel_shap(opposed(), LIGHT, segments=EIGHTHS, samples=12, activation="softmax"),
+        lambda: xu.kernel_shap(opposed(), LIGHT, segments=EIGHTHS, samples=64, activation="softmax"),
     ),
     "synthesis": (
         r"no gradient at any step for \[0\]: dead from this start. Cure: more noise, another seed",

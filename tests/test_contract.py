@@ -16,7 +16,8 @@ from shapes import NOT_APPLICABLE, OF_UNIT, OPTIONS, SHAPES, TARGETS, UNITS, Tru
 import xai_utils as xu
 
 ALL = sorted(xu.METHODS)
-FEWER = {"rise": {"masks": 200}, "lime": {"samples": 200}}  # where the defaults are asked for, but not their number
+# Where the defaults are asked for, but not their number.
+FEWER = {"rise": {"masks": 200}, "lime": {"samples": 200}, "kernel_shap": {"samples": 250}}
 
 
 def has(argument):

@@ -563,3 +563,151 @@ def test_integrated_gradients_refuses_bad_options(line, options, message):
     model, inputs, _ = line
     with pytest.raises(ValueError, match=message):
         xu.integrated_gradients(model, inputs, 0, **options)
+
+
+# --- Expected Gradients -----------------------------------------------------------------------------------------
+
+BACKGROUND = models.examples(models.IMAGE, 5, seed=11)
+FEW = {"background": BACKGROUND, "samples": 10}
+
+
+@pytest.mark.parametrize("samples", [5, 15])
+def test_expected_gradients_of_a_linear_model_is_exact_where_each_background_is_used_alike(line, samples):
+    """M = w (x - mean x'): K divides n."""
+    model, inputs, w = line
+    got = xu.expected_gradients(model, inputs, TARGETS, background=BACKGROUND, samples=samples)
+    np.testing.assert_allclose(got, w * (inputs - BACKGROUND.mean(axis=0)), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("count, samples", [(7, 3), (7, 7), (7, 17), (1, 4)])
+def test_expected_gradients_uses_each_background_as_often_as_the_others_or_once_more(count, samples):
+    """S = sum x at x = 0, unit vectors in the background: -n M counts how often each was drawn."""
+    background = np.eye(8, dtype="float32").reshape(8, 4, 2)[:count]
+    got = xu.expected_gradients(models.power(1, (4, 2)), np.zeros((1, 4, 2), "f"), 0, background=background,
+                                samples=samples, seed=3)  # fmt: skip
+    drawn = -samples * got.ravel()[:count]
+    np.testing.assert_allclose(drawn, np.round(drawn), atol=1e-4)
+    assert drawn.sum() == pytest.approx(samples, abs=1e-3) and np.ptp(drawn) < 1.01
+    assert not got.ravel()[count:].any()
+
+
+@pytest.mark.parametrize("score", ["logit", "probability"])
+@pytest.mark.parametrize("background", ["set", "uniform", "constant", "shuffled"])
+def test_expected_gradients_is_complete_within_three_standard_errors(relu_net, background, score):
+    """Over 30 seeds the sum of the map is S(x) - E S(x'); the words' x' are drawn here once more, in another way."""
+    model, twin, inputs = relu_net
+    last = (lambda z: z) if score == "logit" else tf.nn.softmax
+    generator, low, high = np.random.default_rng(8), inputs.min(axis=(1, 2, 3)), inputs.max(axis=(1, 2, 3))
+    starts = {
+        "set": lambda i: BACKGROUND,
+        "uniform": lambda i: generator.uniform(low[i], high[i], (4000, *models.IMAGE)),
+        "constant": lambda i: np.linspace(low[i], high[i], 4000)[:, None, None, None] * np.ones(models.IMAGE),
+        "shuffled": lambda i: np.stack([generator.permutation(inputs[i].reshape(48, 2)) for _ in range(4000)]),
+    }[background]
+    given = BACKGROUND if background == "set" else background
+    maps = [xu.expected_gradients(model, inputs, TARGETS, background=given, samples=20, seed=seed, score=score)
+            for seed in range(30)]  # fmt: skip
+    sums = np.sum(maps, axis=(2, 3, 4), dtype=np.float64)
+    for i, c in enumerate(TARGETS):
+        values = last(twin(np.reshape(starts(i), (-1, *models.IMAGE)).astype("f"))).numpy()[:, c]
+        wanted = last(twin(inputs[i : i + 1])).numpy()[0, c] - values.mean()
+        known = 0 if background in ("set", "constant") else values.var() / len(values)
+        error = np.sqrt(sums[:, i].var(ddof=1) / len(sums) + known)
+        assert abs(sums[:, i].mean() - wanted) <= 3 * error and error < 0.2 * max(abs(wanted), np.ptp(values))
+
+
+def test_expected_gradients_equals_an_eager_loop(relu_net):
+    """For one background, at the place a that S = sum x^2 tells: M = 2 (x - x') (x' + a (x - x'))."""
+    model, twin, inputs = relu_net
+    for k, start in enumerate(BACKGROUND):
+        options = {"background": start[None], "samples": 1, "seed": k}
+        told = xu.expected_gradients(models.power(2, dtype="float64"), np.full((1, 3, 2), 2.0), 0,
+                                     **options | {"background": np.ones((1, 3, 2))})  # fmt: skip
+        a = told.ravel()[0] / 2 - 1
+        assert 0 <= a <= 1
+        slope = tape_gradient(twin, (start + a * (inputs - start)).astype("float32"), TARGETS)
+        got = xu.expected_gradients(model, inputs, TARGETS, **options)
+        assert relative_error(got, (inputs - start) * slope) < 1e-4
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_expected_gradients_has_one_place_in_each_part_of_the_way(seed):
+    """S = x^2 from 0 to 1: M = 2 mean a; one a in each of 100 parts: within 1/100 of 1 (by chance alone: 1/17)."""
+    options = {"background": np.zeros((1, 3, 2), "f")}
+    got = xu.expected_gradients(models.power(2), np.ones((1, 3, 2), "f"), 0, seed=seed, **options)
+    np.testing.assert_allclose(got, 1, rtol=0, atol=1.01e-2)
+    other = xu.expected_gradients(models.power(2), np.ones((1, 3, 2), "f"), 0, seed=seed + 1, **options)
+    assert np.abs(got - 1).max() > 1e-5 < np.abs(got - other).max(), "midpoints would be no draws"
+
+
+def test_expected_gradients_of_one_background_tends_to_integrated_gradients(relu_net):
+    model, _, inputs = relu_net
+    wanted = xu.integrated_gradients(model, inputs, TARGETS, baseline=BACKGROUND[0], steps=400)
+    got = xu.expected_gradients(model, inputs, TARGETS, background=BACKGROUND[:1], samples=400)
+    assert relative_error(got, wanted) < 2e-2
+
+
+def test_expected_gradients_is_the_mean_over_its_backgrounds_of_a_cubic():
+    """S = sum x^3: M = x^3 - mean x'^3, within the error of 2000 draws."""
+    x, background = models.examples((3, 2)), models.examples((3, 2), 4, seed=7)
+    got = xu.expected_gradients(models.power(3), x, 0, background=background, samples=2000, batch_size=500)
+    np.testing.assert_allclose(got, x**3 - (background**3).mean(axis=0), rtol=0, atol=3e-2)
+    assert np.abs(x**3 - background[0] ** 3 - got).max() > 1
+
+
+def test_expected_gradients_of_an_input_that_is_its_background_is_zero(relu_net):
+    model, _, inputs = relu_net
+    assert not xu.expected_gradients(model, inputs[:1], 0, background=inputs[:1]).any()
+    flat = np.full((1, *models.IMAGE), 0.5, "f")
+    for word in ("uniform", "constant", "shuffled"):  # of one value in all places, nothing else can be drawn
+        assert not xu.expected_gradients(model, flat, 0, background=word, samples=3).any()
+
+
+def drawn_from(model, inputs, w, word, seed=0):
+    """The x' of one draw, read off a linear model: x - M / w."""
+    return inputs - xu.expected_gradients(model, inputs, TARGETS, background=word, samples=1, seed=seed) / w
+
+
+def test_expected_gradients_draws_what_the_words_say(line):
+    """In each input's own range, and the same draw for all inputs."""
+    model, inputs, w = line
+    low, high = (f(inputs, axis=(1, 2, 3), keepdims=True) for f in (np.min, np.max))
+    uniform, constant, shuffled = (drawn_from(model, inputs, w, word) for word in ("uniform", "constant", "shuffled"))
+    share = (uniform - low) / (high - low)
+    np.testing.assert_allclose(share, share[:1] * np.ones_like(inputs), atol=1e-3)
+    assert kstest(share[0].ravel(), "uniform").pvalue > 0.01 and share.min() > -1e-3 and share.max() < 1.001
+    level = (constant - low) / (high - low)
+    np.testing.assert_allclose(level, level[0, 0, 0, 0] * np.ones_like(inputs), atol=1e-3)
+    assert 0 < level[0, 0, 0, 0] < 1
+    order = [np.abs(one.reshape(48, 1, 2) - x.reshape(1, 48, 2)).sum(axis=2).argmin(axis=1)
+             for one, x in zip(shuffled, inputs, strict=True)]  # fmt: skip
+    assert sorted(order[0]) == list(range(48)) != list(order[0])
+    for own, one, x in zip(order, shuffled, inputs, strict=True):
+        np.testing.assert_array_equal(own, order[0])
+        np.testing.assert_allclose(one.reshape(48, 2), x.reshape(48, 2)[own], atol=1e-3)
+    for word, one in (("uniform", uniform), ("constant", constant), ("shuffled", shuffled)):
+        assert np.abs(drawn_from(model, inputs, w, word, seed=1) - one).max() > 0.1
+
+
+def test_expected_gradients_draws_in_the_models_range_where_it_has_one():
+    model = models.linear()
+    inputs, w = models.examples(model), models.linear_weights(model)[TARGETS]
+    model.input_range = (-6.0, 10.0)
+    found = drawn_from(model, inputs, w, "uniform")
+    assert -6.01 < found.min() < -5 and 9 < found.max() < 10.01
+    with pytest.warns(xu.XAIWarning, match="background: got values from -21 to 21.*input_range"):
+        xu.expected_gradients(model, inputs, TARGETS, background=np.stack([inputs[0] * 0 - 21, inputs[0] * 0 + 21]))
+
+
+def test_expected_gradients_draws_each_x_anew(relu_net):
+    """Draws of a word differ within one call: the mean of two is neither of them."""
+    model = models.linear()
+    inputs, w = models.examples(model), models.linear_weights(model)[TARGETS]
+    for word in ("uniform", "constant", "shuffled"):
+        two = inputs - xu.expected_gradients(model, inputs, TARGETS, background=word, samples=2) / w
+        first = drawn_from(model, inputs, w, word)
+        second = 2 * two - first
+        assert np.abs(second - first).max() > 0.05, word
+    alone = [xu.expected_gradients(relu_net[0], relu_net[2][i : i + 1], TARGETS[i], **FEW) for i in range(4)]
+    together = xu.expected_gradients(relu_net[0], relu_net[2], TARGETS, batch_size=3, **FEW)
+    assert relative_error(together, np.concatenate(alone)) < 1e-5

@@ -1,6 +1,7 @@
-"""Oracles of occlusion, RISE, SISE and LIME: naive loops, closed forms on linear models, and the lime package."""
+"""Oracles of occlusion, RISE, SISE, LIME and KernelSHAP: naive loops, closed forms, definitions, the lime package."""
 
 import itertools
+import math
 import tracemalloc
 import warnings
 
@@ -18,7 +19,7 @@ from sklearn.linear_model import Ridge
 import models
 import xai_utils as xu
 from heatproof.engine.query import Query
-from heatproof.methods import lime, masks
+from heatproof.methods import lime, masks, segments, shap
 
 TARGETS = np.array([2, 0, 1, 2])
 SHAPES = [models.IMAGE, models.SIGNAL]
@@ -585,6 +586,206 @@ def test_lime_uses_superpixels_unless_told():
     np.testing.assert_array_equal(xu.lime(model, x, 0, samples=30), by_hand)
     ten = xu.lime(model, x, 0, segments=np.arange(40) // 4, samples=30)
     np.testing.assert_array_equal(xu.lime(model, x, 0, samples=30, segments=10), ten)
+
+
+# --- KernelSHAP -------------------------------------------------------------------------------------------------
+
+
+def over_subsets(value, count):
+    """phi_k = sum over subsets without k of |s|! (M - |s| - 1)! / M! (v(s and k) - v(s)): the definition."""
+    phi, factorial = np.zeros(count), math.factorial
+    for k in range(count):
+        for size in range(count):
+            weight = factorial(size) * factorial(count - size - 1) / factorial(count)
+            for subset in itertools.combinations(sorted({*range(count)} - {k}), size):
+                phi[k] += weight * (value({*subset, k}) - value({*subset}))
+    return phi
+
+
+def over_orders(value, count):
+    """What each adds when the segments are shown one after the other, averaged over all orders."""
+    phi = np.zeros(count)
+    for order in itertools.permutations(range(count)):
+        for place, k in enumerate(order):
+            phi[k] += value({*order[: place + 1]}) - value({*order[:place]})
+    return phi / math.factorial(count)
+
+
+def stored(visible, values):
+    """value(segments) of what a network answered to each row of `visible`."""
+    found = {tuple(np.flatnonzero(row)): float(value) for row, value in zip(visible, values, strict=True)}
+    return lambda shown: found[tuple(sorted(shown))]
+
+
+@pytest.mark.parametrize("count, definition", [(2, over_orders), (3, over_orders), (6, over_orders), (8, over_subsets)])
+def test_kernel_shap_of_all_coalitions_is_the_shapley_value_to_1e_9(net, count, definition):
+    """From the same stored answers, in float64: by the fit, and by the definition."""
+    model, _, inputs = net
+    labels = np.arange(np.prod(inputs.shape[1:-1])).reshape(inputs.shape[1:-1]) * count // inputs[0, ..., 0].size
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", xu.XAIWarning)  # of few segments
+        cut = segments.Segmented(Query(model, inputs, TARGETS, score="probability"), labels, "mean")
+        got = xu.kernel_shap(model, inputs, TARGETS, segments=labels)
+    visible, weights = shap.coalitions(count, 2**count, seed=0)
+    assert len(visible) == 2**count == len({tuple(row) for row in visible})
+    for item in range(2):
+        values = cut.scores(item, visible, "")
+        wanted = definition(stored(visible, values), count)
+        found = shap.shapley_values(visible, weights, values)
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-9)
+        assert np.abs(wanted).max() > 1e-3 and abs(found.sum() - (values[-1] - values[0])) < 1e-14
+        np.testing.assert_allclose(got[item], wanted[labels], rtol=0, atol=1e-7)
+
+
+def test_kernel_shap_of_a_random_game_is_the_shapley_value():
+    """Values without any structure, which a network has."""
+    visible, weights = shap.coalitions(8, 256, seed=0)
+    values = np.random.default_rng(0).normal(size=256)
+    wanted = over_subsets(stored(visible, values), 8)
+    np.testing.assert_allclose(shap.shapley_values(visible, weights, values), wanted, rtol=0, atol=1e-12)
+
+
+def test_kernel_shap_by_hand():
+    """S = x_1 x_2 at (3, 4), fill 0: neither adds anything alone, so that each gets half of 12."""
+    inputs = keras.Input((2, 1))
+    flat = layers.Flatten()(inputs)
+    ways = [layers.Dense(1, use_bias=False)(flat) for _ in range(2)]
+    model = keras.Model(inputs, layers.Dense(2, use_bias=False)(layers.Multiply()(ways)))
+    model.set_weights([np.array([[1.0], [0.0]]), np.array([[0.0], [1.0]]), np.array([[1.0, -1.0]])])
+    with pytest.warns(xu.XAIWarning, match="segments: got only 2 for an input"):
+        got = xu.kernel_shap(
+            model, np.array([[[3], [4.0]]], "f"), 0, segments=[0, 1], fill="zero", score="logit", samples=4
+        )
+    np.testing.assert_allclose(got, [[6, 6]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("samples", [30, 31, 1000], ids=["drawn", "drawn, odd", "all"])
+@pytest.mark.parametrize("fill", [0.4, "mean", "segment"])
+def test_kernel_shap_of_a_linear_model_is_the_segment_sums(linear, fill, samples):
+    model, inputs, w = linear
+    labels = labels_for(inputs.shape[1:])
+    hidden = np.full_like(inputs, 0.4)
+    if fill == "mean":
+        hidden = np.ones_like(inputs) * inputs.mean(axis=tuple(range(1, inputs.ndim - 1)), keepdims=True)
+    if fill == "segment":
+        for label in np.unique(labels):
+            hidden[:, labels == label] = inputs[:, labels == label].mean(axis=1, keepdims=True)
+    wanted = np.stack([sums_over(labels, s) for s in (w * (inputs - hidden)).sum(axis=-1)])
+    got = xu.kernel_shap(model, inputs, TARGETS, segments=labels, samples=samples, fill=fill, score="logit")
+    close(got, wanted, 1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::xai_utils.XAIWarning")  # of too few draws
+@pytest.mark.parametrize("samples", [4, 5, 20, 41, 200])
+def test_kernel_shap_sums_to_what_is_gained_from_all_hidden_however_few_the_draws(net, samples):
+    model, _, inputs = net
+    labels = np.arange(np.prod(inputs.shape[1:-1])).reshape(inputs.shape[1:-1]) * 12 // inputs[0, ..., 0].size
+    got = xu.kernel_shap(model, inputs, TARGETS, segments=labels, samples=samples, fill=0.25)
+    firsts = np.unique(labels, return_index=True)[1]
+    gained = xu.scores(model, inputs, TARGETS) - xu.scores(model, np.full_like(inputs, 0.25), TARGETS)
+    np.testing.assert_allclose(got.reshape(4, -1)[:, firsts].sum(axis=1), gained, rtol=0, atol=1e-6)
+    assert np.abs(gained).max() > 0.05
+
+
+def test_kernel_shap_gives_nothing_to_a_segment_that_changes_nothing_and_alike_to_alikes(net):
+    model, _, inputs = net
+    inputs = inputs.copy()
+    labels = np.arange(np.prod(inputs.shape[1:-1])).reshape(inputs.shape[1:-1]) * 6 // inputs[0, ..., 0].size
+    inputs[:, labels == 2] = 0.5
+    got = xu.kernel_shap(model, inputs, TARGETS, segments=labels, fill=0.5)
+    assert np.abs(got[:, labels == 2]).max() < 1e-6 < 1e-3 < np.abs(got).max()
+    visible, weights = shap.coalitions(6, 64, seed=0)
+    values = np.minimum(visible[:, :2].sum(axis=1), 1) + 0.0  # the first or the second is enough
+    np.testing.assert_allclose(shap.shapley_values(visible, weights, values), [0.5, 0.5, 0, 0, 0, 0], atol=1e-12)
+
+
+def test_kernel_shap_draws_tend_to_all_coalitions_with_the_root_of_their_number():
+    """Over 40 seeds: no bias beyond the error of the mean, and half the spread with four times the draws."""
+    game = np.random.default_rng(1)
+    pairs, single = np.triu(game.normal(size=(10, 10)), 1), game.normal(size=10)
+    threes = game.normal(size=(10, 10, 10))
+
+    def value(z):
+        z = z.astype(float)
+        return z @ single + np.einsum("ni,ij,nj->n", z, pairs, z) + np.einsum("ni,nj,nk,ijk->n", z, z, z, threes) / 10
+
+    visible, weights = shap.coalitions(10, 1024, seed=0)
+    exact = shap.shapley_values(visible, weights, value(visible))
+    spread = {}
+    for samples in (200, 800):
+        found = []
+        for seed in range(40):
+            visible, weights = shap.coalitions(10, samples, seed)
+            found.append(shap.shapley_values(visible, weights, value(visible)))
+        z = (np.mean(found, axis=0) - exact) / (np.std(found, axis=0, ddof=1) / np.sqrt(40))
+        assert np.abs(z).max() < 4.5
+        spread[samples] = np.sqrt(np.var(found, axis=0).mean())
+    assert spread[200] / spread[800] == pytest.approx(2, rel=0.3) and spread[200] > 0.05
+
+
+@pytest.mark.parametrize("samples", [200, 201])
+def test_kernel_shap_draws_pairs_with_the_sizes_of_the_kernel(samples):
+    """Each draw is followed by its complement, but that of the last where the number is odd."""
+    visible, weights = shap.coalitions(9, samples, seed=3)
+    assert visible.shape == (samples, 9) and not visible[0].any() and visible[-1].all()
+    np.testing.assert_array_equal(weights, np.ones(samples - 2))
+    drawn = visible[1:-1]
+    np.testing.assert_array_equal(drawn[0 : samples - 3 : 2][:99], ~drawn[1 : samples - 2 : 2])
+    np.testing.assert_array_equal(visible, shap.coalitions(9, samples, seed=3)[0])
+    assert (visible != shap.coalitions(9, samples, seed=4)[0]).any()
+    many = shap.coalitions(17, 40_002, seed=0)[0][1:-1]
+    weight = np.array([1 / (s * (17 - s)) for s in range(1, 17)])
+    found = np.bincount(many.sum(axis=1), minlength=17)[1:] / len(many)
+    wanted = weight / weight.sum()
+    assert np.abs(found - wanted).max() < 5 * np.sqrt(wanted.max() / 20_000)
+    np.testing.assert_allclose(many.mean(axis=0), 0.5, atol=1e-12)  # each is shown in one of each pair
+    triples = many[many.sum(axis=1) == 3]
+    together = (triples[:, :, None] & triples[:, None, :]).mean(axis=0)[~np.eye(17, dtype=bool)]
+    np.testing.assert_allclose(together, 3 * 2 / (17 * 16), atol=6 * np.sqrt(3 * 2 / (17 * 16) / len(triples)))
+
+
+def test_kernel_shap_shares_evenly_what_the_draws_do_not_tell_apart_and_warns():
+    """One pair: the segments of one side have one value, those of the other side another."""
+    model, x = models.cnn(), models.examples(models.IMAGE, 1)
+    labels = np.arange(48).reshape(8, 6) // 8
+    with pytest.warns(xu.XAIWarning, match="samples: got 4, too few to tell 6 segments apart.*samples=48 or more"):
+        got = xu.kernel_shap(model, x, 0, segments=labels, samples=4, score="logit")
+    side = shap.coalitions(6, 4, seed=0)[0][1]
+    values = got[0].ravel()[::8]
+    for one in (side, ~side):
+        assert np.ptp(values[one]) < 1e-6
+    assert abs(values[side][0] - values[~side][0]) > 1e-3
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 5, 6, 7, 10, 25, 100])
+def test_kernel_shap_cures_too_few_draws_by_the_number_that_it_names(count):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for seed in range(20):
+            enough = min(2**count, 8 * count)
+            shap._doubt({count: shap.coalitions(count, enough, seed)}, enough)
+
+
+def test_kernel_shap_warns_where_one_pair_is_missing():
+    """Four pairs tell five of six segments apart at most; five are just enough here."""
+    with pytest.warns(xu.XAIWarning, match="samples: got 10, too few to tell 6 segments apart"):
+        shap._doubt({6: shap.coalitions(6, 10, 0)}, 10)
+    seed = next(s for s in range(99) if np.linalg.matrix_rank(shap._centred(shap.coalitions(6, 12, s)[0])) == 5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        shap._doubt({6: shap.coalitions(6, 12, seed)}, 12)
+
+
+def test_kernel_shap_uses_superpixels_unless_told_and_as_many_draws_for_each_number_of_them():
+    """Inputs of other numbers of segments; each has the map that it has alone."""
+    model, x = models.linear((40, 1), ending="softmax"), models.examples((40, 1), 2)
+    by_hand = xu.kernel_shap(model, x, 0, segments=np.arange(40) // 5)
+    np.testing.assert_array_equal(xu.kernel_shap(model, x, 0), by_hand)
+    labels = np.stack([np.arange(40) // 5, np.arange(40) // 4])
+    both = xu.kernel_shap(model, x, 0, segments=labels, samples=300)
+    for item in range(2):
+        alone = xu.kernel_shap(model, x[item : item + 1], 0, segments=labels[item], samples=300)
+        np.testing.assert_allclose(both[item], alone[0], rtol=0, atol=1e-6)
 
 
 # --- superpixels ------------------------------------------------------------------------------------------------

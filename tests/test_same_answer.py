@@ -28,6 +28,8 @@ SMALL = {  # less work than the defaults, so that the processes are quick
     "occlusion": {"patch": 6, "stride": 3},
     "rise": {"masks": 60},
     "lime": {"samples": 120},
+    "expected_gradients": {"samples": 4},
+    "kernel_shap": {"samples": 250, "segments": 20},
 }
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 HERE = int(os.environ.get("TF_NUM_INTRAOP_THREADS") or CORES)  # threads of this process
@@ -128,6 +130,7 @@ def in_float64(networks):
     for case, (model, inputs) in networks.items():
         twin = keras.models.model_from_json(model.to_json().replace("float32", "float64"))
         twin.set_weights(model.get_weights())
+        twin.input_range = model.input_range
         twins[case] = twin, inputs.astype(np.float64)
     return twins
 

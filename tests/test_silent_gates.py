@@ -285,6 +285,8 @@ OPTIONS = {
     "occlusion": {"patch": 3, "stride": 2, "fill": 0.3},
     "rise": {"masks": 40, "grid": 3},
     "lime": {"samples": 60, "fill": 0.0},
+    "expected_gradients": {"samples": 4, "background": "constant"},  # one value for a whole input, in any layout
+    "kernel_shap": {"samples": 300, "fill": 0.0},
 }
 CASES = [(name, 2, False) for name in xu.METHODS if name != "var_grad"]  # with so little noise its map is rounding
 CASES += [(name, 1, True) for name in ("gradient_x_input", "hires_cam", "occlusion", "sise")]
@@ -297,7 +299,7 @@ def test_with_the_channels_first_a_map_is_that_of_the_twin(name, rank, flat):
     images, swapped = images_of(rank)
     np.testing.assert_allclose(first(swapped), last(images), atol=1e-5)
     method, options = xu.METHODS[name].function, dict(OPTIONS.get(name, {}))
-    if name == "lime":  # superpixels might follow the layout
+    if name in ("lime", "kernel_shap"):  # superpixels might follow the layout
         options["segments"] = np.arange(np.prod(images.shape[1:-1])).reshape(images.shape[1:-1]) // 4
     wanted = method(last, images, 1, **options)
     found, _, inputs = cures.answered(lambda model, inputs: method(model, inputs, 1, **options), first, swapped)

@@ -20,6 +20,8 @@ FAST = {  # few samples: equal seeds make the comparison exact
     "integrated_gradients": {"steps": 4},
     "rise": {"masks": 40},
     "lime": {"samples": 60, "segments": 16},
+    "expected_gradients": {"samples": 4},
+    "kernel_shap": {"samples": 120, "segments": 10},
 }
 BOTH_READINGS = ("value", "activation", "softmax", "sigmoid")
 
@@ -202,7 +204,7 @@ def test_what_is_asked_for_is_not_overruled_by_the_loss():
 
 # --- where nothing tells ----------------------------------------------------------------------------------------------
 
-BY_PROBABILITY = ("rise", "lime", "score_cam", "sise")
+BY_PROBABILITY = ("rise", "lime", "kernel_shap", "score_cam", "sise")
 
 
 def names_both_readings(texts):

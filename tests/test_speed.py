@@ -42,6 +42,7 @@ PASSES = {
         {"tolerance": 1e-9, "max_steps": 54},  # 6 midpoints, then 18 and 54 of which a third are known; the two ends
         (54 * N + 2 * N, 54 * N),
     ),
+    "expected_gradients": (xu.expected_gradients, {"samples": 7}, (7 * N, 7 * N)),
     "grad_cam": (xu.grad_cam, {}, (N, N)),
     "grad_cam_plus_plus": (xu.grad_cam_plus_plus, {}, (N, N)),
     "layer_cam": (xu.layer_cam, {}, (N, N)),
@@ -52,6 +53,8 @@ PASSES = {
     "occlusion": (xu.occlusion, {"patch": 4, "stride": 2}, (3 * 2 * N + N, 0)),
     "rise": (xu.rise, {"masks": 11}, (11 * N + N, 0)),
     "lime": (xu.lime, {"samples": 11, "segments": np.arange(48).reshape(SIDES) // 6}, (11 * N, 0)),
+    "kernel_shap": (xu.kernel_shap, {"samples": 27, "segments": np.arange(48).reshape(SIDES) // 6}, (27 * N, 0)),
+    "kernel_shap, all": (xu.kernel_shap, {"segments": np.arange(48).reshape(SIDES) // 6}, (2**8 * N, 0)),
     "deletion_curve": (of_relevance(xu.deletion_curve), {"steps": 6}, (7 * N, 0)),
     "insertion_curve": (of_relevance(xu.insertion_curve), {"steps": 6}, (7 * N, 0)),
     "infidelity": (of_relevance(xu.infidelity), {"samples": 6}, (6 * N + N, 0)),

@@ -1,6 +1,7 @@
 """The rule that sets every method: its criterion by hand, what it may look at, and the curves that are committed."""
 
 import inspect
+import json
 
 import keras
 import numpy as np
@@ -171,6 +172,24 @@ def test_every_method_was_tuned_at_equal_passes_and_the_best_value_chosen(name):
         assert part.loc[part["chosen"], "criterion"].item() == best
         if knob != "layer" and method != "occlusion":  # a pass for each map of a layer; windows where a patch lies
             assert part["forwards"].max() <= 1.25 * part["forwards"].min() + 2, (method, knob)
+
+
+def test_a_method_that_joins_or_turns_other_knobs_is_tuned_alone(tmp_path):
+    wanted = kept_tables.settings("mnist1d_tuning")
+    (tmp_path / "mnist1d_tuning.csv").write_text("method\n")
+
+    def outdated(**changes):
+        note = {"settings": wanted | changes, "table_sha256": kept_tables.digest(tmp_path / "mnist1d_tuning.csv")}
+        (tmp_path / "mnist1d_tuning.json").write_text(json.dumps(note))
+        return kept_tables.outdated("mnist1d_tuning", tmp_path)
+
+    assert outdated() == ()
+    before = {name: value for name, value in wanted["knobs"].items() if name != "kernel_shap"}
+    assert outdated(methods=[name for name in wanted["methods"] if name != "kernel_shap"], knobs=before) == (
+        "kernel_shap",
+    )
+    assert outdated(knobs=wanted["knobs"] | {"rise": ["grid"]}) == ("rise",)
+    assert outdated(steps=3) == tuple(wanted["methods"])
 
 
 @pytest.mark.parametrize("network", ["mnist1d", "schematic_faces", "tissue_phantom",

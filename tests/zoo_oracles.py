@@ -20,10 +20,11 @@ SAMPLES = {"samples": 2, "noise": 0.1, "seed": 7}
 RISE = {"masks": 24, "grid": 4, "p": 0.5, "seed": 7}
 PATCH, PARTS, STEPS, THRESHOLD, CHUNK = 32, 16, 3, 0.5, 16
 LIME = {"samples": 48, "seed": 7}
+SHAP = {"samples": 160, "seed": 7}
 GRADIENTS = ("saliency", "gradient_x_input", "smooth_grad", "var_grad", "guided_backprop", "deconvnet")
-GRADIENTS += ("integrated_gradients",)
+GRADIENTS += ("integrated_gradients", "expected_gradients")
 CAMS = ("cam", "grad_cam", "grad_cam_plus_plus", "layer_cam", "hires_cam", "guided_grad_cam")
-HIDING = ("score_cam", "ablation_cam", "occlusion", "rise", "sise", "lime")  # of the first picture alone
+HIDING = ("score_cam", "ablation_cam", "occlusion", "rise", "sise", "lime", "kernel_shap")  # of the first picture alone
 BY_RULE = ("guided_backprop", "deconvnet", "guided_grad_cam")
 
 
@@ -57,11 +58,13 @@ def options(name, subject, dtype):
         "smooth_grad": SAMPLES,
         "var_grad": SAMPLES,
         "integrated_gradients": {"steps": STEPS},
+        "expected_gradients": {"samples": STEPS, "seed": 7, "background": subject.inputs[::-1].astype(dtype)},
         "score_cam": {"layer": narrow},
         "occlusion": {"patch": PATCH, "stride": PATCH, "fill": "zero"},
         "rise": RISE,
         "sise": {"layers": [narrow, last], "threshold": THRESHOLD},
         "lime": {**LIME, "segments": segments(subject.inputs.shape[1])},
+        "kernel_shap": {**SHAP, "segments": segments(subject.inputs.shape[1])},
     }
     at_last = {"layer": last} if name in (*CAMS, "ablation_cam") and name != "cam" else {}
     stretched = {"align": "stretch"} if name in (*CAMS, "ablation_cam", "score_cam", "sise") else {}
@@ -177,6 +180,14 @@ class Oracle:
     def integrated_gradients(self):
         return self.x * np.mean([self.slope(self.x * (k + 0.5) / STEPS) for k in range(STEPS)], axis=0)
 
+    def expected_gradients(self):
+        background, total = self.x[::-1], 0
+        generator, along = (np.random.default_rng([7, STEPS, *more]) for more in ([1], []))
+        rounds = [generator.permutation(len(background)) for _ in range(-(-STEPS // len(background)))]
+        for k, (start, u) in enumerate(zip(background[np.concatenate(rounds)], along.random(STEPS), strict=False)):
+            total = total + (self.x - start) * self.slope(start + (k + u) / STEPS * (self.x - start)) / STEPS
+        return total
+
     # --- maps of a layer ---
 
     def _large(self, maps):
@@ -265,3 +276,9 @@ class Oracle:
         values = self.score([np.where(row[labels][..., None] == 1, x, x.mean(axis=(0, 1))) for row in z])
         weights = np.exp(-((1 - np.sqrt(z.mean(axis=1))) ** 2) / 0.25**2 / 2)
         return shapes.ridge(z, values, weights, 1.0)[labels][None]
+
+    def kernel_shap(self):
+        labels, x = segments(self.x.shape[1]), self.x[0]
+        z = shapes.shap_draws(labels.max() + 1, SHAP["samples"], SHAP["seed"])
+        values = self.score([np.where(row[labels][..., None] == 1, x, x.mean(axis=(0, 1))) for row in z])
+        return shapes.constrained(z, values)[labels][None]

@@ -54,12 +54,14 @@ def outdated(name: str, folder: Path = RESULTS) -> tuple:
 
 def _shared(settings):
     """The settings of a table that all of its rows depend on."""
-    return {field: value for field, value in settings.items() if field not in ("methods", "options")}
+    return {field: value for field, value in settings.items() if field not in ("methods", "options", "knobs")}
 
 
 def _own(settings, method):
-    """The options of one method; None if it is not in the table."""
-    return settings["options"].get(method, {}) if method in settings["methods"] else None
+    """The options of one method and the knobs that are turned; None if it is not in the table."""
+    if method not in settings["methods"]:
+        return None
+    return settings["options"].get(method, {}), settings.get("knobs", {}).get(method, [])
 
 
 def code(name: str) -> dict:
@@ -114,10 +116,10 @@ def renew(name: str, methods: tuple, folder: Path = RESULTS) -> None:
     if set(methods) < set(tables.TABLES[name].settings["methods"]):
         keys = [key for key in ("method", "metric", "item") if key in found]
         keys = ["method", "knob", "value"] if "knob" in found else keys
-        stored, found = (
-            pd.read_csv(folder / f"{name}.csv").fillna({"reason": ""}).set_index(keys),
-            found.set_index(keys),
-        )
+        stored = pd.read_csv(folder / f"{name}.csv").fillna({"reason": "", "knob": "", "value": ""}).set_index(keys)
+        found = found.set_index(keys)
+        kept = ~stored.index.get_level_values("method").isin(methods) | stored.index.isin(found.index)
+        stored = stored[kept]  # without what is no longer tried
         order = stored.index.append(found.index.difference(stored.index, sort=False))
         found = pd.concat([stored.loc[stored.index.difference(found.index)], found]).loc[order].reset_index()
     store(name, found, folder, measured or _measured(name, folder))

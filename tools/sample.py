@@ -16,7 +16,8 @@ from tools.tables import COST
 
 SEED, ITEMS = 0, 2
 QUICK = ("smooth_grad", "grad_cam")  # methods whose tuning is done again
-COSTLY = dict.fromkeys(("tissue_phantom_stability", "hmt_stability"), ("score_cam", "rise", "sise", "lime"))
+SLOW = ("score_cam", "rise", "sise", "lime", "kernel_shap")
+COSTLY = dict.fromkeys(("tissue_phantom_stability", "hmt_stability"), SLOW)
 
 # Where two values of a map lie a rounding apart, another order of adding swaps their ranks, and what counts ranks jumps
 # (maps that differ by 1e-7 gave rank correlations 5e-4 apart). Such a metric agrees to a thousandth of its range, and

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from heatproof.metrics.committed import TUNED
-from heatproof.metrics.knobs import KNOBS, LARGEST, patch_at
+from heatproof.metrics.knobs import FEW_SEGMENTS, KNOBS, LARGEST, patch_at
 from tools.environment import ROOT
 from tools.sets import TUNED_ON, hmt, mnist1d, schematic_faces, tissue_phantom, validation
 
 STEPS = 18
 MANY = ("grad_cam", "integrated_gradients", "saliency", "gradient_x_input", "smooth_grad", "guided_backprop")
 MANY += ("grad_cam_plus_plus", "layer_cam", "hires_cam", "score_cam", "ablation_cam", "guided_grad_cam")
-MANY += ("var_grad", "deconvnet", "occlusion", "rise", "sise", "lime")
+MANY += ("var_grad", "deconvnet", "occlusion", "rise", "sise", "lime", "expected_gradients", "kernel_shap")
 QUICK = ("average_drop", "average_increase", "average_drop_soft", "deletion", "insertion")
 TRUTH = ("evidence_mass", "pointing_game", "rank_accuracy", "average_precision")
 COST = ("seconds", "forwards", "backwards")
@@ -30,15 +30,17 @@ STABILITY = (
     "completeness_gap",
 )
 SAMPLED = {"smooth_grad": {"samples": 10}, "var_grad": {"samples": 10}}
-BUDGET = SAMPLED | {"rise": {"masks": 300}, "integrated_gradients": {"steps": STEPS}}  # equal passes for all settings
+ON_WAYS = {"integrated_gradients": {"steps": STEPS}, "expected_gradients": {"samples": STEPS}}
+BUDGET = SAMPLED | ON_WAYS | {"rise": {"masks": 300}}  # equal passes for all settings
 SIZES = {"mnist1d": 1000, "schematic_faces": 500, "tissue_phantom": 500, "hmt": 496}  # items of the tables of all
 SPACE = {"mnist1d": (40,), "schematic_faces": (48, 48), "tissue_phantom": (150, 150), "hmt": (150, 150)}
 
 
 def paper(network):
     """The options of the methods as their papers set them, or our default where a paper is silent."""
-    lime = {"samples": 200 if network in ("tissue_phantom", "hmt") else 300}
-    return BUDGET | {"lime": lime, "occlusion": patch_at(7, SPACE[network])}
+    samples = {"samples": 200 if network in ("tissue_phantom", "hmt") else 300}
+    few = samples | ({"segments": FEW_SEGMENTS} if SPACE[network][1:] else {})
+    return BUDGET | {"lime": samples, "kernel_shap": few, "occlusion": patch_at(7, SPACE[network])}
 
 
 def tuned(network):

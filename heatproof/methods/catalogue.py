@@ -6,7 +6,7 @@ Adding a method is one function in its family and one row here; the fields of a 
 import numpy as np
 import numpy.typing as npt
 
-from heatproof.methods import cam, cam_by_scores, gradients, lime, masks, occlusion
+from heatproof.methods import cam, cam_by_scores, expected, gradients, lime, masks, occlusion, shap
 from heatproof.methods.rows import Method, chosen
 
 _ROWS = (
@@ -43,6 +43,10 @@ _ROWS = (
         function=gradients.integrated_gradients, title="Integrated Gradients", family="gradients", output="inputs",
         additive=True,
         formula="(x - x') * int_0^1 dS_c/dx (x' + a (x - x')) da", reference="sundararajan2017",
+    ),
+    Method(
+        function=expected.expected_gradients, title="Expected Gradients", family="gradients", output="inputs",
+        formula="mean_k (x - x'_k) * dS_c/dx (x'_k + a_k (x - x'_k))", reference="erion2021",
     ),
     Method(
         function=cam.cam, title="CAM", family="cam", output="map",
@@ -100,6 +104,10 @@ _ROWS = (
     Method(
         function=lime.lime, title="LIME", family="perturbation", output="map",
         formula="weighted ridge of p_c on visible segments", reference="ribeiro2016",
+    ),
+    Method(
+        function=shap.kernel_shap, title="KernelSHAP", family="perturbation", output="map",
+        formula="Shapley values of p_c on visible segments", reference="lundberg2017",
     ),
 )  # fmt: skip
 

@@ -1,12 +1,13 @@
 """The knobs of the methods: which settings are tried, declared before looking. The paper's value is the first of each.
 
-At most six values a knob. What a value changes is the map, not the number of passes, with one exception: a method that
-makes a pass for each feature map makes as many as the layer has.
+At most six values a knob. What a value changes is the map, not the number of passes, with two exceptions: a method that
+makes a pass for each feature map makes as many as the layer has, and KernelSHAP never more than there are coalitions.
 """
 
 from collections.abc import Callable
 
 LARGEST = 6  # values of a knob
+FEW_SEGMENTS = 50  # of an image: half the default
 PLACES = 10  # of a patch along each axis: the stride follows
 _WORDS = ("zero", "mean", "blur")
 
@@ -45,6 +46,13 @@ def _segments(query):
     return [{"segments": None}, *({"segments": count} for count in counts)]
 
 
+def _few_segments(query):
+    """Numbers that a few hundred draws tell apart, each pair of them being one equation; first the default of signals,
+    and for images half of it."""
+    counts = (None, 9, 10, 13, 16, 20) if query.inputs.ndim == 3 else (FEW_SEGMENTS, 9, 16, 25, 36, 64)
+    return [{"segments": count} for count in counts]
+
+
 def _baselines(query):
     """Black, or zero; the mean, a blur; and white where the network knows its range."""
     known = query.input_range
@@ -58,6 +66,7 @@ KNOBS: dict[str, dict[str, Callable]] = {
     "smooth_grad": _NOISE,
     "var_grad": _NOISE,
     "integrated_gradients": {"baseline": _baselines},
+    "expected_gradients": {"background": _values("background", "shuffled", "uniform", "constant")},
     "grad_cam": _LAYER,
     "grad_cam_plus_plus": _LAYER,
     "layer_cam": _LAYER,
@@ -73,6 +82,7 @@ KNOBS: dict[str, dict[str, Callable]] = {
     },
     "sise": {"fill": _values("fill", *_WORDS)},
     "lime": {"segments": _segments, "fill": _values("fill", "mean", "zero", "blur")},
+    "kernel_shap": {"segments": _few_segments, "fill": _values("fill", "mean", "zero", "blur")},
 }
 
 

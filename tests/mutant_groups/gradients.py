@@ -1,6 +1,18 @@
 """Mutants of the methods that read the gradient at the input."""
 
-from mutant_groups.modules import ANATOMY, CHUNKS, ENDINGS, GRADIENTS, HIDING, PROGRAMS, QUERY, RULES, TRACING, VIEWS
+from mutant_groups.modules import (
+    ANATOMY,
+    CHUNKS,
+    ENDINGS,
+    EXPECTED,
+    GRADIENTS,
+    HIDING,
+    PROGRAMS,
+    QUERY,
+    RULES,
+    TRACING,
+    VIEWS,
+)
 from mutant_groups.mutant import group
 
 QUERY_GRADIENT = "return self.batched(self._gradient_program(), inputs, targets, passes=BOTH)"
@@ -11,6 +23,9 @@ NOISY_SIGMA = "noise * (query.inputs.max(axis=space) - query.inputs.min(axis=spa
 NOT_YET = "~((gap[items] <= tolerance) & (change[items] <= tolerance))"
 GUIDED = "passed = tf.nn.relu(gradient)"
 ACTIVE = 'return (outputs > 0) & (outputs < 6) if operation.type == "Relu6" else outputs > 0'
+ALPHAS = "((np.arange(samples) + generator.random(samples)) / samples)"
+ROUNDS = "[generator.permutation(len(chosen)) for _ in range(-(-samples // len(chosen)))]"
+LEVEL = "low[item] + (high[item] - low[item]) * drawn(sample)"
 DECONVNET = (
     'whatever the input was."""\n\n    def back(self, operation, gradient):\n        return tf.nn.relu(gradient)'
 )
@@ -150,5 +165,47 @@ GROUPS = {
          "inputs.mean(axis=(*space, inputs.ndim - 1), keepdims=True)"),
         (CHUNKS, "((item, sample) for sample in samples for item in items)",
          "((item, sample) for sample in list(samples)[1:] for item in items)"),
+    ),
+    "expected_gradients": group(
+        "test_gradients.py", "test_expected",
+        (EXPECTED, "(query.inputs[item] - start(item, sample)) * gradient",
+         "(query.inputs[item] + start(item, sample)) * gradient"),
+        (EXPECTED, "(query.inputs[item] - start(item, sample)) * gradient",
+         "(start(item, sample) - query.inputs[item]) * gradient"),
+        (EXPECTED, "(query.inputs[item] - start(item, sample)) * gradient", "query.inputs[item] * gradient"),
+        (EXPECTED, "(query.inputs[item] - start(item, sample)) * gradient",
+         "(query.inputs[item] - start(item, 0)) * gradient"),
+        (EXPECTED, "(query.inputs[item] - start(item, sample)) * gradient",
+         "(query.inputs[item] - start(0, sample)) * gradient"),
+        (EXPECTED, "total[item] +=", "total[item] ="),
+        (EXPECTED, "total[item] +=", "total[item - 1] +="),
+        (EXPECTED, "return (total / samples)", "return total"),
+        (EXPECTED, "out *= alphas[sample]", "pass"),
+        (EXPECTED, "out *= alphas[sample]", "out *= 1 - alphas[sample] ** 2"),
+        (EXPECTED, "out *= alphas[sample]", "out *= alphas[0]"),
+        (EXPECTED, "out += nothing", "pass"),
+        (EXPECTED, "nothing = start(item, sample)", "nothing = start(0, sample)"),
+        (EXPECTED, ALPHAS, "generator.random(samples)"),
+        (EXPECTED, ALPHAS, "((np.arange(samples) + 0.5) / samples)"),
+        (EXPECTED, ALPHAS, "(np.arange(samples) / samples)"),
+        (EXPECTED, "np.random.default_rng([seed, samples])", "np.random.default_rng(0)"),
+        (EXPECTED, ROUNDS, "[generator.integers(0, len(chosen), samples)]"),
+        (EXPECTED, ROUNDS, ROUNDS.replace("-(-samples // len(chosen))", "samples // len(chosen) + 9") + "[::-1]",
+         "another random order, with rounds to spare"),
+        (EXPECTED, ROUNDS, "[np.zeros(samples, int)]"),
+        (EXPECTED, "chosen[order[sample]]", "chosen[order[sample] - 1]", "the same set, in another random order"),
+        (EXPECTED, LEVEL, "high[item] * drawn(sample)"),
+        (EXPECTED, LEVEL, LEVEL.replace("low[item] + ", "")),
+        (EXPECTED, LEVEL, LEVEL.replace("[item]", "[0]")),
+        (EXPECTED, LEVEL, LEVEL.replace("drawn(sample)", "drawn(0)")),
+        (EXPECTED, "[drawn(sample)].reshape(shape)", "[drawn(0)].reshape(shape)"),
+        (EXPECTED, "np.random.default_rng([seed, sample])", "np.random.default_rng(sample)"),
+        (EXPECTED, 'if word == "constant" else shape', 'if word == "uniform" else shape'),
+        (EXPECTED, "(1,) * len(shape) if", "(*shape[:-1], 1) if"),
+        (EXPECTED, "generator.permutation(places)", "np.arange(places)"),
+        (EXPECTED, "generator.permutation(places)", "generator.integers(0, places, places)"),
+        (EXPECTED, "axes = tuple(range(1, query.inputs.ndim))", "axes = tuple(range(query.inputs.ndim))"),
+        (EXPECTED, "    if known is None:\n        axes", "    if True:\n        axes"),
+        (EXPECTED, 'known, "background")', 'None, "background")'),
     ),
 }  # fmt: skip

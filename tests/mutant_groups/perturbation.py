@@ -1,12 +1,13 @@
-"""Mutants of the methods that hide parts of the input: occlusion, RISE, SISE, LIME."""
+"""Mutants of the methods that hide parts of the input: occlusion, RISE, SISE, LIME, KernelSHAP."""
 
-from mutant_groups.modules import CHUNKS, HIDING, LIME, MASKS, OCCLUSION, QUERY
+from mutant_groups.modules import CHUNKS, HIDING, LIME, MASKS, OCCLUSION, QUERY, SEGMENTS, SHAP
 from mutant_groups.mutant import group
 
 RISE_MAP = "((change - np.multiply.outer(total, mean / masks)) / (masks * p))"
 CELL_PLACES = "places = (np.arange(side + cell - 1) + 0.5) * cells / ((cells + (cell > 1)) * cell) - 0.5"
-DRAWS = "np.random.default_rng(seed).integers(0, 2, (samples, own.max() + 1), np.int8)"
+DRAWS = "np.random.default_rng(seed).integers(0, 2, (samples, count), np.int8)"
 FUSED = "_unit_range((F + V) * (V > skimage.filters.threshold_otsu(V)))"
+KERNEL = "(count - 1) / (math.comb(count, s) * s * (count - s))"
 PROXIMITY = "return np.sqrt(np.exp(-((distance / kernel_width) ** 2)))"
 
 GROUPS = {
@@ -84,35 +85,70 @@ GROUPS = {
     ),
     "lime": group(
         "test_perturbation.py", "lime or proximity",
-        (LIME, "maps[item] = fit.coef_[own]", "maps[item] = -fit.coef_[own]"),
-        (LIME, "maps[item] = fit.coef_[own]", "maps[item] = fit.coef_[labels[0]]"),
+        (LIME, "maps[item] = fit.coef_[", "maps[item] = -fit.coef_["),
+        (LIME, "fit.coef_[segmented.labels[item]]", "fit.coef_[segmented.labels[0]]"),
         (LIME, "Ridge(alpha).fit", "Ridge(alpha, fit_intercept=False).fit"),
         (LIME, "Ridge(alpha).fit", "Ridge(2 * alpha).fit"),
         (LIME, "values, sample_weight=proximity(visible, kernel_width))", "values)"),
-        (LIME, "where=on[sample]", "where=~on[sample]"),
-        (LIME, "ground = np.ascontiguousarray(hidden[item])", "ground = np.ascontiguousarray(hidden[0])"),
+        (SEGMENTS, "where=on[row]", "where=~on[row]"),
+        (SEGMENTS, "np.ascontiguousarray(self.hidden[item])", "np.ascontiguousarray(self.hidden[0])"),
+        (SEGMENTS, "inputs, self.labels[item]", "inputs, self.labels[0]"),
         (LIME, "        visible[0] = 1\n", ""),
         (LIME, DRAWS, DRAWS.replace("default_rng(seed)", "default_rng([seed, item])")),
         (LIME, PROXIMITY, PROXIMITY.replace("np.sqrt(np.exp", "(np.exp")),
         (LIME, PROXIMITY, PROXIMITY.replace("** 2", "** 1")),
         (LIME, "1 - np.sqrt(np.mean(visible, axis=1))", "1 - np.mean(visible, axis=1)"),
-        (LIME, "image[own == label].mean(axis=0)", "image[own == label].mean()"),
-        (LIME, "if fewest < 5:", "if fewest < 4:"),
-        (LIME, "if fewest < 5:", "if fewest < 7:"),
-        (LIME, "if fewest < 2:", "if fewest < 1:"),
+        (SEGMENTS, "image[own == label].mean(axis=0)", "image[own == label].mean()"),
+        (SEGMENTS, "if fewest < 5:", "if fewest < 4:"),
+        (SEGMENTS, "if fewest < 5:", "if fewest < 7:"),
+        (SEGMENTS, "if fewest < 2:", "if fewest < 1:"),
+    ),
+    "kernel_shap": group(
+        "test_perturbation.py", "kernel_shap",
+        (SHAP, KERNEL, "1.0"),
+        (SHAP, KERNEL, KERNEL.replace("math.comb(count, s) * ", "")),
+        (SHAP, KERNEL, KERNEL.replace(" * (count - s)", "")),
+        (SHAP, KERNEL, KERNEL.replace("(count - 1)", "count"), "a factor of all weights changes no fit"),
+        (SHAP, "if 2**count <= samples:", "if 2**count < samples:"),
+        (SHAP, "if 2**count <= samples:", "if False:"),
+        (SHAP, "generator, sizes = np.random.default_rng(seed), ", "generator, sizes = np.random.default_rng(0), "),
+        (SHAP, "weight = 1 / (sizes * (count - sizes))", "weight = 1.0 * sizes"),
+        (SHAP, "weight = 1 / (sizes * (count - sizes))", "weight = 1 / (sizes + count - sizes)"),
+        (SHAP, "pairs = -(-(samples - 2) // 2)", "pairs = (samples - 2) // 2"),
+        (SHAP, "argsort(axis=1) < shown[:, None]", "argsort(axis=1) <= shown[:, None]"),
+        (SHAP, "[half, ~half]", "[half, half]"),
+        (SHAP, "[half, ~half]", "[half, half[::-1]]"),
+        (SHAP, "np.concatenate([np.zeros((1, count), bool), both, np.ones((1, count), bool)])",
+         "np.concatenate([np.ones((1, count), bool), both, np.zeros((1, count), bool)])"),
+        (SHAP, "even = (values[-1] - values[0]) /", "even = values[-1] /"),
+        (SHAP, "even = (values[-1] - values[0]) /", "even = 0 * values[-1] /"),
+        (SHAP, "root, rows = np.sqrt(weights)", "root, rows = weights"),
+        (SHAP, "rest = values[1:-1] - values[0] - even", "rest = values[1:-1] - even"),
+        (SHAP, " - even * visible[1:-1].sum(axis=1)", ""),
+        (SHAP, "return even + np.linalg", "return np.linalg"),
+        (SHAP, "return even + np.linalg", "return even - np.linalg"),
+        (SHAP, "root * rest)[0]", "rest)[0]"),
+        (SHAP, "return inner - inner.mean(axis=1, keepdims=True)", "return inner"),
+        (SHAP, "return inner - inner.mean(axis=1, keepdims=True)", "return inner - inner.mean(axis=0)"),
+        (SHAP, "weights, values)[segmented.labels[item]]", "weights, values)[segmented.labels[0]]"),
+        (SHAP, "< count - 1]", "< count - 2]"),
+        (SHAP, "< count - 1]", "< count]"),
+        (SHAP, "8 * max(alike)", "2 * max(alike)"),
+        (SEGMENTS, "where=on[row]", "where=~on[row]"),
+        (SEGMENTS, "np.ascontiguousarray(self.hidden[item])", "np.ascontiguousarray(self.hidden[0])"),
     ),
     "superpixels": group(
         "test_perturbation.py", "superpixels or pros",
-        (LIME, "np.arange(length) * count // length", "np.arange(length) // count"),
-        (LIME, "length // 5), length)", "length // 6), length)"),
-        (LIME, ">= 0.6 * count:", ">= 0:"),
-        (LIME, "100 if count is None else count, 2)", "100, 2)"),
-        (LIME, "start_label=0, channel_axis=-1", "start_label=1, channel_axis=-1"),
-        (LIME, "for factor in (1, 3, 10, 30, 100):", "for factor in (100,):"),
-        (LIME, "10 if image.shape[-1] == 3 else 0.1", "1000"),
-        (LIME, "order = np.argsort(-values", "order = np.argsort(values"),
-        (LIME, "strict=True) if value > 0]", "strict=True) if value >= 0]"),
-        (LIME, "values[last], strict=True) if value < 0]", "values[last], strict=True)]"),
-        (LIME, "last = order[::-1][:count]", "last = order[:count]"),
+        (SEGMENTS, "np.arange(length) * count // length", "np.arange(length) // count"),
+        (SEGMENTS, "length // 5), length)", "length // 6), length)"),
+        (SEGMENTS, ">= 0.6 * count:", ">= 0:"),
+        (SEGMENTS, "100 if count is None else count, 2)", "100, 2)"),
+        (SEGMENTS, "start_label=0, channel_axis=-1", "start_label=1, channel_axis=-1"),
+        (SEGMENTS, "for factor in (1, 3, 10, 30, 100):", "for factor in (100,):"),
+        (SEGMENTS, "10 if image.shape[-1] == 3 else 0.1", "1000"),
+        (SEGMENTS, "order = np.argsort(-values", "order = np.argsort(values"),
+        (SEGMENTS, "strict=True) if value > 0]", "strict=True) if value >= 0]"),
+        (SEGMENTS, "values[last], strict=True) if value < 0]", "values[last], strict=True)]"),
+        (SEGMENTS, "last = order[::-1][:count]", "last = order[:count]"),
     ),
 }  # fmt: skip

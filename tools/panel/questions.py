@@ -22,8 +22,10 @@ FEW = {
     "integrated_gradients": {"steps": 4},
     "rise": {"masks": 40},
     "lime": {"samples": 40, "segments": 12},
+    "expected_gradients": {"samples": 4},
+    "kernel_shap": {"samples": 96, "segments": 12},
 }
-OF_UNIT = {"score_cam": {"weights": "softmax"}, "rise": {"score": "logit"}, "lime": {"score": "logit"}}
+OF_UNIT = {"score_cam": {"weights": "softmax"}} | dict.fromkeys(("rise", "lime", "kernel_shap"), {"score": "logit"})
 
 
 class Answers(dict):
@@ -102,6 +104,7 @@ def variants(subject):
             {"tolerance": 0.2, "max_steps": 18},
             {"steps": 3} | probability,
         ],
+        "expected_gradients": [{"background": subject.inputs[::-1], "samples": 5}, {"background": "uniform"}],
         "cam": [native],
         "grad_cam": [{"relu": False} | native, probability, layer],
         "grad_cam_plus_plus": [native, layer],
@@ -121,6 +124,7 @@ def variants(subject):
             {"samples": 50, "segments": 6, "fill": "segment", "seed": 2},
             {"samples": 50, "segments": 8, "fill": "blur", "kernel_width": 0.5, "alpha": 0.1, "score": "logit"},
         ],
+        "kernel_shap": [{"samples": 50, "segments": 6, "fill": "segment"}, {"segments": 8, "score": "logit"}],
     }
 
 

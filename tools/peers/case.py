@@ -31,6 +31,11 @@ class Case:
     noise: np.ndarray | None = None  # (N, samples, ..., C): what SmoothGrad and VarGrad add
     masks: np.ndarray | None = None  # RISE: (masks, ...) in [0, 1]
     visible: np.ndarray | None = None  # LIME: (samples, segments) of 0 and 1, the first row all 1
+    parts: np.ndarray | None = None  # KernelSHAP: (N, ...) labels 0 to 7, few enough for all coalitions
+    coalitions: np.ndarray | None = None  # KernelSHAP: (samples, 8) of 0 and 1, the first row all 0, the last all 1
+    background: np.ndarray | None = None  # Expected Gradients: (K, ..., C)
+    places: np.ndarray | None = None  # Expected Gradients: which of the background each draw starts from
+    along: np.ndarray | None = None  # Expected Gradients: how far towards the input each draw is
     relevance: np.ndarray | None = None  # (N, ...) maps whose deletion and insertion curves are taken
     varied: float | None = None  # how many maps of the layer are not constant, on average
     made: dict = field(default_factory=dict, repr=False)  # networks and what is made of them, by name
@@ -48,7 +53,7 @@ class Case:
 
     def first(self, n):
         """The same case with its first n inputs."""
-        names = ("inputs", "targets", "segments", "noise", "relevance")
+        names = ("inputs", "targets", "segments", "noise", "parts", "relevance")
         kept = {name: getattr(self, name) for name in names}
         return replace(self, **{name: array[:n] for name, array in kept.items() if array is not None})
 

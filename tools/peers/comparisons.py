@@ -135,6 +135,21 @@ COMPARISONS = (
         "lime", "captum", "lime", lambda ours: ours.lime(ours.case.fill), step="same segments, samples, kernel"
     ),
     Comparison(
+        "expected_gradients", "captum", "gradient_shap", lambda ours: ours.expected(),
+        step="its GradientShap, same draws",
+        reason="no definition differs; where a point of the way lies on the kink of a ReLU, rounding decides whether "
+        "the unit is open. The second number is that of both sides in double precision",
+        adapted=lambda ours: ours.expected("float64"), adapted_key="gradient_shap_float64",
+    ),
+    Comparison(
+        "kernel_shap", "captum", "kernel_shap", lambda ours: ours.kernel_shap(len(ours.case.coalitions)),
+        step="same segments and samples",
+    ),
+    Comparison(
+        "kernel_shap", "shap", "kernel_shap", lambda ours: ours.kernel_shap(2**8),
+        step="all 256 coalitions of 8 segments",
+    ),
+    Comparison(
         "saliency", "xplique", "saliency_abs", lambda ours: ours("saliency"), reason="takes |gradient|; ours is signed",
         adapted=lambda ours: np.abs(ours("saliency")),
     ),

@@ -18,8 +18,14 @@ TITLES = {
     "xplique": "Xplique",
     "saliency": "PAIR saliency",
     "captum": "Captum",
+    "shap": "shap",
 }
-ELSEWHERE = ("xplique", "saliency", "captum")  # in .venv-peers; the others are part of the project's own environment
+ELSEWHERE = (
+    "xplique",
+    "saliency",
+    "captum",
+    "shap",
+)  # in .venv-peers; the others are part of the project's own environment
 
 
 def python_of(peer: str) -> Path:

@@ -9,11 +9,13 @@ from keras import layers
 import mnist1d_utils as m1
 import xai_utils as xu
 from heatproof.methods.masks import RandomMasks
+from heatproof.methods.shap import coalitions
 from tools.environment import ROOT
 from tools.peers.case import NOISE, Case
 
 FOLDER = ROOT / "build" / "parity"
 ITEMS, SAMPLES, MASKS, ROWS = 4, 20, 100, 200  # inputs; noisy copies; masks of RISE; samples of LIME
+PARTS, COALITIONS, BACKGROUND, DRAWS = 8, 100, 5, 20  # segments and samples of KernelSHAP; of Expected Gradients
 
 
 def networks():
@@ -42,6 +44,7 @@ def make_case(name, model, inputs, folder=FOLDER):
     predicted = np.asarray(model(inputs)).argmax(axis=-1)
     firsts = np.unique(predicted, return_index=True)[1]
     chosen = [*firsts, *np.setdiff1d(np.arange(len(inputs)), firsts)][:ITEMS]
+    background = np.delete(inputs, chosen, axis=0)[:BACKGROUND]
     inputs, space = inputs[chosen], inputs.shape[1:-1]
     patch = np.array([side // 5 if side % 5 == 0 else side // 4 for side in space])
     patch += patch % 2  # a half of it is the other stride
@@ -49,6 +52,10 @@ def make_case(name, model, inputs, folder=FOLDER):
     visible = np.random.default_rng(0).integers(0, 2, (ROWS, segments.max() + 1), np.int8)
     visible[0] = 1
     masks = RandomMasks((*space, 1), [min(7, side) for side in space], 0.5, 0)
+    parts = blocks(
+        space, [-(-side // count) for side, count in zip(space, (4, 2) if space[1:] else (PARTS,), strict=True)]
+    )
+    places, along = draws(len(background))
     case = Case(
         folder=folder / name,
         inputs=inputs,
@@ -61,6 +68,11 @@ def make_case(name, model, inputs, folder=FOLDER):
         noise=noise(inputs),
         masks=np.stack([masks.mask(number)[..., 0] for number in range(MASKS)]),
         visible=visible,
+        parts=np.repeat(parts[None], len(inputs), axis=0),
+        coalitions=coalitions(PARTS, COALITIONS, 0)[0].astype(np.int8),
+        background=background,
+        places=places,
+        along=along,
     )
     write_case(case, model)
     return case
@@ -72,6 +84,13 @@ def noise(inputs):
     drawn = np.stack([generator.standard_normal(inputs.shape[1:], np.float32) for generator in generators])
     spread = NOISE * np.ptp(inputs.reshape(len(inputs), -1), axis=1)
     return np.stack([(sigma * drawn).astype(np.float32) for sigma in spread])
+
+
+def draws(count):
+    """Of Expected Gradients: from which of `count` inputs each draw starts, all in turn, and how far along it is."""
+    generator = np.random.default_rng([0, DRAWS, 1])
+    rounds = [generator.permutation(count) for _ in range(-(-DRAWS // count))]
+    return np.concatenate(rounds)[:DRAWS], (np.arange(DRAWS) + np.random.default_rng([0, DRAWS]).random(DRAWS)) / DRAWS
 
 
 def last_convolution(model):

@@ -2,6 +2,7 @@
 
 from functools import cached_property
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -46,6 +47,19 @@ class Ours:
         case = self.case
         options = {"samples": len(case.visible), "alpha": ALPHA, "kernel_width": KERNEL_WIDTH, "fill": fill}
         return xu.lime(self.model, case.inputs, case.targets, segments=case.segments, **options)
+
+    def kernel_shap(self, samples):
+        case = self.case
+        options = {"segments": case.parts, "samples": samples, "fill": case.fill}
+        return xu.kernel_shap(self.model, case.inputs, case.targets, **options)
+
+    def expected(self, precision="float32"):
+        """With every layer and every number in this precision."""
+        network = keras.models.model_from_json(self.model.to_json().replace("float32", precision))
+        network.set_weights(self.model.get_weights())
+        inputs, background = (one.astype(precision) for one in (self.case.inputs, self.case.background))
+        options = {"background": background, "samples": len(self.case.places)}
+        return xu.expected_gradients(network, inputs, self.case.targets, **options)
 
     def integrated(self, nodes, weights):
         """Integrated Gradients from 0 by another rule: x * sum_k w_k dS_c/dx (a_k x)."""

@@ -1,5 +1,6 @@
 """Captum on a PyTorch twin of the network (twin.py)."""
 
+from copy import deepcopy
 from unittest import mock
 
 import numpy as np
@@ -156,6 +157,42 @@ def lime(case):
     return lambda: np.stack([one(item) for item in range(len(x))])
 
 
+def gradient_shap(case, precision=torch.float32):
+    """Its draws are handed in: it asks numpy once for the starts and once for the places, items outside."""
+    network, x, targets = parts(case)
+    network, x, background = (deepcopy(one).to(precision) for one in (network, x, to_torch(case.background)))
+    tool, count = attr.GradientShap(network), len(x)
+    choice = mock.patch("numpy.random.choice", lambda *_, **__: np.tile(case.places, count))
+    uniform = mock.patch("numpy.random.uniform", lambda *_, **__: np.tile(case.along, count))
+
+    def run():
+        with choice, uniform:
+            found = tool.attribute(x, background, n_samples=len(case.places), target=targets)
+        return to_numpy(found)
+
+    return run
+
+
+def kernel_shap(case):
+    """Its loop, weights and regression; which segments are shown is handed in, the two sure coalitions first."""
+    network, x, targets = parts(case)
+    rows = np.concatenate([case.coalitions[[0, -1]], case.coalitions[1:-1]])
+
+    def draws(*_, **__):
+        for row in torch.from_numpy(rows).long():
+            yield row[None]
+
+    def one(item):
+        tool = attr.KernelShap(lambda x: torch.softmax(network(x), dim=1))
+        tool.perturb_func = draws
+        options = {"n_samples": len(rows), "perturbations_per_eval": 50, "baselines": case.fill}
+        mask = torch.from_numpy(case.parts[item])[None, None]
+        found = tool.attribute(x[item : item + 1], target=int(targets[item]), feature_mask=mask, **options)
+        return to_numpy(found)[0, ..., 0]
+
+    return lambda: np.stack([one(item) for item in range(len(x))])
+
+
 # --- what is timed ----------------------------------------------------------------------------------------------
 
 METHODS = {
@@ -189,6 +226,9 @@ def answers(case):
         "occlusion": occlusion(case, case.patch),
         "occlusion_overlapping": occlusion(case, case.stride),
         "lime": lime(case),
+        "kernel_shap": kernel_shap(case),
+        "gradient_shap": gradient_shap(case),
+        "gradient_shap_float64": gradient_shap(case, torch.float64),
     }
     for rule in ("riemann_middle", "gausslegendre", "riemann_trapezoid"):
         runs[rule] = integrated_gradients(case, STEPS, rule)
