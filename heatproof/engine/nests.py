@@ -89,6 +89,10 @@ class Nest:
             return arrays[0][..., None] if self.is_features else arrays[0]
         return np.concatenate([each.reshape(len(each), -1) for each in arrays], axis=1)
 
+    def laid(self, parts):
+        """`packed`, of a list in the order of those explained."""
+        return self.packed(dict(zip(self.explained, parts, strict=True)))
+
     def arranged(self, packed, others):
         """What the model takes."""
         parts, fed = self.parts(packed), dict(zip(self.fed, others, strict=True))

@@ -136,12 +136,16 @@ class Query:
 
     def each(self, function: Callable) -> np.ndarray:
         """function(part, name) of each of the inputs that are explained, laid together as `inputs` are."""
+        parts = self.parts()
+        found = [np.broadcast_to(function(part, name), part.shape) for name, part in parts]
+        return found[0] if self.recipe.nest is None else self.recipe.nest.laid(found)
+
+    def parts(self) -> list[tuple[str | None, np.ndarray]]:
+        """(name, array) of each of the inputs that are explained; the name is None where the model has one."""
         nest = self.recipe.nest
         if nest is None:
-            return function(self.inputs, None)
-        parts = nest.parts(self.inputs)
-        found = {number: function(part, nest.names[number]) for number, part in parts.items()}
-        return nest.packed({number: np.broadcast_to(found[number], parts[number].shape) for number in found})
+            return [(None, self.inputs)]
+        return [(None if nest.alone else nest.names[number], part) for number, part in nest.parts(self.inputs).items()]
 
     def in_form(self, maps: np.ndarray) -> Any:
         """Maps in the shape of `inputs` in the form in which the inputs came."""

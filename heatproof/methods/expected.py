@@ -15,6 +15,8 @@ import numpy.typing as npt
 from heatproof import batches, checks
 from heatproof.engine.query import BATCH_SIZE, Query
 from heatproof.engine.readings import LOGIT
+from heatproof.hiding import by_name
+from heatproof.problems import ArgumentValueError
 
 WORDS = ("shuffled", "uniform", "constant")
 
@@ -46,13 +48,11 @@ def expected_gradients(
     Erion et al. 2021; "uniform": Sturmfels, Lundberg, Lee 2020.
     """
     samples, seed = checks.as_count("samples", samples), checks.as_count("seed", seed, 0)
-    if isinstance(background, str):
-        checks.one_of("background", background, WORDS)
     options: dict[str, Any] = {"score": score, "activation": activation, "head": head, "only": only}
     query = Query(model, inputs, targets, batch_size=batch_size, **options)
     generator = np.random.default_rng([seed, samples])  # beside those of the single draws, [seed, 0] to [seed, n - 1]
     alphas = ((np.arange(samples) + generator.random(samples)) / samples).tolist()  # Python's floats keep float32
-    start = (_by_word if isinstance(background, str) else _of_set)(background, query, samples, seed)
+    start = _start(background, query, samples, seed)
     total = np.zeros(query.inputs.shape, np.float64)
 
     def point(item, sample, out):
@@ -66,21 +66,38 @@ def expected_gradients(
     return query.in_form((total / samples).astype(np.float32))
 
 
-def _of_set(background, query, samples, seed) -> Callable[[int, int], np.ndarray]:
-    """start(item, sample), the x' of a draw: the whole set in random order, then again in another."""
-    chosen = batches.as_inputs(background, (None, *query.inputs.shape[1:]), query.input_range, "background")
-    chosen, generator = chosen.astype(query.inputs.dtype, copy=False), np.random.default_rng([seed, samples, 1])
+def _start(background, query, samples, seed) -> Callable[[int, int], np.ndarray]:
+    """start(item, sample), the x' of a draw; of several inputs those of each, of one draw of the background."""
+    several = len(query.parts()) > 1
+    starts = []
+    for name, part in query.parts():
+        own = by_name("background", background, name)
+        known = None if several else query.input_range
+        starts.append((_by_word if isinstance(own, str) else _of_set)(own, part, known, samples, seed))
+    if not several:
+        return starts[0]
+    return lambda item, sample: np.concatenate([start(item, sample).ravel() for start in starts])
+
+
+def _of_set(background, inputs, known, samples, seed) -> Callable[[int, int], np.ndarray]:
+    """start(item, sample): the whole set in random order, then again in another."""
+    chosen = batches.as_inputs(background, (None, *inputs.shape[1:]), known, "background")
+    chosen, generator = chosen.astype(inputs.dtype, copy=False), np.random.default_rng([seed, samples, 1])
     order = np.concatenate([generator.permutation(len(chosen)) for _ in range(-(-samples // len(chosen)))])
     return lambda item, sample: chosen[order[sample]]
 
 
-def _by_word(word, query, samples, seed) -> Callable[[int, int], np.ndarray]:
-    """start(item, sample), the x' of a draw."""
-    inputs, shape = query.inputs, query.inputs.shape[1:]
+def _by_word(word, inputs, known, samples, seed) -> Callable[[int, int], np.ndarray]:
+    """start(item, sample) without data."""
+    checks.one_of("background", word, WORDS)
+    shape = inputs.shape[1:]
+    if len(shape) == 1:
+        given = f"{word!r} for features (N, F), which have no positions and each a unit of its own"
+        raise ArgumentValueError("background", given, cure="an array of features (K, F), such as those of training")
     places = int(np.prod(shape[:-1]))
-    low, high = _range(query)
+    low, high = _range(inputs, known)
 
-    @functools.lru_cache(query.batch_size)  # for the draws of a chunk, which are asked for twice
+    @functools.lru_cache(64)  # for the draws of a chunk, which are asked for twice
     def drawn(sample):
         generator = np.random.default_rng([seed, sample])
         if word == "shuffled":
@@ -95,10 +112,9 @@ def _by_word(word, query, samples, seed) -> Callable[[int, int], np.ndarray]:
     return start
 
 
-def _range(query):
+def _range(inputs, known):
     """The lowest and the highest value that each input may have."""
-    known = query.input_range
     if known is None:
-        axes = tuple(range(1, query.inputs.ndim))
-        return query.inputs.min(axis=axes), query.inputs.max(axis=axes)
-    return np.repeat(np.array(known, query.inputs.dtype)[:, None], len(query.inputs), axis=1)
+        axes = tuple(range(1, inputs.ndim))
+        return inputs.min(axis=axes), inputs.max(axis=axes)
+    return np.repeat(np.array(known, inputs.dtype)[:, None], len(inputs), axis=1)
