@@ -135,7 +135,7 @@ def by_covering(model):
 # --- graphs without end -----------------------------------------------------------------------------------------------
 
 
-BOUND = 64  # graphs that may be kept for one model; 30 readings of an activation took 93
+BOUND = 64  # graphs that may be kept for one model; 70 readings of an activation would take as many
 
 
 def graphs():
@@ -168,7 +168,7 @@ def test_changes_of_an_activation_leave_a_bounded_number_of_graphs():
         model.get_layer("conv").activation = lambda x: x * (1 + number)
         xu.saliency(model, SIGNALS, 1)
 
-    assert kept_by(work, 30) <= BOUND
+    assert kept_by(work, 70) <= BOUND
 
 
 def test_sizes_of_a_network_of_any_size_leave_a_bounded_number_of_graphs():

@@ -9,11 +9,16 @@ def functions(node):
     return [part.name for part in parts if part.name]
 
 
+def can_run(definition):
+    """Whether operations so defined run functions."""
+    return any("func" in attribute.type for attribute in definition.attr)
+
+
 class Bodies:
     """The functions of a graph, which is written out once, when an operation is met that runs one."""
 
     def __init__(self, graph):
-        self._graph, self._known = graph, {}
+        self._graph, self._known, self._running = graph, {}, {}
 
     @functools.cached_property
     def _all(self):
@@ -28,7 +33,9 @@ class Bodies:
 
     def kinds(self, operation):
         """The kinds of all nodes of the functions that an operation runs, and of those that run in them."""
-        waiting, seen, kinds = functions(operation.node_def), set(), set()
+        if operation.type not in self._running:
+            self._running[operation.type] = can_run(operation.op_def)
+        waiting, seen, kinds = functions(operation.node_def) if self._running[operation.type] else [], set(), set()
         while waiting:
             name = waiting.pop()
             if name not in seen:

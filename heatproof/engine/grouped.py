@@ -12,6 +12,8 @@ import functools
 
 import tensorflow as tf
 
+from heatproof.engine.towards import is_skipped
+
 NAME = "HeatproofGroupedConvolution"
 OVERRIDES = {"Conv2D": NAME}  # as a graph takes them; a convolution of signals is one of pictures of height 1
 
@@ -26,7 +28,7 @@ def _back(operation, gradient):
     parts = (tf.split(x, groups, axis), tf.split(kernels, groups, 3), tf.split(gradient, groups, axis))
     slopes = [_slopes(operation, *part) for part in zip(*parts, strict=True)]
     of_x, of_kernels = zip(*slopes, strict=True)
-    return tf.concat(of_x, axis), tf.concat(of_kernels, 3)
+    return tf.concat(of_x, axis), None if is_skipped(operation, 1) else tf.concat(of_kernels, 3)
 
 
 def _groups(channels, seen):
@@ -38,10 +40,10 @@ def _slopes(operation, x, kernels, gradient):
     names = ("strides", "padding", "explicit_paddings", "dilations", "data_format")
     options = {name: operation.get_attr(name) for name in names}
     back, weigh = tf.raw_ops.Conv2DBackpropInput, tf.raw_ops.Conv2DBackpropFilter
-    return (
-        back(input_sizes=tf.shape(x), filter=kernels, out_backprop=gradient, **options),
-        weigh(input=x, filter_sizes=tf.shape(kernels), out_backprop=gradient, **options),
-    )
+    of_x = back(input_sizes=tf.shape(x), filter=kernels, out_backprop=gradient, **options)
+    if is_skipped(operation, 1):
+        return of_x, None
+    return of_x, weigh(input=x, filter_sizes=tf.shape(kernels), out_backprop=gradient, **options)
 
 
 @functools.cache

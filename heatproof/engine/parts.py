@@ -11,6 +11,8 @@ import tensorflow as tf
 from tensorflow.python.eager.polymorphic_function import atomic_function
 from tensorflow.python.framework.ops import uid
 
+from heatproof.engine.bodies import can_run
+
 READING = {"ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape", "VarIsInitializedOp"}
 
 
@@ -22,7 +24,7 @@ class Part:
 
     def __init__(self, graph, given, outputs):
         self.graph, self.outputs = graph, outputs
-        needed = _behind(outputs)
+        needed = behind(outputs)
         captured = [(outer, inner) for outer, inner in graph.captures if inner.op._id in needed]
         self.inputs = [*given, *(inner for _, inner in captured)]
         self.captured = [outer for outer, _ in captured]
@@ -53,7 +55,7 @@ def _call(function, types, captured, structure, *tensors):
     return tf.nest.pack_sequence_as(structure, function.call_flat(*given, *captured))
 
 
-def _behind(outputs):
+def behind(outputs):
     """{number: operation} of all that tensors are computed from."""
     waiting, needed = [tensor.op for tensor in outputs], {}
     while waiting:
@@ -67,5 +69,5 @@ def _behind(outputs):
 def are_pure(operations):
     """Whether operations neither write nor draw nor run others, so that it does not matter in which order they run."""
     kinds = {operation.type: operation.op_def for operation in operations}
-    runs = any("func" in attribute.type for each in kinds.values() for attribute in each.attr)
+    runs = any(map(can_run, kinds.values()))
     return not runs and not any(each.is_stateful and kind not in READING for kind, each in kinds.items())

@@ -5,8 +5,6 @@ network that only computes. Where one draws, writes or loops, the order of its o
 layer's output is replaced, a question has a trace of its own.
 """
 
-import contextlib
-import gc
 import weakref
 
 import tensorflow as tf
@@ -19,17 +17,8 @@ from heatproof.engine.tracing import Operator, Run
 from heatproof.progress import told
 
 
-@contextlib.contextmanager
-def _patiently(recipe):
-    """Say what takes long, and do not search for garbage meanwhile: of what a trace makes hardly anything is any."""
-    before = gc.isenabled()
-    gc.disable()
-    try:
-        with told(f"tracing {recipe.base.name!r}, for this and all later maps"):
-            yield
-    finally:
-        if before:
-            gc.enable()
+def _told(recipe):
+    return told(f"tracing {recipe.base.name!r}, for this and all later maps")
 
 
 def traced(recipe, build, specs=(), layer=None, substitute=False):
@@ -49,7 +38,7 @@ def traced(recipe, build, specs=(), layer=None, substitute=False):
         return build(run.ended(ending, run.layer, beside[len(fixed) :]), *tensors)
 
     inputs = tf.TensorSpec(recipe.shape, input_dtype(recipe.base))
-    with _patiently(recipe):
+    with _told(recipe):
         return tf.function(function, autograph=False).get_concrete_function(inputs, *fixed, *asked, *specs)
 
 
@@ -68,7 +57,7 @@ class Trace:
 
     def __init__(self, recipe):
         self.graph, self.asked = tf.__internal__.FuncGraph("model"), 0
-        with _patiently(recipe), self.graph.as_default():
+        with _told(recipe), self.graph.as_default():
             inputs = tf.compat.v1.placeholder(input_dtype(recipe.base), recipe.shape, "inputs")
             self.run = Run(recipe, inputs, others=_placeholders(recipe.others))
         # What is kept for a model must not keep it alive: its own call is left out.
@@ -86,7 +75,7 @@ class Trace:
         if not self.is_pure:
             return None
         run = self.ended(recipe.ending, layer)
-        with _patiently(recipe), self.graph.as_default():
+        with _told(recipe), self.graph.as_default():
             given = _placeholders(specs)
             answer = build(run, *given)
             outputs = [tf.identity(each) for each in tf.nest.flatten(answer)]

@@ -19,6 +19,7 @@ import tensorflow as tf
 from heatproof.engine import grouped, owned
 from heatproof.engine.arrays import as_float
 from heatproof.engine.entries import entry
+from heatproof.engine.towards import only_towards
 from heatproof.problems import ArgumentValueError
 
 
@@ -197,7 +198,8 @@ class Run:
 
     def differentiate(self, score, tensor):
         """d(score)/d(tensor), summed over nothing: each example's score depends on that example alone."""
-        (gradient,) = tf.gradients(score, tensor)
+        with only_towards(tensor, score):
+            (gradient,) = tf.gradients(score, tensor)
         if gradient is None:
             raise self._unreached()
         return as_float(gradient)
