@@ -27,6 +27,9 @@ only        which input of a model with several is explained, by name or number;
 layer       a layer's name, the layer itself, or the name of a sum or product that was written as an operator; None
             is the last of them that has positions and through which every way to the score leads. A list gives the sum
             of the maps of its layers.
+grid        rows and columns of the patches where a layer gives tokens (N, tokens, K); None finds them behind a
+            convolution whose positions are laid in a row. Tokens that are no patch, such as a class token, have no
+            place in a map; those that `grid` leaves over are taken to stand in front.
 upsample    False returns a map on the layer's own grid, True at input resolution (linear interpolation).
 align       "centres": each value of a coarse map lies in the middle of what its position reads of the input (its
             receptive field); "stretch": the grid is spread evenly over the input, as other libraries do, which lies
@@ -66,6 +69,7 @@ from heatproof.engine.scores import contrast, region
 from heatproof.engine.views import forget, head, logits, unit, with_relu_rule
 from heatproof.inside.synthesis import activation_maximization, class_model, deep_dream
 from heatproof.inside.units import activations, kernels
+from heatproof.methods.attention import attention_rollout
 from heatproof.methods.cam import (
     cam,
     grad_cam,
@@ -127,6 +131,7 @@ __all__ = [
     "activation_maximization",
     "activations",
     "area_under_curve",
+    "attention_rollout",
     "average_drop",
     "average_increase",
     "average_precision",

@@ -21,7 +21,9 @@ def ask(name, model, inputs, targets=shapes.TARGETS, **options):
 
 
 @pytest.mark.parametrize("name", METHODS)
-@pytest.mark.parametrize("truth", [shapes.PLAIN, shapes.Truth(shapes.SIGNAL), shapes.Truth(shapes.VOLUME)], ids=str)
+@pytest.mark.parametrize(
+    "truth", [shapes.PLAIN, shapes.Truth(shapes.SIGNAL), shapes.Truth(shapes.VOLUME)], ids=["image", "signal", "volume"]
+)
 def test_the_map_of_a_function_is_that_of_the_formula(name, truth):
     """The network without Keras is the function; for occlusion its logits are, which are explained there."""
     predict = truth.logits if name == "occlusion" else truth.probabilities

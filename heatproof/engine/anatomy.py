@@ -4,6 +4,7 @@ import functools
 from dataclasses import dataclass, replace
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from heatproof import checks
@@ -178,11 +179,12 @@ def _check_channels(run):
         raise ArgumentValueError("model", given, "images (N, H, W, C)", cure)
 
 
-def find_layer(recipe, layer=None, spatial=False, moved=frozenset()):
+def find_layer(recipe, layer=None, spatial=False, moved=frozenset(), taken=None):
     """Return the `Call` of a layer given by name or object; None means the last one that still has space.
 
     Raises `ValueError`, listing the spatial layers, for an unknown or ambiguous name or, with `spatial`, for a
-    layer whose output has no positions left, or has them in one of the tensors that were `moved`.
+    layer whose output has no positions left, or has them in one of the tensors that were `moved`; `taken(call)` says
+    which calls are taken all the same.
     """
     seen = replace(anatomy(recipe), moved=moved) if moved else anatomy(recipe)
     calls = seen.calls
@@ -199,11 +201,15 @@ def find_layer(recipe, layer=None, spatial=False, moved=frozenset()):
         raise _other_layer(f"{label}, which is not in the model", offered, "one of" if spatial else "one such as")
     if len(found) > 1:
         raise _other_layer(f"{label}, which stands for {len(found)} calls", offered, "one called once, such as")
+    if taken is not None and taken(found[0]):
+        return found[0]
     if spatial and not found[0].spatial:
         raise _other_layer(f"{label}, which has no positions left (shape {found[0].shape})", offered)
     if spatial and not found[0].output.dtype.is_floating:
         given = f"{label}, whose output is {found[0].output.dtype.name}, of which nothing is a derivative"
         raise _other_layer(given, offered)
+    if spatial and not found[0].inner and len(found[0].shape) == 3 < len(seen.inputs.shape):
+        raise _no_grid(found[0], seen)
     if spatial and (found[0].inner or len(found[0].shape) != len(seen.inputs.shape)):
         axes = f"other axes (shape {found[0].shape}) than the input {seen.inputs.shape}"
         raise _other_layer(f"{label}, which has {axes}, so that its positions are no places in the input", offered)
@@ -213,6 +219,19 @@ def find_layer(recipe, layer=None, spatial=False, moved=frozenset()):
         )
         raise _other_layer(given, offered)
     return found[0]
+
+
+def _no_grid(call, seen):
+    """The refusal of tokens of which nothing tells the grid; the cure names that of square patches, if there is one."""
+    count, space = call.shape[1], seen.inputs.shape[1:-1].as_list()
+    given = f"{call.layer.name!r}, tokens {call.shape} whose grid the network does not tell"
+    for left in range(8 if count and None not in space else 0):
+        per_patch = (np.prod(space) / max(count - left, 1)) ** (1 / len(space))
+        sides = tuple(round(side / per_patch) for side in space)
+        if np.allclose(np.array(sides) * per_patch, space):
+            cure = f"grid={sides}" + (f", which leaves out {left} of the tokens" if left else "")
+            return ArgumentValueError("layer", given, cure=cure)
+    return ArgumentValueError("layer", given, cure=f"grid= the {len(space)} sides of the grid of patches")
 
 
 def _other_layer(given, calls, allowed="one of"):

@@ -74,7 +74,7 @@ def grids(recipe, shape):
 
 
 def _centres(seen, shape):
-    graph = _with_sizes(seen, shape)
+    graph = sized(seen, shape)
     inputs, found = graph.get_tensor_by_name(seen.inputs.name), {}
     for name, fields in _fields(graph, inputs, seen.calls).items():
         tensor = graph.get_tensor_by_name(name)
@@ -108,12 +108,12 @@ def _order(fields):
     return tuple(told[axis] if axis in told else next(left) for axis in space)
 
 
-def _with_sizes(seen, shape):
+def sized(seen, shape):
     """The graph of the trace; where it leaves sizes open, once more with those of one of these inputs."""
     graph = seen.logits.graph
     if seen.inputs.shape[1:].is_fully_defined() and not any(map(is_open, operations(graph))):
         return graph
-    definition, sized = graph.as_graph_def(), tf.Graph()
+    definition, known = graph.as_graph_def(), tf.Graph()
     del definition.node[seen.own :]
     for node in definition.node:
         if node.op == "ReadVariableOp":  # its shape does not stand in the definition
@@ -122,13 +122,14 @@ def _with_sizes(seen, shape):
             node.attr["shape"].shape.CopyFrom(size.as_proto())
         elif node.name == seen.inputs.op.name:
             node.attr["shape"].shape.CopyFrom(tf.TensorShape((1, *shape[1:])).as_proto())
-    with sized.as_default():
+    with known.as_default():
         tf.graph_util.import_graph_def(definition, name="")
-    return sized
+    return known
 
 
 def _has_axes_of(inputs, tensor):
-    return tensor.shape.rank == inputs.shape.rank and tensor.shape[1:-1].is_fully_defined()
+    known = tensor.shape.rank == inputs.shape.rank and tensor.shape[1:-1].is_fully_defined()
+    return known and 0 not in tensor.shape[1:-1]
 
 
 def _even(inputs, tensor, axis, stands):

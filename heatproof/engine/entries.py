@@ -11,7 +11,7 @@ import tensorflow as tf
 from heatproof.engine import chunks
 
 _LOOKED_UP = {"GatherV2", "ResourceGather"}
-_MEASURED = {"Shape", "ShapeN", "Size", "Rank"}
+MEASURES = {"Shape", "ShapeN", "Size", "Rank"}
 
 
 def entry(tensor):
@@ -22,7 +22,7 @@ def entry(tensor):
     waiting, seen, found = [tensor], {tensor.name}, []
     while waiting:
         read = waiting.pop()
-        for operation in (each for each in read.consumers() if each.type not in _MEASURED):
+        for operation in (each for each in read.consumers() if each.type not in MEASURES):
             for made in (each for each in operation.outputs if each.name not in seen):
                 seen.add(made.name)
                 if made.dtype.is_integer:

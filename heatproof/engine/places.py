@@ -37,8 +37,8 @@ class Place:
         run = self._program()
 
         def chunk(*given):
-            activation, gradient = run(*given)
-            return combine(np.asarray(activation), np.asarray(gradient), given[-1])
+            activation, gradient = map(self.laid, map(np.asarray, run(*given)))
+            return combine(activation, gradient, given[-1])
 
         return self.query.batched(chunk, self.query.inputs, *self.query.told(), self.query.targets, passes=BOTH)
 
@@ -47,7 +47,7 @@ class Place:
         query = self.query
         given = query.inputs[[item]], *query.told([item]), query.targets[[item]]
         found = query.batched(self._program(), *given, passes=BOTH)
-        return found[0][0], found[1][0]
+        return self.laid(found[0])[0], self.laid(found[1])[0]
 
     def _program(self):
         score, side = self.query.score, self.side
@@ -58,8 +58,15 @@ class Place:
 
         return program(self.query.recipe, ("maps", score, side), build, CLASSES, layer=self.layer)
 
+    def laid(self, tensor):
+        """What the layer gives, by its places: as it is."""
+        return tensor
+
     def activation(self, items=None):
         """A, the output of the layer, for all inputs or for those at `items`."""
+        return self.laid(self._tensor(items))
+
+    def _tensor(self, items):
         query = self.query
         run = program(query.recipe, "activation", lambda run: as_float(run.call_of(run.layer).output), layer=self.layer)
         return query.batched(run, query.inputs if items is None else query.inputs[items], *query.told(items))

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from heatproof import batches, checks
 from heatproof.engine import chunks, nests, randomness
-from heatproof.engine.anatomy import anatomy, find_layer
+from heatproof.engine.anatomy import anatomy
 from heatproof.engine.arrays import input_dtype
 from heatproof.engine.centres import moved
 from heatproof.engine.comparing import compare
@@ -24,6 +24,7 @@ from heatproof.engine.programs import program
 from heatproof.engine.readings import LOGIT, PROBABILITY, WORDS, Score, reading
 from heatproof.engine.rules import RULES
 from heatproof.engine.scores import own
+from heatproof.engine.tokens import Grid, place_of
 from heatproof.engine.views import check_relus, headed, recipe_of
 from heatproof.problems import ArgumentValueError, ArgumentWarning
 
@@ -237,9 +238,12 @@ class Query:
         items = range(len(self.inputs)) if items is None else items
         return chunks.pairs(function, samples, items, point, self.inputs, self.batch_size, label)
 
-    def place(self, layer: str | keras.layers.Layer | None = None) -> Place:
-        """The spatial layer of that name, or the default one; raises `ValueError` with the list of them."""
-        return Place(self, find_layer(self.recipe, layer, spatial=True, moved=self.moved).layer)
+    def place(self, layer: str | keras.layers.Layer | None = None, grid: Grid = None) -> Place:
+        """The spatial layer of that name, or the default one; raises `ValueError` with the list of them.
+
+        A layer of tokens has its patches on a grid, which is found or given.
+        """
+        return place_of(self, layer, grid)
 
     @property
     def moved(self) -> frozenset:

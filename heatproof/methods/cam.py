@@ -1,6 +1,6 @@
 """Class activation maps: CAM, Grad-CAM and their relatives. One float32 map per input, raw; (N, H, W) or (N, T).
 
-Shared arguments (model, inputs, targets, layer, upsample, align, score, batch_size) are explained in `xai_utils`.
+Shared arguments (model, inputs, targets, layer, grid, upsample, align, score, batch_size) are explained in `xai_utils`.
 """
 
 from typing import Any
@@ -15,6 +15,7 @@ from heatproof.engine.nests import over_inputs
 from heatproof.engine.places import Place
 from heatproof.engine.query import BATCH_SIZE, Query
 from heatproof.engine.readings import LOGIT
+from heatproof.engine.tokens import Grid
 from heatproof.methods.finishing import CENTRES, as_enlarging, finished, over_layers
 from heatproof.methods.heads import gap_head, no_gap_head
 
@@ -59,6 +60,7 @@ def grad_cam(
     targets: npt.ArrayLike | None = None,
     *,
     layer: str | keras.layers.Layer | None = None,
+    grid: Grid = None,
     relu: bool = True,
     upsample: bool = True,
     align: str = CENTRES,
@@ -85,7 +87,7 @@ def grad_cam(
         raw = np.einsum("n...k,nk->n...", A, alpha)  # eq. (2)
         return np.maximum(raw, 0) if relu else raw
 
-    place = query.place(layer)
+    place = query.place(layer, grid)
     return finished(place.maps(weighted), place, upsample, align)
 
 
@@ -97,6 +99,7 @@ def grad_cam_plus_plus(
     targets: npt.ArrayLike | None = None,
     *,
     layer: str | keras.layers.Layer | None = None,
+    grid: Grid = None,
     upsample: bool = True,
     align: str = CENTRES,
     score: str = LOGIT,
@@ -124,7 +127,7 @@ def grad_cam_plus_plus(
         weights = (shares * np.maximum(g, 0)).sum(axis=space)  # eq. (5), without exp(S_c)
         return np.maximum(np.einsum("n...k,nk->n...", A, weights), 0)
 
-    place = query.place(layer)
+    place = query.place(layer, grid)
     return finished(place.maps(weighted), place, upsample, align)
 
 
@@ -136,6 +139,7 @@ def layer_cam(
     targets: npt.ArrayLike | None = None,
     *,
     layer: str | keras.layers.Layer | None = None,
+    grid: Grid = None,
     upsample: bool = True,
     align: str = CENTRES,
     score: str = LOGIT,
@@ -157,7 +161,7 @@ def layer_cam(
     def weighted(A, gradient, _):
         return np.maximum((np.maximum(gradient, 0) * A).sum(axis=-1), 0)
 
-    place = query.place(layer)
+    place = query.place(layer, grid)
     return finished(place.maps(weighted), place, upsample, align)
 
 
@@ -169,6 +173,7 @@ def hires_cam(
     targets: npt.ArrayLike | None = None,
     *,
     layer: str | keras.layers.Layer | None = None,
+    grid: Grid = None,
     relu: bool = False,
     upsample: bool = True,
     align: str = CENTRES,
@@ -193,7 +198,7 @@ def hires_cam(
         raw = (gradient * A).sum(axis=-1)
         return np.maximum(raw, 0) if relu else raw
 
-    place = query.place(layer)
+    place = query.place(layer, grid)
     return finished(place.maps(weighted), place, upsample, align)
 
 
@@ -205,6 +210,7 @@ def guided_grad_cam(
     targets: npt.ArrayLike | None = None,
     *,
     layer: str | keras.layers.Layer | None = None,
+    grid: Grid = None,
     align: str = CENTRES,
     score: str = LOGIT,
     activation: str | None = None,
@@ -222,5 +228,5 @@ def guided_grad_cam(
     options["batch_size"] = batch_size
     with checks.once():
         guided = Query(model, inputs, targets, rule="guided", **options)
-        coarse = grad_cam(model, inputs, targets, layer=layer, align=align, **options)
+        coarse = grad_cam(model, inputs, targets, layer=layer, grid=grid, align=align, **options)
         return guided.gradient().astype(np.float32) * coarse[..., None]

@@ -1,6 +1,6 @@
 """Class activation maps whose weights are scores of the network asked again, and no gradients: Score-CAM, Ablation-CAM.
 
-Shared arguments (model, inputs, targets, layer, upsample, align, score, batch_size) are explained in `xai_utils`.
+Shared arguments (model, inputs, targets, layer, grid, upsample, align, score, batch_size) are explained in `xai_utils`.
 """
 
 import keras
@@ -11,6 +11,7 @@ from heatproof import checks
 from heatproof.engine.nests import over_inputs
 from heatproof.engine.query import BATCH_SIZE, Query
 from heatproof.engine.readings import LOGIT, PROBABILITY
+from heatproof.engine.tokens import Grid
 from heatproof.enlarging import enlarged
 from heatproof.hiding import baselines, seen_through
 from heatproof.methods.finishing import CENTRES, as_enlarging, centres_of, finished, over_layers
@@ -24,6 +25,7 @@ def score_cam(
     targets: npt.ArrayLike | None = None,
     *,
     layer: str | keras.layers.Layer | None = None,
+    grid: Grid = None,
     weights: str = "probability",
     fill: str | npt.ArrayLike = "zero",
     upsample: bool = True,
@@ -49,7 +51,7 @@ def score_cam(
         model, inputs, targets, score=score, activation=activation, head=head, only=only, batch_size=batch_size
     )
     see = seen_through(query.inputs, baselines(fill, query.inputs, "fill"))
-    place = query.place(layer)
+    place = query.place(layer, grid)
     maps = [_score_cam_of(place, A, item, weights, see, align) for item, A in place.activations()]
     return finished(np.stack(maps), place, upsample, align)
 
@@ -82,6 +84,7 @@ def ablation_cam(
     targets: npt.ArrayLike | None = None,
     *,
     layer: str | keras.layers.Layer | None = None,
+    grid: Grid = None,
     relu: bool = True,
     upsample: bool = True,
     align: str = CENTRES,
@@ -101,7 +104,7 @@ def ablation_cam(
     query = Query(
         model, inputs, targets, score=score, activation=activation, head=head, only=only, batch_size=batch_size
     )
-    place, maps = query.place(layer), []
+    place, maps = query.place(layer, grid), []
     for item, A in place.activations():
         whole, *ablated = _ablated_scores(place, A, item)
         w = whole - np.array(ablated)  # eq. (2)
