@@ -56,7 +56,8 @@ def as_integers(array: npt.ArrayLike, shape: Sequence[int | None], kind: str, ar
     if kind == "uint8" and found.dtype.kind == "f" and not isinstance(array, np.ndarray):
         found = np.rint(found).astype(kind)  # pictures, as bytes again
     if found.dtype.kind not in "iub":
-        raise ArgumentTypeError(argument, f"{found.dtype} values", f"integers, {kind} as the model takes")
+        wanted, cure = f"integers, {kind} as the model takes", f"numpy.rint({argument}).astype({kind!r})"
+        raise ArgumentTypeError(argument, f"{found.dtype} values", wanted, cure)
     _check_shape(found, shape, argument, argument)
     return found.astype(kind)
 
@@ -126,7 +127,8 @@ def _as_pixels(inputs: Any, shape: Sequence[int | None], input_range: Sequence[f
         raise ArgumentValueError("inputs", "PIL images", f"arrays of shape {_wanted(shape)}, as the model takes")
     if input_range is None:
         given = "PIL images, for a model that does not say in which units it takes pixels of 0 to 255"
-        raise ArgumentValueError("inputs", given, cure="model.input_range = (0, 1), or what black and white are to it")
+        cure = "model.input_range = (0, 1), or what black and white are to it"
+        raise ArgumentValueError("inputs", given, cure=cure)
     mode = "L" if shape[-1] == 1 else "RGB"
     pixels = [np.asarray(_plain(image).convert(mode), np.float32) for image in images]
     if len({each.shape for each in pixels}) > 1 or not _fits(pixels[0].shape[:2], shape[1:3]):

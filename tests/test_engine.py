@@ -26,8 +26,9 @@ def test_a_new_ending_is_one_class():
 
     class Lead(endings.Logits):
         def of(self, run, outputs):
-            _, z = super().of(run, outputs)
-            return "unit", (tf.reduce_max(z, axis=1) - tf.reduce_mean(z, axis=1))[:, None]
+            _, z, _ = super().of(run, outputs)
+            lead = (tf.reduce_max(z, axis=1) - tf.reduce_mean(z, axis=1))[:, None]
+            return "unit", lead, lead
 
     model = models.cnn()
     inputs = models.examples(model, 3)

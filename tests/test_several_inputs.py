@@ -13,10 +13,13 @@ DRAW = np.random.default_rng(0)
 IMAGE, META = (DRAW.normal(size=shape).astype(np.float32) for shape in ((3, 8, 6, 2), (3, 5)))
 TARGETS = [2, 0, 1]
 GRADIENTS = [name for name, row in xu.METHODS.items() if row.family == "gradients"]
-PERTURBATIONS = ["occlusion", "rise", "lime"]
+PERTURBATIONS = ["occlusion", "rise", "lime", "kernel_shap"]
+BACKGROUNDS = {"image": DRAW.normal(size=(4, 8, 6, 2)), "meta": DRAW.normal(size=(4, 5))}
 ON_LAYERS = [name for name, row in xu.METHODS.items() if name not in (*GRADIENTS, *PERTURBATIONS, "cam")]
 WIDER = {
     "lime": {"segments": None, "fill": {"image": "mean", "meta": "zero"}},
+    "kernel_shap": {"segments": None, "fill": {"image": "mean", "meta": "zero"}},
+    "expected_gradients": {"background": BACKGROUNDS},
     "occlusion": {"patch": None, "stride": None},
     "rise": {"grid": None},
 }
@@ -81,7 +84,8 @@ def test_one_input_is_explained_with_the_others_held_fixed_at_its_own_item(name,
     for place in places:
         found = asked(name, model, [IMAGE, META], only=("image", "meta")[place])
         alone = [(IMAGE, META)[place][[item]] for item in range(3)]
-        own = {"fill": ("mean", "zero")[place]} if name == "lime" else {}
+        own = {"fill": ("mean", "zero")[place]} if name in ("lime", "kernel_shap") else {}
+        own |= {"background": BACKGROUNDS[("image", "meta")[place]]} if name == "expected_gradients" else {}
         true = [asked(name, fixed(model, place, i), alone[i], TARGETS[i], **own) for i in range(3)]
         near(found, np.concatenate(true))
 

@@ -146,11 +146,12 @@ class Run:
         self.output_names = list(getattr(recipe.base, "output_names", ()))
         self.calls: list = []
         graph = tf.compat.v1.get_default_graph()
+        entering = recipe.entering(inputs, others)  # first, for whoever reads the graph in its order
         rules = grouped.OVERRIDES | (recipe.rule.overrides() if recipe.rule else {})
         with _watched(recipe.base, self.calls, layer, substitute), graph.gradient_override_map(rules):
             with _open_functions():
                 self.outputs = recipe.base(recipe.arranged(inputs, others), training=False)  # as model.predict asks
-        for fed, part in recipe.entering(inputs, others):
+        for fed, part in entering:
             self._rewire(entry(fed), part)
         if isinstance(layer, Operator) and substitute is not None:
             replaced = self.call_of(layer).output

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from heatproof.engine.owned import operations
 from heatproof.engine.ways import Ways
 from heatproof.problems import ArgumentValueError
 
@@ -16,8 +17,10 @@ _CURE = "use grad_cam, which needs no special head"
 
 def gap_head(query):
     """Return the pooling layer, the weights (K, classes) and the bias (classes,) of a GAP + Dense head."""
-    read = Ways(query.anatomy.inputs, query.anatomy.values).names  # and not what another output alone reads
-    calls = [call for call in query.anatomy.calls if call.output.name in read]
+    on_the_way = {operation.name for operation in Ways(query.anatomy.inputs, query.anatomy.values).operations}
+    made = enumerate(operations(query.anatomy.inputs.graph))
+    read = {number for number, operation in made if operation.name in on_the_way}  # and not by another output alone
+    calls = [call for call in query.anatomy.calls if not read.isdisjoint(call.made)]
     called = {id(call.layer) for call in calls}
     calls = [call for call in calls if called.isdisjoint(map(id, _inside(call.layer)))]
     pooling, head = _ends_in_gap([call.layer for call in calls])
