@@ -24,11 +24,16 @@ def code_in(message, known):
                 continue
             names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
             given = {*known, *(name.id for name in names if isinstance(name.ctx, ast.Store)), "None", "len"}
-            works = any(isinstance(node, (ast.Call, ast.Subscript, ast.Assign)) for node in ast.walk(tree))
+            works = any(isinstance(node, (ast.Call, ast.Subscript)) or _sets(node) for node in ast.walk(tree))
             prose = any(isinstance(part, ast.Expr) and isinstance(part.value, ast.Tuple) for part in tree.body)
             if works and not prose and all(name.id in given for name in names):
                 return piece
     return None
+
+
+def _sets(node):
+    """Whether a line sets an attribute, as of a model."""
+    return isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute)
 
 
 def applied(message, **names):
