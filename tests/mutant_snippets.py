@@ -3,6 +3,8 @@
 Sources are read as text and compiled, never imported: the answer takes seconds and no TensorFlow.
 """
 
+import builtins
+import dis
 import functools
 import inspect
 import types
@@ -57,6 +59,19 @@ def functions_in(code, prefix=()):
 def functions_of(module, root=ROOT):
     """The functions of a module as it stands."""
     return functions_in(compile(source_of(module, root), str(path_of(module, root)), "exec"))
+
+
+def _names(code, operations):
+    """What a piece of code, with all that is defined in it, reads or writes by these operations."""
+    inner = [_names(each, operations) for each in code.co_consts if isinstance(each, types.CodeType)]
+    return {each.argval for each in dis.get_instructions(code) if each.opname in operations}.union(*inner)
+
+
+def unknown_names(mutant, root=ROOT):
+    """The names in what a mutant changes that its module does not have: such a mutant ends in a NameError."""
+    module = compile(source_of(mutant.module, root), str(path_of(mutant.module, root)), "exec")
+    known = _names(module, {"STORE_NAME"}) | set(dir(builtins)) | {"__file__"}
+    return set().union(*(_names(code, {"LOAD_GLOBAL"}) for _, code in changes(mutant, root).values())) - known
 
 
 def changes(mutant, root=ROOT):

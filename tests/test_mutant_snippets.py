@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from mutant_groups import GROUPS, ROOMS, modules
 from mutant_groups.mutant import Mutant
-from mutant_snippets import changes, complaint, source_of
+from mutant_snippets import changes, complaint, source_of, unknown_names
 
 MUTANTS = [(name, mutant) for name, group in GROUPS.items() for mutant in group.mutants]
 HALVING = "def half(x):\n    return x / 2\n"
@@ -36,6 +36,17 @@ def test_every_mutant_changes_a_function():
     for _, mutant in MUTANTS:
         if not complaint(mutant):  # those are the other test's
             assert changes(mutant), mutant
+
+
+def test_no_mutant_names_what_its_module_does_not_have():
+    """Whatever runs the line would notice such a one, and it would say nothing of the tests."""
+    found = {(name, mutant.new): unknown_names(mutant) for name, mutant in MUTANTS if not complaint(mutant)}
+    assert not {mutant: names for mutant, names in found.items() if names}
+
+
+def test_a_name_that_is_not_there_is_found(small_root):
+    assert unknown_names(Mutant("toy.wing.moved", "x / 2", "x / quarter(sum(NAME))"), small_root) == {"quarter", "NAME"}
+    assert unknown_names(Mutant("toy.wing.moved", "x / 2", "half(abs(x))"), small_root) == set()
 
 
 def test_every_group_has_a_name_and_a_test_file_of_its_own_to_run():

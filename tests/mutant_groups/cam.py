@@ -8,7 +8,6 @@ from mutant_groups.modules import (
     CENTRES,
     ENLARGING,
     FINISHING,
-    GRADIENTS,
     HEADS,
     HIDING,
     MASKS,
@@ -22,11 +21,12 @@ from mutant_groups.mutant import group
 SUM_OF_MAPS = 'np.einsum("n...k,kn->n...", A, weights[:, c])'
 RAW = 'raw = np.einsum("n...k,nk->n...", A, alpha)'
 GRAD_CUT = "A, alpha)  # eq. (2)\n        return np.maximum(raw, 0) if relu else raw"
-GRAD_END = "\n\n    place = query.place(layer)"
+GRAD_END = "\n\n    place = query.place(layer, grid)"
 PLUS = 'return np.maximum(np.einsum("n...k,nk->n...", A, weights), 0)'
 LAYER = "return np.maximum((np.maximum(gradient, 0) * A).sum(axis=-1), 0)"
 HIRES = "raw = (gradient * A).sum(axis=-1)\n        return np.maximum(raw, 0) if relu else raw"
-GUIDED_PRODUCT = "return saliency(view, inputs, targets, **options) * coarse[..., None]"
+GUIDED_PRODUCT = "return guided.gradient().astype(np.float32) * coarse[..., None]"
+GUIDED_QUERY = 'Query(model, inputs, targets, rule="guided", **options)'
 SEEN = "see(item, masks(number), out)"
 BEHIND = "np.multiply(way[item], mask, out=out)\n        if ground"
 
@@ -48,8 +48,8 @@ GROUPS = {
         (HEADS, "set(head.kernel_size) == {1}", "set(head.kernel_size) == {3}"),
         (HEADS, "while layers and isinstance(layers[-1], _PASSED):", "while layers and isinstance(layers[-1], _ENDINGS):",
          "a Softmax or Activation between GAP and Dense is then let in by its place, and refused by its score"),
-        (CAM, "return finished(maps, place, upsample, align)", "return _finished(np.maximum(maps, 0), place, upsample, align)"),
-        (CAM, "return finished(maps, place, upsample, align)", "return _finished(maps / maps[0].size, place, upsample, align)"),
+        (CAM, "return finished(maps, place, upsample, align)", "return finished(np.maximum(maps, 0), place, upsample, align)"),
+        (CAM, "return finished(maps, place, upsample, align)", "return finished(maps / maps[0].size, place, upsample, align)"),
         (ENLARGING, "np.maximum(0, 1 - np.abs(apart))", "(np.abs(apart) <= 0.5)"),
     ),
     "grad_cam": group(
@@ -68,14 +68,13 @@ GROUPS = {
         (CAM, GRAD_CUT, GRAD_CUT.replace(" if relu else raw", "")),
         (CAM, GRAD_CUT, GRAD_CUT.replace("np.maximum(raw, 0)", "np.abs(raw)")),
         (FINISHING, "if zero.any():", "if zero.all():"),
-        (CAM, GRAD_CUT + GRAD_END, GRAD_CUT + GRAD_END.replace("query.place(layer)", 'Place(query, query.place(layer).layer, "input")')),
+        (CAM, GRAD_CUT + GRAD_END, GRAD_CUT + GRAD_END.replace("query.place(layer, grid)", 'Place(query, query.place(layer, grid).layer, "input")')),
         (PLACES, "tensor = getattr(run.call_of(run.layer), side)", 'tensor = getattr(run.call_of(run.layer), "input")'),
         (PLACES, "return as_float(tensor), run.differentiate(run.score(classes, score), tensor)",
          'return as_float(tensor), run.differentiate(run.score(classes, "logit"), tensor)'),
-        (PLACES, "return self.query.batched(chunk, self.query.inputs, self.query.targets, passes=BOTH)",
-         "return self.query.batched(chunk, self.query.inputs, self.query.targets[::-1], passes=BOTH)"),
+        (PLACES, "*self.query.told(), self.query.targets, passes=BOTH)", "*self.query.told(), self.query.targets[::-1], passes=BOTH)"),
         (ENLARGING, "np.clip(places, 0, parts - 1)", "places"),
-        (ENLARGING, "rows[0].down(maps)", "rows[0].down(maps)[:, ::-1]"),
+        (ENLARGING, "row.down(np.moveaxis(maps, number, -2))", "row.down(np.moveaxis(maps, number, -2))[..., ::-1, :]"),
         (ANATOMY, "return places[-1]", "return places[-2]"),
         (ANATOMY, "return carriers[-1]\n    _warn", "return carriers[0]\n    _warn"),
         (TRACING, "any(n != 1 for n in self.shape[1:-1])", "True"),
@@ -143,7 +142,7 @@ GROUPS = {
         (CAM_BY_SCORES, "raw = A @ w\n", "raw = A @ np.maximum(w, 0)\n"),
         (CAM_BY_SCORES, "maps.append(np.maximum(raw, 0) if relu else raw)", "maps.append(raw)"),
         (CAM_BY_SCORES, "maps.append(np.maximum(raw, 0) if relu else raw)", "maps.append(np.maximum(raw, 0))"),
-        (PLACES, "run(query.inputs[[item]], part,", "run(0 * query.inputs[[item]], part,"),
+        (PLACES, "return run(query.inputs[[item]],", "return run(0 * query.inputs[[item]],"),
         (PLACES, "np.full(len(part), query.targets[item], np.int32)", "np.full(len(part), query.targets[0], np.int32)"),
         (PLACES, "return run.score(classes, score)\n\n        name",
          'return run.score(classes, "logit")\n\n        name'),
@@ -153,9 +152,9 @@ GROUPS = {
         (CAM, GUIDED_PRODUCT, GUIDED_PRODUCT.replace("* coarse", "+ coarse")),
         (CAM, GUIDED_PRODUCT, GUIDED_PRODUCT.replace("* coarse", "* (coarse > 0)")),
         (CAM, GUIDED_PRODUCT, GUIDED_PRODUCT.replace("* coarse", "* coarse[::-1]")),
-        (CAM, GUIDED_PRODUCT, GUIDED_PRODUCT.replace("targets, **options", "targets")),
-        (CAM, "return saliency(view, inputs, targets", "return saliency(model, inputs, targets"),
-        (GRADIENTS, 'view = with_relu_rule(model, "guided")', 'view = with_relu_rule(model, "deconvnet")'),
+        (CAM, GUIDED_QUERY, GUIDED_QUERY.replace(", **options", "")),
+        (CAM, GUIDED_QUERY, GUIDED_QUERY.replace('rule="guided", ', "")),
+        (CAM, GUIDED_QUERY, GUIDED_QUERY.replace("guided", "deconvnet")),
         (CAM, "coarse = grad_cam(model, inputs, targets, layer=layer,", "coarse = grad_cam(model, inputs, targets,"),
     ),
     "centres": group(

@@ -15,11 +15,13 @@ from mutant_groups.modules import (
 )
 from mutant_groups.mutant import group
 
-QUERY_GRADIENT = "return self.batched(self._gradient_program(), inputs, targets, passes=BOTH)"
+QUERY_GRADIENT = "return self.batched(self._gradient_program(), *self._points(inputs, items), passes=BOTH)"
+QUERY_TARGETS = f"*points, targets = self._points(inputs, items)\n        {QUERY_GRADIENT}"
 GRADIENT_PROGRAM = "return run.differentiate(run.score(classes, self.score), run.inputs)"
 PICK = 'return self.logits if score.kind == "logit" else self.values'
 NOISY_POINT = "np.multiply(draw(sample), sigma[item], out=out)"
-NOISY_SIGMA = "noise * (query.inputs.max(axis=space) - query.inputs.min(axis=space))"
+NOISY_SIGMA = "noise * query.each(_spread)"
+SPREAD = "np.ptp(part, axis=tuple(range(1, part.ndim)), keepdims=True)"
 NOT_YET = "~((gap[items] <= tolerance) & (change[items] <= tolerance))"
 GUIDED = "passed = tf.nn.relu(gradient)"
 ACTIVE = 'return (outputs > 0) & (outputs < 6) if operation.type == "Relu6" else outputs > 0'
@@ -36,9 +38,9 @@ GROUPS = {
         (GRADIENTS, "np.require(query.gradient()", "np.require(-query.gradient()"),
         (GRADIENTS, "np.require(query.gradient()", "np.require(abs(query.gradient())"),
         (GRADIENTS, "np.require(query.gradient()", "np.require(query.gradient() / 2"),
-        (QUERY, QUERY_GRADIENT, "return self.batched(self._gradient_program(), inputs, targets[::-1])"),
-        (QUERY, QUERY_GRADIENT, "return self.batched(self._gradient_program(), inputs, targets)[::-1]"),
-        (QUERY, QUERY_GRADIENT, "return self.batched(self._gradient_program(), inputs, 0 * targets)"),
+        (QUERY, QUERY_GRADIENT, QUERY_TARGETS.replace("), *self._points(inputs, items)", "), *points, targets[::-1]")),
+        (QUERY, QUERY_GRADIENT, f"{QUERY_GRADIENT}[::-1]"),
+        (QUERY, QUERY_GRADIENT, QUERY_TARGETS.replace("), *self._points(inputs, items)", "), *points, 0 * targets")),
         (QUERY, GRADIENT_PROGRAM, 'return run.differentiate(run.score(classes, "logit"), run.inputs)'),
         (QUERY, GRADIENT_PROGRAM, 'return run.differentiate(run.score(classes, "probability"), run.inputs)'),
         (QUERY, GRADIENT_PROGRAM, "return run.differentiate(tf.reduce_sum(run.logits, axis=1), run.inputs)"),
@@ -46,7 +48,7 @@ GROUPS = {
          "return run.differentiate(tf.reduce_mean(run.score(classes, self.score)), run.inputs)"),
         (CHUNKS, "whole[part] = value", "whole[part] = value[::-1]"),
         (QUERY, 'self.all_scores(self._order).argmax(axis=-1)', 'self.all_scores(self._order).argmin(axis=-1)'),
-        (TRACING, "outputs = recipe.base(inputs, training=False)", "outputs = recipe.base(inputs, training=True)"),
+        (TRACING, "recipe.arranged(inputs, others), training=False)", "recipe.arranged(inputs, others), training=True)"),
         (ENDINGS, "tf.concat([-scores, scores], axis=-1)", "tf.concat([scores, -scores], axis=-1)"),
         (TRACING, PICK, "return tf.nn.softmax(self.logits)"),
         (TRACING, "tf.stack([rows, targets]", "tf.stack([0 * rows, targets]"),
@@ -67,14 +69,14 @@ GROUPS = {
     ),
     "smooth_grad": group(
         "test_gradients.py", "test_smooth_grad",
-        (GRADIENTS, "return (total / samples)", "return total"),
+        (GRADIENTS, "(total / samples)", "total"),
         (GRADIENTS, "total[item] += gradient\n", "total[item] = gradient\n"),
         (GRADIENTS, "total[item] += gradient\n", "total[item] += abs(gradient)\n"),
         (GRADIENTS, "total[item] += gradient\n", "total[item - 1] += gradient\n"),
         (GRADIENTS, NOISY_SIGMA, "noise * np.ones(len(query.inputs))"),
-        (GRADIENTS, NOISY_SIGMA, "noise * query.inputs.max(axis=space)"),
-        (GRADIENTS, NOISY_SIGMA, "noise * query.inputs.std(axis=space)"),
-        (GRADIENTS, NOISY_SIGMA, "noise * np.full(len(query.inputs), np.ptp(query.inputs))"),
+        (GRADIENTS, SPREAD, SPREAD.replace("ptp", "max")),
+        (GRADIENTS, SPREAD, SPREAD.replace("ptp", "std")),
+        (GRADIENTS, SPREAD, "np.ptp(part)"),
         (GRADIENTS, NOISY_POINT, "np.multiply(draw(sample), sigma[item] ** 2, out=out)"),
         (GRADIENTS, NOISY_POINT, "np.multiply(abs(draw(sample)), sigma[item], out=out)"),
         (GRADIENTS, NOISY_POINT, "np.multiply(draw(0), sigma[item], out=out)"),
@@ -90,10 +92,10 @@ GROUPS = {
     ),
     "var_grad": group(
         "test_gradients.py", "var_grad",
-        (GRADIENTS, "return (squares / samples)", "return squares"),
-        (GRADIENTS, "return (squares / samples)", "return (squares / max(samples - 1, 1))"),
-        (GRADIENTS, "return (squares / samples)", "return np.sqrt(squares / samples)"),
-        (GRADIENTS, "return (squares / samples)", "return (-squares / samples)"),
+        (GRADIENTS, "(squares / samples)", "squares"),
+        (GRADIENTS, "(squares / samples)", "(squares / max(samples - 1, 1))"),
+        (GRADIENTS, "(squares / samples)", "np.sqrt(squares / samples)"),
+        (GRADIENTS, "(squares / samples)", "(-squares / samples)"),
         (GRADIENTS, "squares[item] += change * (gradient - mean[item])", "squares[item] += change * change"),
         (GRADIENTS, "squares[item] += change * (gradient - mean[item])", "squares[item] += gradient * gradient"),
         (GRADIENTS, "mean[item] += change / (sample + 1)", "mean[item] += change / samples"),
@@ -103,26 +105,25 @@ GROUPS = {
     ),
     "guided_backprop": group(
         "test_gradients.py", "test_guided_backprop",
-        (GRADIENTS, 'view = with_relu_rule(model, "guided")', 'view = with_relu_rule(model, "deconvnet")'),
-        (GRADIENTS, 'view = with_relu_rule(model, "guided")', "view = model"),
+        (GRADIENTS, 'batch_size, "guided")', 'batch_size, "deconvnet")'),
+        (GRADIENTS, 'batch_size, "guided")', "batch_size)"),
         (RULES, GUIDED, "passed = gradient"),
         (RULES, GUIDED, "passed = tf.nn.relu(-gradient)"),
         (RULES, GUIDED, "passed = abs(gradient)"),
         (RULES, ACTIVE, "return outputs >= 0"),
         (RULES, ACTIVE, "return outputs <= 0"),
         (RULES, ACTIVE, "return outputs > 0"),
-        (ENDINGS, 'return "sigmoid" if kind == "sigmoid" else "one unit",', 'return "sigmoid",'),
+        (ENDINGS, '"sigmoid" if kind == "sigmoid" else "one unit",', '"sigmoid",'),
         (ANATOMY, "slopes = sum(", "slopes = 0 * sum("),
         (RULES, "dict.fromkeys(RELUS, self.name)", "dict.fromkeys(['Relu'], self.name)"),
         (VIEWS, "if found.relus == 0:", "if found.relus < 0:"),
         (VIEWS, "    if found.others:\n", "    if not found.others:\n"),
-        (PROGRAMS, "key = (name, recipe.shape, recipe.ending, recipe.rule, recipe",
-         "key = (name, recipe.shape, recipe.ending, recipe"),
+        (PROGRAMS, "recipe.ending, recipe.rule)", "recipe.ending)"),
     ),
     "deconvnet": group(
         "test_gradients.py", "deconvnet",
-        (GRADIENTS, 'view = with_relu_rule(model, "deconvnet")', 'view = with_relu_rule(model, "guided")'),
-        (GRADIENTS, 'view = with_relu_rule(model, "deconvnet")', "view = model"),
+        (GRADIENTS, 'batch_size, "deconvnet")', 'batch_size, "guided")'),
+        (GRADIENTS, 'batch_size, "deconvnet")', "batch_size)"),
         (RULES, DECONVNET, DECONVNET.replace("tf.nn.relu(gradient)", "gradient")),
         (RULES, DECONVNET, DECONVNET.replace("tf.nn.relu(gradient)", "-tf.nn.relu(gradient)")),
         (RULES, DECONVNET, DECONVNET.replace("tf.nn.relu(gradient)", "abs(gradient)")),
@@ -145,8 +146,8 @@ GROUPS = {
         (GRADIENTS, "(np.arange(steps) + 0.5) / steps", "(np.arange(steps) + 1) / steps"),
         (GRADIENTS, "return (nodes + 1) / 2, weights / 2", "return nodes, weights / 2"),
         (GRADIENTS, "return (nodes + 1) / 2, weights / 2", "return (nodes + 1) / 2, np.full(steps, 1 / steps)"),
-        (GRADIENTS, "return np.mean(maps, axis=0)", "return np.sum(maps, axis=0)"),
-        (GRADIENTS, "return np.mean(maps, axis=0)", "return maps[0]"),
+        (GRADIENTS, "np.mean(maps, axis=0)", "np.sum(maps, axis=0)"),
+        (GRADIENTS, "np.mean(maps, axis=0)", "maps[0]"),
         (GRADIENTS, "np.s_[1::3])", "np.s_[::3])"),
         (GRADIENTS, "finer = maps / 3 + ", "finer = maps + "),
         (GRADIENTS, "maps[items] = finer[items]", "maps = finer"),
@@ -179,7 +180,7 @@ GROUPS = {
          "(query.inputs[item] - start(0, sample)) * gradient"),
         (EXPECTED, "total[item] +=", "total[item] ="),
         (EXPECTED, "total[item] +=", "total[item - 1] +="),
-        (EXPECTED, "return (total / samples)", "return total"),
+        (EXPECTED, "(total / samples)", "total"),
         (EXPECTED, "out *= alphas[sample]", "pass"),
         (EXPECTED, "out *= alphas[sample]", "out *= 1 - alphas[sample] ** 2"),
         (EXPECTED, "out *= alphas[sample]", "out *= alphas[0]"),
@@ -204,7 +205,8 @@ GROUPS = {
         (EXPECTED, "(1,) * len(shape) if", "(*shape[:-1], 1) if"),
         (EXPECTED, "generator.permutation(places)", "np.arange(places)"),
         (EXPECTED, "generator.permutation(places)", "generator.integers(0, places, places)"),
-        (EXPECTED, "axes = tuple(range(1, query.inputs.ndim))", "axes = tuple(range(query.inputs.ndim))"),
+        (EXPECTED, "return inputs.min(axis=axes), inputs.max(axis=axes)",
+         "return np.full(len(inputs), inputs.min()), np.full(len(inputs), inputs.max())"),
         (EXPECTED, "    if known is None:\n        axes", "    if True:\n        axes"),
         (EXPECTED, 'known, "background")', 'None, "background")'),
     ),

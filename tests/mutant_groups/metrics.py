@@ -103,7 +103,7 @@ GROUPS = {
         (CASES, '{"samples": 10 * self.settings.samples,', '{"samples": self.settings.samples,'),
         (CASES, "seed=self.settings.seed, **arguments)", "seed=0, **arguments)"),
         (COUNTING, "passes[name] += examples", "passes[name] += 1"),
-        (QUERY, "self._gradient_program(), inputs, targets, passes=BOTH)", "self._gradient_program(), inputs, targets)"),
+        (QUERY, "self._points(inputs, items), passes=BOTH)", "self._points(inputs, items))"),
         (STORE, "self.question.copy().add(shard.name, row, shard.options)", "self.question.copy().add(shard.name, row)"),
         (WRITING, "os.replace(folder / path.name, path)", "pass"),
         (SUMMARY, "rank - rank.mean(axis=1, keepdims=True)", "rank"),
