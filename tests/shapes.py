@@ -541,6 +541,14 @@ def flat_head(truth):
     return keras.Model(inputs, chain([*trunk(truth), layers.Flatten(), last], inputs))
 
 
+def tokens(truth):
+    """The positions of the last maps in a row, averaged over as tokens are."""
+    inputs = keras.Input(truth.shape)
+    *_, last = head(truth)
+    steps = [*trunk(truth), layers.Reshape((-1, 4), name="tokens"), layers.GlobalAveragePooling1D(), last]
+    return keras.Model(inputs, chain(steps, inputs))
+
+
 def without_relu(truth):
     conv_1, pool, conv_2 = trunk(truth)
     conv_1.activation = conv_2.activation = keras.activations.tanh
@@ -637,6 +645,7 @@ SHAPES = {
     "volume, residual and batch norm": Shape(residual, Truth(VOLUME, residual=True)),
     "volume, Flatten + Dense head": Shape(flat_head, Truth(VOLUME, flat=True)),
     "1x1 convolution head": Shape(pointwise_head, PLAIN),
+    "tokens": Shape(tokens, PLAIN),
     "Flatten + Dense head": Shape(flat_head, Truth(flat=True)),
     "one dimension, Flatten + Dense head": Shape(flat_head, Truth(SIGNAL, flat=True)),
     "tanh in place of ReLU": Shape(without_relu, Truth(smooth=True)),
@@ -659,7 +668,12 @@ UNITS = (
 )  # in these shapes the methods also explain an inner unit
 WITHOUT_GAP = {
     shape: "CAM is defined for a GAP head alone: the call is refused and names `grad_cam`"
-    for shape in ("Flatten + Dense head", "one dimension, Flatten + Dense head", "volume, Flatten + Dense head")
+    for shape in (
+        "Flatten + Dense head",
+        "one dimension, Flatten + Dense head",
+        "volume, Flatten + Dense head",
+        "tokens",
+    )
 }
 WITHOUT_RELU = {"tanh in place of ReLU": "the rule changes ReLUs and there is none: the call is refused"}
 NOT_APPLICABLE = {
