@@ -1,8 +1,9 @@
-"""python -m benchmarks [--quick] [--fresh] [--minutes M] [--first] [--page]: measure, then write page and figure.
+"""python -m benchmarks [--quick] [--fresh] [--minutes M] [PART] [--page]: measure, then write page and figure.
 
 A run that was stopped, or whose time was up, goes on where it stopped, unless the code has changed since. --quick takes
-the same path with few inputs, samples and rounds, into build/benchmarks/quick; its numbers mean nothing. --first
-measures the first maps alone, into the results that are there; --page writes page and figure again from results.json.
+the same path with few inputs, samples and rounds, into build/benchmarks/quick; its numbers mean nothing. PART measures
+one part alone, into the results that are there: --first the first maps, --windows what windows would save. --page
+writes page and figure again from results.json.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from threading import Lock
 
-from benchmarks import figures, first, machine, page, plan
+from benchmarks import figures, first, machine, page, plan, windows
 from benchmarks.bench import Bench
 from benchmarks.driver import Contender
 from heatproof.writing import write
@@ -32,20 +33,29 @@ def main():
     parser.add_argument("--quick", action="store_true", help="few inputs, samples and rounds: a trial of the path")
     parser.add_argument("--fresh", action="store_true", help="begin anew")
     parser.add_argument("--first", action="store_true", help="only the first maps, into results.json")
+    parser.add_argument("--windows", action="store_true", help="only what windows would save, into results.json")
     parser.add_argument("--page", action="store_true", help="only the page and the figure, from results.json")
     parser.add_argument("--minutes", type=float, default=MINUTES, help="begin no setting after so many minutes")
     options = parser.parse_args()
     home = BUILD / "quick" if options.quick else HOME
     if not options.page:
         home.mkdir(parents=True, exist_ok=True)
-        found = page.read(home / "results.json") | {"first": first_maps(options)} if options.first else run(options)
-        write(home / "results.json", page.as_text(found))
+        write(home / "results.json", page.as_text(measured(options, home / "results.json")))
     results = page.read(home / "results.json")
     if page.has_scaling(results):
         figures.scaling(results, home / "scaling.png")
     write(home / "results.md", page.render(results))
     print(f"benchmarks: {(home / 'results.md').relative_to(ROOT)}", flush=True)
     return 0
+
+
+def measured(options, path):
+    """The results: all of them, or those in the file with one part measured anew."""
+    if options.first:
+        return page.read(path) | {"first": first_maps(options)}
+    if options.windows:
+        return page.read(path) | {"windows": windows.measure()}
+    return run(options)
 
 
 def first_maps(options):
@@ -89,7 +99,7 @@ def run(options):
         team, versions = gather(folder, closing)
         store.parts["versions"] = versions
         timed(Bench(team, folder), settings, networks, store, started, options)
-    found = results(store, settings) | {"first": first_maps(options)}
+    found = results(store, settings) | {"first": first_maps(options), "windows": windows.measure()}
     if not found["left_out"]:
         store.path.unlink(missing_ok=True)
     return found

@@ -1,11 +1,11 @@
 """results.json -> results.md. The file holds what was measured; medians, intervals and verdicts are computed here."""
 
 import json
-import re
 
 import numpy as np
 
-from benchmarks import goals
+from benchmarks import goals, windows
+from benchmarks.markdown import table
 from benchmarks.plan import METHODS, TITLES
 from benchmarks.statistics import efficiency, ratio
 
@@ -60,7 +60,7 @@ def render(results):
     ]
     parts += [network_table(results, network) for network in NAMES]
     parts += [converged_table(results), raw_table(results), memory_table(results), import_text(results)]
-    parts.append(first_table(results))
+    parts += [first_table(results), windows.section(results)]
     parts += [FIGURE if has_scaling(results) else "", differences(results)]
     if results["left_out"]:
         parts.append("Not measured, because the time was up: " + ", ".join(results["left_out"]) + ".\n")
@@ -76,17 +76,6 @@ FIGURE = """## Scaling
 
 ![Seconds per input over inputs, steps, masks and side of the image](scaling.png)
 """
-
-
-def table(head, rows):
-    """Markdown; columns of numbers to the right."""
-    columns = zip(*rows, strict=True)
-    marks = ["---:" if all(NUMBER.match(str(cell)) for cell in column) else "---" for column in columns]
-    lines = ["| " + " | ".join(head) + " |", "|" + "|".join(marks) + "|"]
-    return "\n".join([*lines, *("| " + " | ".join(map(str, row)) + " |" for row in rows)]) + "\n"
-
-
-NUMBER = re.compile(r"(-|[\d.e+-]+ ?%?( \[.*\])?)$")
 
 
 def goal_table(results):
