@@ -238,11 +238,14 @@ from keras import layers
 from tools.peers.twin import to_torch, twin
 
 def check(shape, *parts):
-    model = keras.Sequential([keras.Input(shape), *parts])
+    compare(keras.Sequential([keras.Input(shape), *parts]))
+
+def compare(model, spread=1):
     generator = np.random.default_rng(0)
     for variable in model.weights:
-        variable.assign(generator.normal(0, 0.3, variable.shape))
-    x = generator.normal(size=(3, *shape)).astype("float32")
+        values = generator.normal(0, 0.3, variable.shape)
+        variable.assign(np.abs(values) if variable.name == "moving_variance" else values)
+    x = generator.normal(0, spread, (3, *model.input_shape[1:])).astype("float32")
     theirs = model(x).numpy()
     found = twin(model)(to_torch(x)).detach().numpy()
     assert np.abs(found - theirs).max() <= 1e-5 * np.abs(theirs).max() > 0, (found, theirs)
@@ -253,6 +256,12 @@ check((9, 8, 2), C2(4, (5, 2), strides=(2, 3), padding="same"), layers.ReLU(), l
 check((8, 8, 1), C2(4, 3, dilation_rate=2, padding="same"), layers.GlobalAveragePooling2D(), layers.Dense(3))
 check((11, 3), C1(4, 4, strides=2, padding="same", activation="relu"), layers.MaxPooling1D(2, 1),
       C1(5, 3, use_bias=False), layers.Dropout(0.5), layers.Flatten(), layers.Dense(6, activation="relu"))
+inputs = keras.Input((11, 8, 3))
+x = layers.ReLU(6)(layers.BatchNormalization(epsilon=0.01)(layers.ZeroPadding2D(((0, 1), (2, 0)))(inputs)))
+y = layers.DepthwiseConv2D(3, strides=2, padding="same", name="deep")(x)
+x = layers.Conv2D(3, 1, strides=2, padding="same", activation="relu")(x)
+x = layers.Add()([y, x, layers.BatchNormalization(scale=False, center=False)(y)])
+compare(keras.Model(inputs, layers.Dense(4)(layers.GlobalAveragePooling2D()(layers.ReLU()(x)))), 20)
 try:
     check((4, 4, 1), layers.Flatten(), layers.Dense(3, activation="softmax"))
 except ValueError as refused:

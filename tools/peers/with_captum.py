@@ -21,7 +21,8 @@ def parts(case):
 
 
 def layer_of(case, network):
-    return getattr(network, f"{case.layer}_relu")
+    """The ReLU inside the layer, or the layer itself where that is one."""
+    return getattr(network, f"{case.layer}_relu", None) or getattr(network, case.layer)
 
 
 def placed(maps, case, upsample):
@@ -247,7 +248,7 @@ def _layers(case):
     products = to_numpy(attr.LayerGradientXActivation(network, layer).attribute(x, targets))
     raw = grad_cam(case, relu=False, upsample=False)()
     mode = "bilinear" if case.is_image else "linear"
-    has_gap = any(isinstance(module, Mean) for module in network)
+    has_gap = any(isinstance(module, Mean) for module in network.modules())
     return ({"cam": raw * raw[0].size} if has_gap else {}) | {
         "grad_cam": grad_cam(case, upsample=False)(),
         "grad_cam_raw": raw,
