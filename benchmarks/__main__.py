@@ -2,8 +2,8 @@
 
 A run that was stopped, or whose time was up, goes on where it stopped, unless the code has changed since. --quick takes
 the same path with few inputs, samples and rounds, into build/benchmarks/quick; its numbers mean nothing. PART measures
-one part alone, into the results that are there: --first the first maps, --windows what windows would save. --page
-writes page and figure again from results.json.
+one part alone, into the results that are there: --first the first maps, --windows what windows would save, --only
+NETWORK all settings of one network. --page writes page and figure again from results.json.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from tools.peers import environment as peers
 
 BUILD = ROOT / "build" / "benchmarks"
 HOME = ROOT / "benchmarks"
-MINUTES = 28  # no further setting is begun after this
+MINUTES = 38  # no further setting is begun after this
 
 
 def main():
@@ -34,6 +34,7 @@ def main():
     parser.add_argument("--fresh", action="store_true", help="begin anew")
     parser.add_argument("--first", action="store_true", help="only the first maps, into results.json")
     parser.add_argument("--windows", action="store_true", help="only what windows would save, into results.json")
+    parser.add_argument("--only", metavar="NETWORK", choices=plan.NETWORKS, help="only this network, into results.json")
     parser.add_argument("--page", action="store_true", help="only the page and the figure, from results.json")
     parser.add_argument("--minutes", type=float, default=MINUTES, help="begin no setting after so many minutes")
     options = parser.parse_args()
@@ -50,12 +51,24 @@ def main():
 
 
 def measured(options, path):
-    """The results: all of them, or those in the file with one part measured anew."""
+    """The results: all of them, or those in the file with one part measured anew; a trial's first file is a copy."""
+    path = path if path.exists() else HOME / "results.json"
     if options.first:
         return page.read(path) | {"first": first_maps(options)}
     if options.windows:
         return page.read(path) | {"windows": windows.measure()}
-    return run(options)
+    if options.only:
+        return merged(page.read(path), options.only, run(options))
+    return run(options) | {"first": first_maps(options), "windows": windows.measure()}
+
+
+def merged(before, network, found):
+    """The results before, with the timed rows of one network as found now, and when that was."""
+    others = [row for row in before["rows"] if row["network"] != network or row["purpose"] == "memory"]
+    left_out = [key for key in before["left_out"] if network not in key.split()]
+    alone = before.get("alone", {}) | {network: {name: found[name] for name in ("date", "load", "machine", "versions")}}
+    left_out, rows = left_out + found["left_out"], others + found["rows"]
+    return before | {"alone": alone, "left_out": left_out, "rows": rows}
 
 
 def first_maps(options):
@@ -80,13 +93,29 @@ def run(options):
     """Measure what is not yet in the store; the results as a dict."""
     started = time.monotonic()
     peers.ensure_peers()
-    store = stored(options, "partial.json")
+    store = stored(options, f"{options.only or 'partial'}.json")
     folder = store.path.parent / "cases"
     folder.mkdir(exist_ok=True)
     settings = list(plan.quick() if options.quick else plan.plan())
+    settings = [setting for setting in settings if options.only in (None, setting.network)]
     networks = list(dict.fromkeys(setting.network for setting in settings))
     store.keep("load", load)
     store.keep("cases", lambda: peers.run([sys.executable, "-m", "benchmarks.cases", folder, *networks]))
+    if not options.only:
+        beside(store, folder, options)
+        say(f"peak memory done, {(time.monotonic() - started) / 60:.1f} min")
+    with ExitStack() as closing:
+        team, versions = gather(folder, closing)
+        store.parts["versions"] = versions
+        timed(Bench(team, folder), settings, networks, store, started, options)
+    found = results(store, settings)
+    if not found["left_out"]:
+        store.path.unlink(missing_ok=True)
+    return found
+
+
+def beside(store, folder, options):
+    """What needs processes of its own: imports and peak memory."""
     say("imports of xai_utils in fresh processes")
     store.keep("imports", lambda: machine.imports(sys.executable, 1 if options.quick else 5))
     say("peak memory, two processes at a time")
@@ -94,22 +123,13 @@ def run(options):
     wanted = [(setting, name) for setting in peaks for name in setting.contenders]
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda pair: memory(store, *pair, command(pair[1], folder)), wanted))
-    say(f"peak memory done, {(time.monotonic() - started) / 60:.1f} min")
-    with ExitStack() as closing:
-        team, versions = gather(folder, closing)
-        store.parts["versions"] = versions
-        timed(Bench(team, folder), settings, networks, store, started, options)
-    found = results(store, settings) | {"first": first_maps(options), "windows": windows.measure()}
-    if not found["left_out"]:
-        store.path.unlink(missing_ok=True)
-    return found
 
 
 def timed(bench, settings, networks, store, started, options):
     """Raw passes of every network, then the settings in their order, until the time is up."""
     for network in networks:
-        several = network not in plan.SCALING and not options.quick
-        raw = {} if several else {"batches": (8, 32), "rounds": 2}
+        raw = {"batches": (8, 32), "rounds": 2} if network in plan.SCALING or options.quick else {}
+        raw = {"batches": plan.BATCHES[network]} | raw if network in plan.BATCHES else raw
         bench.knows(store.keep(f"raw {network}", lambda n=network, how=raw: bench.raw(n, **how)))
     begun, done, whole = time.monotonic(), 0, sum(setting.work for setting in settings)
     for number, setting in enumerate(settings, 1):
@@ -172,7 +192,8 @@ def results(store, settings):
     rows = [row for part in store.parts.values() if isinstance(part, list) for row in part]
     left_out = [setting.key for setting in settings if setting.key not in store.parts]
     about = {"machine": machine.describe(), "date": time.strftime("%Y-%m-%d"), "versions": store.parts["versions"]}
-    return about | {"load": store.parts["load"], "imports": store.parts["imports"], "left_out": left_out, "rows": rows}
+    about |= {name: store.parts[name] for name in ("load", "imports") if name in store.parts}
+    return about | {"left_out": left_out, "rows": rows}
 
 
 def say(text):

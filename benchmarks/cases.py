@@ -18,11 +18,12 @@ from tools.peers.case import Case
 from tools.peers.making import last_convolution, write_case
 
 INPUTS = 64
+LAYERS = {"mobilenetv2": "out_relu"}  # what CAMs look at, where it is not the last convolution
 
 
 def main(folder, networks):
     for name in networks:
-        make(Path(folder) / name, *source(name), WINDOW[NETWORKS[name]])
+        make(Path(folder) / name, *source(name), WINDOW[NETWORKS[name]], LAYERS.get(name))
 
 
 def source(name):
@@ -35,9 +36,26 @@ def source(name):
     model, tiles = load("hmt"), xu.tissue_phantom(INPUTS).images
     if side == model.input_shape[1]:
         return model, tiles
+    tiles = np.stack([resize(tile, (side, side, 3)) for tile in tiles]).astype("float32")
+    if name == "mobilenetv2":
+        return of_a_seed(keras.applications.MobileNetV2), tiles
     wider = keras.models.clone_model(model, input_tensors=keras.Input((side, side, 3)))
     wider.set_weights(model.get_weights())
-    return wider, np.stack([resize(tile, (side, side, 3)) for tile in tiles]).astype("float32")
+    return wider, tiles
+
+
+def of_a_seed(build):
+    """A network without downloads: every kernel drawn so that what it gives varies as much as what it is given.
+
+    Keras' own draws make depthwise kernels so small that what is deep in the network is the same for all inputs.
+    """
+    model, generator = build(weights=None), np.random.default_rng(0)
+    for layer in model.layers:
+        if hasattr(layer, "kernel"):
+            shape = layer.kernel.shape
+            reads = np.prod(shape[:-2] if isinstance(layer, keras.layers.DepthwiseConv2D) else shape[:-1])
+            layer.kernel.assign(generator.normal(0, 1 / np.sqrt(reads), shape))
+    return model
 
 
 def load(name):
@@ -48,9 +66,9 @@ def repeated(images):
     return np.concatenate([images] * -(-INPUTS // len(images)))[:INPUTS]
 
 
-def make(folder, model, inputs, window):
+def make(folder, model, inputs, window, layer=None):
     """Write the two networks and all that would else be chosen; every library draws for itself."""
-    layer = last_convolution(model)
+    layer = model.get_layer(layer) if layer else last_convolution(model)
     tops = np.asarray(keras.Model(model.inputs[0], layer.output)(inputs[:2]))
     tops = tops.reshape(2, -1, tops.shape[-1])
     patch, stride = (np.full(inputs.ndim - 2, size) for size in window)

@@ -13,7 +13,7 @@ CONVERGED, OCCLUSION, ABLATION, IMPORT = 3, 15, 10, 0.3
 APART = 1e-4
 REACHED = 0.0101  # 1 %, and what rounding in other libraries adds
 FLAT_WITHIN = 0.10  # of the smaller of the two, and 32 MiB, that two peaks may differ by to count as the same
-VGG7 = ("vgg7_150", "vgg7_224")
+VGG7, DEEP = ("vgg7_150", "vgg7_224"), "mobilenetv2"
 
 
 @dataclass(frozen=True)
@@ -48,19 +48,27 @@ def verdicts(results):
     """All goals in the order of the page."""
     goals = []
     for network in VGG7:
-        for method in GRADIENTS:
-            n = largest(network, method)
-            goals.append(efficient(results, network, method, n, EFFICIENT))
-            goals += [not_slower(results, network, method, count) for count in (1, n)]
-        for method in PERTURBATIONS:
-            n = largest(network, method)
-            goals += [efficient(results, network, method, n, EFFICIENT), not_slower(results, network, method, n)]
+        goals += efficient_and_fastest(results, network, PERTURBATIONS)
         goals += [efficient(results, network, method, 2, CURVES) for method in ("deletion", "insertion")]
+    goals += efficient_and_fastest(results, DEEP, ("rise", "lime"))
     goals += [converged(results, told) for told in ("doubled", "converged")]
     goals.append(times_faster(results, "vgg7_224", "occlusion", OCCLUSION, PEERS, apart=True))
     goals += [times_faster(results, network, "ablation_cam", ABLATION, ("plain",)) for network in VGG7]
     goals += [flat(results, *pair) for pair in zip(FLAT[::2], FLAT[1::2], strict=True)]
     return [*goals, imported(results)]
+
+
+def efficient_and_fastest(results, network, perturbations):
+    """The goals of gradients and of perturbations on one network."""
+    goals = []
+    for method in GRADIENTS:
+        n = largest(network, method)
+        goals.append(efficient(results, network, method, n, EFFICIENT))
+        goals += [not_slower(results, network, method, count) for count in (1, n)]
+    for method in perturbations:
+        n = largest(network, method)
+        goals += [efficient(results, network, method, n, EFFICIENT), not_slower(results, network, method, n)]
+    return goals
 
 
 GRADIENTS = ("saliency", "smooth_grad", "integrated_gradients", "grad_cam")
@@ -70,7 +78,8 @@ PERTURBATIONS = ("score_cam", "rise", "lime")
 def label(network, method, n, found):
     amount = found["ours"]["amount"] if "ours" in found else 0
     shown = f"-{amount}" if amount and method in ("smooth_grad", "integrated_gradients", "rise", "lime") else ""
-    return f"{METHODS[method].title}{shown}, {network.replace('vgg7_', '')} px, N = {n}"
+    where = "MobileNetV2" if network == DEEP else f"{network.replace('vgg7_', '')} px"
+    return f"{METHODS[method].title}{shown}, {where}, N = {n}"
 
 
 def efficient(results, network, method, n, least):

@@ -34,6 +34,7 @@ the layer costs next to nothing. Efficiency above 1 means that whole passes were
 NAMES = {
     "vgg7_150": "VGG-7, 150 px (models/hmt.keras)",
     "vgg7_224": "VGG-7, 224 px (the same weights)",
+    "mobilenetv2": "MobileNetV2, 224 px (weights from a seed)",
     "faces": "Faces, 48 px (models/faces.keras)",
     "mnist1d": "Signals, 40 samples (models/mnist1d.keras)",
 }
@@ -98,7 +99,16 @@ def network_table(results, network):
     if not rows:
         return ""
     head = ("method", "N", "rounds", "ours", "raw passes", "efficiency", "ours / fastest peer", "the others")
-    return f"## {NAMES[network]}\n\nSeconds per input.\n\n" + table(head, rows)
+    return f"## {NAMES[network]}\n\nSeconds per input.{apart(results, network)}\n\n" + table(head, rows)
+
+
+def apart(results, network):
+    """When a network was measured that was measured alone."""
+    alone = results.get("alone", {}).get(network)
+    if not alone:
+        return ""
+    text = " Measured alone (`python -m benchmarks --only {}`), {}, {}, {} cores; processes that waited before: {}."
+    return text.format(network, alone["date"], *(alone["machine"][of] for of in ("processor", "cores")), alone["load"])
 
 
 OTHERS = ("occlusion", "ablation_cam", "deletion", "insertion")

@@ -104,7 +104,16 @@ class Setting:
         return self.n * passes * size * min(3, len(self.contenders)) + 600
 
 
-NETWORKS = {"vgg7_150": 150, "vgg7_224": 224, "faces": 48, "mnist1d": 40, "vgg7_75": 75, "vgg7_300": 300}
+NETWORKS = {
+    "vgg7_150": 150,
+    "vgg7_224": 224,
+    "mobilenetv2": 224,
+    "faces": 48,
+    "mnist1d": 40,
+    "vgg7_75": 75,
+    "vgg7_300": 300,
+}
+BATCHES = {"mobilenetv2": (1, 8, 32)}  # of raw passes, where 64 inputs would need many gigabytes
 SCALING = ("vgg7_75", "vgg7_300")  # for the figure alone
 WINDOW = {224: (32, 16), 150: (30, 15), 48: (16, 8), 40: (8, 4), 75: (15, 5), 300: (30, 15)}  # patch, stride
 
@@ -149,6 +158,13 @@ def small(network):
     yield Setting(network, "rise", 2, 1000, rounds=9)
 
 
+def deep(network="mobilenetv2", counts=(1, 32), few=(1, 4), samples=50, masks=500):
+    """A network as it is used, 52 convolutions deep."""
+    yield from (Setting(network, method, n) for method in ("saliency", "grad_cam") for n in counts)
+    yield from (Setting(network, method, n, samples) for method in SAMPLED for n in few)
+    yield from (Setting(network, method, 1, masks) for method in ("rise", "lime"))
+
+
 def plan():
     """Every timed setting, in order: what the goals need first, so that a run that is cut short lacks the least."""
     for one in table("vgg7_150", (1, 8, 32)):  # no goal looks at 8 inputs; one round of many samples says who is slow
@@ -163,22 +179,23 @@ def plan():
     yield from short
     yield from scaling()
     yield from big[len(short) :]
+    yield from deep()
     yield from (one for network in ("faces", "mnist1d") for one in small(network))
 
 
 def largest(network, method):
     """The number of inputs that the goals look at: fewer at 224 px where each takes many passes, in the same chunks."""
     if method in SAMPLED:
-        return 4 if network == "vgg7_224" else 32
+        return 4 if NETWORKS[network] == 224 else 32
     if method in ("rise", "lime"):
-        return 1 if network == "vgg7_224" else 2
+        return 1 if NETWORKS[network] == 224 else 2
     return 32 if method in ("saliency", "grad_cam") else 2
 
 
 def quick():
     """The same path in a minute or two: its numbers mean nothing."""
     settings = [*table("vgg7_150", (2,), 4, 20), *(one for one in small("mnist1d") if one.n == 1 or one.amount == 9)]
-    settings.append(Setting("vgg7_150", "converged", 2))
+    settings += [Setting("vgg7_150", "converged", 2), *deep(counts=(1, 2), few=(1,), samples=4, masks=20)]
     for one in (*settings, *scaling((1, 2), (4, 8), (16, 32), (75, 150))):
         yield replace(one, rounds=2)
 

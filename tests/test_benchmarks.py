@@ -4,9 +4,11 @@ import json
 import re
 import sys
 
+import keras
 import numpy as np
 import pytest
 
+from benchmarks import __main__ as command
 from benchmarks import bench, cases, driver, figures, first, goals, machine, page, plan, statistics
 from benchmarks.contenders import converging
 from benchmarks.contenders.worker import Worker
@@ -289,6 +291,11 @@ def test_the_plan_has_every_setting_of_the_goals():
         } <= settings
         others = (*goals.PERTURBATIONS, "deletion", "insertion")
         assert {(network, method, plan.largest(network, method)) for method in others} <= settings
+    of_deep = {(method, n) for network, method, n in settings if network == goals.DEEP}
+    assert of_deep == {(method, n) for method in goals.GRADIENTS for n in (1, plan.largest(goals.DEEP, method))} | {
+        ("rise", 1),
+        ("lime", 1),
+    }
     assert len(found) > 30
 
 
@@ -414,6 +421,32 @@ def test_results_survive_writing_and_reading(tmp_path):
     (tmp_path / "results.json").write_text(page.as_text(given))
     assert page.read(tmp_path / "results.json") == given
     assert "Not measured, because the time was up: a." in page.render(given)
+
+
+def test_a_network_that_is_measured_alone_replaces_its_own_rows():
+    """Its peak memory stays, as do all other networks; the page says when, and on what."""
+    old = row("vgg7_150", "saliency", 1, "ours", [9.0])
+    peak, other = old | {"purpose": "memory", "bytes": 1}, old | {"network": "faces"}
+    before = results(old, peak, other, left_out=["table vgg7_150 rise n=2 amount=9", "table faces rise n=2 amount=9"])
+    new = [old | {"seconds": [1.0]}, old | {"seconds": [1.0], "contender": "floor"}]
+    found = results(*new, date="2026-02-02", load=3.5, left_out=["table vgg7_150 lime n=2 amount=9"])
+    merged = command.merged(before, "vgg7_150", found)
+    assert merged["rows"] == [peak, other, *new]
+    assert merged["left_out"] == ["table faces rise n=2 amount=9", "table vgg7_150 lime n=2 amount=9"]
+    assert (merged["date"], merged["load"]) == ("2026-01-01", 0.1)
+    text = page.network_table(merged, "vgg7_150")
+    assert "`python -m benchmarks --only vgg7_150`), 2026-02-02, P, 2 cores; processes that waited before: 3.5." in text
+    assert "alone" not in page.network_table(results(*new), "vgg7_150")
+
+
+def test_a_network_of_a_seed_tells_inputs_apart():
+    """Every kernel keeps the spread of what it reads, so the deepest maps of two inputs are neither 0 nor clipped."""
+    model = cases.of_a_seed(keras.applications.MobileNetV2)
+    again = cases.of_a_seed(keras.applications.MobileNetV2)
+    assert all((a == b).all() for a, b in zip(model.get_weights(), again.get_weights(), strict=True))
+    see = keras.Model(model.inputs[0], model.get_layer("out_relu").output)
+    one, other = see(np.random.default_rng(0).random((2, 224, 224, 3), np.float32)).numpy()
+    assert 1e-3 < one.max() < 6 and np.abs(one - other).max() > 0.01 * one.max()
 
 
 def test_lines_of_the_figure_hold_medians_in_order():
