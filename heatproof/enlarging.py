@@ -21,6 +21,18 @@ def interpolation(parts: int, places: np.ndarray) -> np.ndarray:
     return np.maximum(0, 1 - np.abs(apart)).astype(np.float32)
 
 
+def neighbours(parts: int, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same weights as the number of the part before each place, int64, and the share of the next one, float32."""
+    within = np.clip(places, 0, parts - 1.0)
+    before = np.minimum(within.astype(np.int64), max(parts - 2, 0))
+    return before, (within - before).astype(np.float32)
+
+
+def neighbours_along(maps: np.ndarray, shape: Sequence[int], centres: Sequence | None = None) -> list[np.ndarray]:
+    """`neighbours` for each axis in turn, by which `resize` enlarges maps (K, ...) to the spatial `shape`."""
+    return [table for axis in _axes(shape, maps.shape[1:], centres) for table in neighbours(axis.parts, axis.places)]
+
+
 def resize(maps: npt.ArrayLike, shape: Sequence[int], centres: Sequence | None = None) -> np.ndarray:
     """Linear interpolation of maps (N, h, w), (N, t) or (N, d, h, w) at the spatial `shape`.
 
@@ -54,9 +66,7 @@ class _Axis:
         return self._between(maps, -1) if self.weights is None else product(maps, self.weights.T)
 
     def _between(self, maps: np.ndarray, axis: int) -> np.ndarray:
-        places = np.clip(self.places, 0, self.parts - 1)
-        before = np.minimum(places.astype(int), max(self.parts - 2, 0))
-        share = (places - before).astype(np.float32)
+        before, share = neighbours(self.parts, self.places)
         share = share[:, None] if axis == -2 else share
         fine = np.take(maps, before, axis) * (1 - share)
         fine += np.take(maps, np.minimum(before + 1, self.parts - 1), axis) * share

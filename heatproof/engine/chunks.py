@@ -17,7 +17,7 @@ def batched(function, *arrays, size, passes=FORWARD):
     for start in range(0, examples, size):
         part = slice(start, start + size)
         values = function(*(array[part] for array in arrays))
-        values = [_finite(value) for value in (values if isinstance(values, (tuple, list)) else [values])]
+        values = [finite(value) for value in (values if isinstance(values, (tuple, list)) else [values])]
         if examples <= size:
             joined = values
             break
@@ -46,7 +46,8 @@ def pairs(function, samples, items, point, like, size, label):
             yield item, sample, value
 
 
-def _finite(values):
+def finite(values):
+    """The values as an array, refused where one is not finite."""
     values = np.asarray(values)
     with np.errstate(over="ignore", invalid="ignore"):
         finite = np.isfinite(values.sum()) or np.isfinite(values).all()  # a finite sum has finite parts

@@ -20,7 +20,7 @@ from heatproof.engine.centres import moved
 from heatproof.engine.comparing import compare
 from heatproof.engine.counting import BOTH, FORWARD
 from heatproof.engine.places import CLASSES, Place
-from heatproof.engine.programs import program
+from heatproof.engine.programs import Program, program
 from heatproof.engine.readings import LOGIT, PROBABILITY, WORDS, Score, reading
 from heatproof.engine.rules import RULES
 from heatproof.engine.scores import own
@@ -195,8 +195,11 @@ class Query:
 
     def scores(self, inputs: np.ndarray | None = None, items: Items | None = None) -> np.ndarray:
         """S_c of each input for its target, (N,); of other `inputs` for the targets of `items`."""
-        run = program(self.recipe, ("score", self.score), lambda run, c: run.score(c, self.score), CLASSES)
-        return self.batched(run, *self._points(inputs, items))
+        return self.batched(self.score_program(), *self._points(inputs, items))
+
+    def score_program(self) -> Program:
+        """The compiled S_c of inputs, what the score is told beside them, and their targets."""
+        return program(self.recipe, ("score", self.score), lambda run, c: run.score(c, self.score), CLASSES)
 
     def gradient(self, inputs: np.ndarray | None = None, items: Items | None = None) -> np.ndarray:
         """dS_c/dx at each input, in the shape of the inputs; at other `inputs` for the targets of `items`."""

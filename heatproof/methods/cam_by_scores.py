@@ -3,16 +3,20 @@
 Shared arguments (model, inputs, targets, layer, grid, upsample, align, score, batch_size) are explained in `xai_utils`.
 """
 
+import functools
+
 import keras
 import numpy as np
 import numpy.typing as npt
 
 from heatproof import checks
 from heatproof.engine.nests import over_inputs
+from heatproof.engine.painting import Painting, in_graph
 from heatproof.engine.query import BATCH_SIZE, Query
 from heatproof.engine.readings import LOGIT, PROBABILITY
+from heatproof.engine.stencils import enlarged_maps
 from heatproof.engine.tokens import Grid
-from heatproof.enlarging import enlarged
+from heatproof.enlarging import enlarged, neighbours_along
 from heatproof.hiding import baselines, seen_through
 from heatproof.methods.finishing import CENTRES, as_enlarging, centres_of, finished, over_layers
 
@@ -50,30 +54,46 @@ def score_cam(
     query = Query(
         model, inputs, targets, score=score, activation=activation, head=head, only=only, batch_size=batch_size
     )
-    see = seen_through(query.inputs, baselines(fill, query.inputs, "fill"))
+    hidden = baselines(fill, query.inputs, "fill")
+    if in_graph(query):
+        scores = functools.partial(_scores_in_graph, query, hidden)
+    else:
+        scores = functools.partial(_scores_on_host, query, seen_through(query.inputs, hidden))
     place = query.place(layer, grid)
-    maps = [_score_cam_of(place, A, item, weights, see, align) for item, A in place.activations()]
+    maps = [_score_cam_of(place, A, item, weights, scores, align) for item, A in place.activations()]
     return finished(np.stack(maps), place, upsample, align)
 
 
-def _score_cam_of(place, A, item, weights, see, align):
-    query, flat = place.query, A.reshape(-1, A.shape[-1])
+def _score_cam_of(place, A, item, weights, scores, align):
+    flat = A.reshape(-1, A.shape[-1])
     low, high = flat.min(axis=0), flat.max(axis=0)
     varied = np.flatnonzero(high > low)
     scaled = (A[..., varied] - low[varied]) / (high[varied] - low[varied])
     grids = place.in_order(np.moveaxis(scaled, -1, 0))
-    masks = enlarged(grids, query.inputs.shape[1:], centres_of(place, align))
-
-    def point(item, number, out):
-        see(item, masks(number), out)
-
     w = np.zeros(A.shape[-1])
-    for _, number, value in query.perturbed(range(len(varied)), point, [item], "Score-CAM"):
-        w[varied[number]] = value
+    w[varied] = scores(item, grids, centres_of(place, align))
     if weights == "softmax" and len(varied):
         w[varied] = np.exp(w[varied] - w[varied].max())  # S_c(0) is common to all k and cancels
         w /= w.sum()
     return np.maximum(A @ w, 0)
+
+
+def _scores_on_host(query, see, item, grids, centres):
+    """S_c of an input seen through each of the grids, enlarged."""
+    masks = enlarged(grids, query.inputs.shape[1:], centres)
+
+    def point(item, number, out):
+        see(item, masks(number), out)
+
+    found = [value for _, _, value in query.perturbed(range(len(grids)), point, [item], "Score-CAM")]
+    return np.array(found, np.float64)
+
+
+def _scores_in_graph(query, hidden, item, grids, centres):
+    """The same, where the enlarging is part of the graph."""
+    maps = [grids.astype(np.float32), *neighbours_along(grids, query.inputs.shape[1:-1], centres)]
+    codes = [np.arange(len(grids))]
+    return Painting(query, enlarged_maps, query.inputs, hidden, codes, lambda _: maps, "Score-CAM").scores([item])[0]
 
 
 @over_inputs(needs_positions=True)

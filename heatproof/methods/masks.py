@@ -16,9 +16,11 @@ import skimage
 from heatproof import checks
 from heatproof.engine.functions import Predict, ask
 from heatproof.engine.nests import over_inputs
+from heatproof.engine.painting import Painting, in_graph
 from heatproof.engine.query import BATCH_SIZE, Query
 from heatproof.engine.readings import PROBABILITY
-from heatproof.enlarging import enlarged, interpolation, product
+from heatproof.engine.stencils import random_cells, unit_maps
+from heatproof.enlarging import enlarged, interpolation, neighbours, neighbours_along, product
 from heatproof.hiding import fills, seen_through
 from heatproof.methods.finishing import CENTRES, as_align, centres_of
 from heatproof.problems import ArgumentValueError
@@ -58,8 +60,26 @@ def rise(
     query = ask(model, inputs, targets, score=score, activation=activation, head=head, only=only, batch_size=batch_size)
     space = query.inputs.shape[1:-1]
     grid = checks.per_axis("grid", grid, [query.cells(side, 7) for side in space], space)
-    count, see = len(query.inputs), seen_through(query.inputs, fills(fill, query))
-    random = RandomMasks(query.inputs.shape[1:], grid, p, seed)
+    random, hidden = RandomMasks(query.inputs.shape[1:], grid, p, seed), fills(fill, query)
+    sums = _sums_in_graph if in_graph(query) else _sums_on_host
+    change, total, mean = sums(query, random, hidden, masks)
+    # The score of the whole input is taken off everywhere: it does not change the sum, and keeps it exact.
+    return ((change - np.multiply.outer(total, mean / masks)) / (masks * p)).astype(np.float32)
+
+
+def _sums_in_graph(query, random, hidden, masks):
+    """sum_i (S_c(x_i) - S_c(x)) m_i and sum_i (S_c(x_i) - S_c(x)) of each input, and sum_i m_i."""
+    cells, starts = np.empty((masks, *random.grid), bool), np.empty((masks, len(random.grid)), np.int64)
+    for number in range(masks):
+        cells[number], starts[number] = random.drawn(number)
+    tables = random.tables()
+    painting = Painting(query, random_cells, query.inputs, hidden, [cells, starts], lambda _: tables, "RISE")
+    return painting.sums(query.scores().astype(np.float64))
+
+
+def _sums_on_host(query, random, hidden, masks):
+    """The same, from masks that are made here."""
+    count, space, see = len(query.inputs), query.inputs.shape[1:-1], seen_through(query.inputs, hidden)
     strip = functools.lru_cache(query.batch_size)(random.strip)
     mask = functools.lru_cache(1)(lambda number: random.enlarged(*strip(number)))
 
@@ -67,7 +87,7 @@ def rise(
         see(item, mask(number), out)
 
     # Enlarging is linear: strips that begin at one place are weighted and added up first, and their sum is enlarged.
-    sums: dict[int, np.ndarray] = defaultdict(lambda: np.zeros((count + 1, *space[:-1], grid[-1])))
+    sums: dict[int, np.ndarray] = defaultdict(lambda: np.zeros((count + 1, *space[:-1], random.grid[-1])))
     total = np.zeros(count)
     whole = query.scores().astype(np.float64)
     for item, number, value in query.perturbed(range(masks), point, label="RISE"):
@@ -77,8 +97,7 @@ def rise(
         if item == 0:
             sums[start][-1] += cells
     *change, mean = sum(random.enlarged(cells, start)[..., 0] for start, cells in sums.items())
-    # The score of the whole input is taken off everywhere: it does not change the sum, and keeps it exact.
-    return ((change - np.multiply.outer(total, mean / masks)) / (masks * p)).astype(np.float32)
+    return change, total, mean
 
 
 class RandomMasks:
@@ -96,12 +115,22 @@ class RandomMasks:
         """The mask of this number, the same in all channels."""
         return self.enlarged(*self.strip(number))
 
+    def drawn(self, number):
+        """The cells that are kept, bools, and for each axis the place where the mask is to be cut out."""
+        generator = np.random.Generator(np.random.PCG64([self.seed, number]))  # default_rng takes twice as long
+        cells = generator.random(self.grid) < self.p
+        free = (len(canvas) - side + 1 for canvas, side in zip(self.canvases, self.space, strict=True))
+        return cells, [int(generator.integers(places)) for places in free]
+
+    def tables(self):
+        """For each axis in turn the `neighbours` of all places at which a mask may be cut out."""
+        axes = zip(self.space, self.grid, strict=True)
+        return [table for side, cells in axes for table in neighbours(cells, self._places(side, cells))]
+
     def strip(self, number):
         """The mask while its last axis is still one of cells, and the place where it is to be cut out there."""
-        generator = np.random.Generator(np.random.PCG64([self.seed, number]))  # default_rng takes twice as long
-        strip = (generator.random(self.grid) < self.p).astype(np.float32)
-        free = (len(canvas) - side + 1 for canvas, side in zip(self.canvases, self.space, strict=True))
-        *starts, last = (int(generator.integers(places)) for places in free)
+        cells, (*starts, last) = self.drawn(number)
+        strip = cells.astype(np.float32)
         for axis, start in enumerate(starts):
             part = self.canvases[axis][start : start + self.space[axis]]
             strip = (strip.swapaxes(axis, -1) @ part.T).swapaxes(axis, -1)
@@ -116,9 +145,14 @@ class RandomMasks:
     @staticmethod
     def _canvas(side, cells):
         """Weights (positions, cells) that enlarge an axis so far that `side` positions may begin all over a cell."""
+        return interpolation(cells, RandomMasks._places(side, cells))
+
+    @staticmethod
+    def _places(side, cells):
+        """Where they lie, in cells from the first one's centre."""
         cell = -(-side // cells)
         places = (np.arange(side + cell - 1) + 0.5) * cells / ((cells + (cell > 1)) * cell) - 0.5
-        return interpolation(cells, places)
+        return places
 
 
 # --- SISE -------------------------------------------------------------------------------------------------------
@@ -160,10 +194,10 @@ def sise(
     if not places:
         given = "None, and no layer of this model keeps space" if named else "none"
         raise ArgumentValueError("layers", given, "one layer or more that keeps space", "rise, which needs no layer")
-    see = seen_through(query.inputs, fills(fill, query))
+    total = _totals(query, fills(fill, query))
     maps = np.zeros(query.inputs.shape[:-1], np.float32)
     for item in range(len(query.inputs)):
-        blocks = [_block_map(place, item, threshold, see, align) for place in places]
+        blocks = [_block_map(place, item, threshold, total, align) for place in places]
         blocks = [_unit_range(block) for block in blocks if np.ptp(block) > 0]
         if blocks:
             maps[item] = functools.reduce(_fused, blocks)
@@ -172,21 +206,39 @@ def sise(
     return maps
 
 
-def _block_map(place, item, threshold, see, align):
+def _totals(query, hidden):
+    """total(item, grids, centres): the grids, enlarged and scaled to [0, 1], each times the score seen through it."""
+    if in_graph(query):
+        return functools.partial(_total_in_graph, query, hidden)
+    return functools.partial(_total_on_host, query, seen_through(query.inputs, hidden))
+
+
+def _block_map(place, item, threshold, total, align):
     """V: the chosen maps of one layer, each weighted by the probability of the class seen through it."""
-    query, (A, gradient) = place.query, place.gradient(item)
+    A, gradient = place.gradient(item)
     slopes = gradient.reshape(-1, gradient.shape[-1]).mean(axis=0)
     varied = np.ptp(A.reshape(-1, A.shape[-1]), axis=0) > 0
     chosen = np.flatnonzero(varied & (slopes > threshold * slopes.max()))  # none where all slopes are negative
     grids = place.in_order(np.moveaxis(A[..., chosen], -1, 0))
-    coarse = enlarged(grids, query.inputs.shape[1:], centres_of(place, align))
+    return total(item, grids, centres_of(place, align))
+
+
+def _total_in_graph(query, hidden, item, grids, centres):
+    maps = [grids.astype(np.float32), *neighbours_along(grids, query.inputs.shape[1:-1], centres)]
+    codes = [np.arange(len(grids))]
+    painting = Painting(query, unit_maps, query.inputs, hidden, codes, lambda _: maps, "SISE")
+    return painting.sums([0.0], [item])[0][0]
+
+
+def _total_on_host(query, see, item, grids, centres):
+    coarse = enlarged(grids, query.inputs.shape[1:], centres)
     masks = functools.lru_cache(query.batch_size)(lambda number: _unit_range(coarse(number)))
 
     def point(item, number, out):
         see(item, masks(number), out)
 
     total = np.zeros(query.inputs.shape[1:-1])
-    for _, number, value in query.perturbed(range(len(chosen)), point, [item], "SISE"):
+    for _, number, value in query.perturbed(range(len(grids)), point, [item], "SISE"):
         total += value * masks(number)[..., 0]
     return total
 

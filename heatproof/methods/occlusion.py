@@ -11,8 +11,10 @@ import numpy.typing as npt
 from heatproof import checks
 from heatproof.engine.functions import Predict, ask
 from heatproof.engine.nests import over_inputs
+from heatproof.engine.painting import Painting, in_graph
 from heatproof.engine.query import BATCH_SIZE
 from heatproof.engine.readings import LOGIT, PROBABILITY, WORDS
+from heatproof.engine.stencils import within_windows
 from heatproof.engine.windows import covered_scores
 from heatproof.hiding import fills
 
@@ -52,6 +54,22 @@ def occlusion(
     stride = checks.per_axis("stride", stride, [max(1, round(side / 4)) for side in patch], patch)
     covered = fills(fill, query)
     windows = list(itertools.product(*map(_windows, space, patch, stride)))
+    mean, whole = (_means_in_graph if in_graph(query) else _means_on_host)(query, windows, covered)
+    return (mean if probability_map else whole.reshape(-1, *[1] * len(space)) - mean).astype(np.float32)
+
+
+def _means_in_graph(query, windows, covered):
+    """The mean score over the patches that contain each position, and the score of each input."""
+    corners = np.array([[side.start for side in window] for window in windows])
+    size, whole = np.array([side.stop - side.start for side in windows[0]]), query.scores().astype(np.float64)
+    painting = Painting(query, within_windows, covered, query.inputs, [corners], lambda _: [size], "occlusion")
+    change, _, times = painting.sums(whole)
+    return whole.reshape(-1, *[1] * len(size)) + change / times, whole
+
+
+def _means_on_host(query, windows, covered):
+    """The same: from the changed part of each layer where the network allows, from whole passes where not."""
+    space = query.inputs.shape[1:-1]
 
     def cover(item, window, out):
         out[...] = query.inputs[item]
@@ -61,15 +79,13 @@ def occlusion(
     total, times, whole = np.zeros(query.inputs.shape[:-1]), np.zeros(space), np.zeros(len(query.inputs))
     for window in windows:
         times[window] += 1
-    # The same scores: from the changed part of each layer where the network allows, from whole passes where not.
     whole_passes = functools.partial(query.perturbed, range(len(windows) + 1), cover, label="occlusion")
     for item, window, value in covered_scores(query, windows, covered, "occlusion") or whole_passes():
         if window < len(windows):
             total[item][windows[window]] += value
         else:  # the last one covers nothing
             whole[item] = value
-    mean = total / times
-    return (mean if probability_map else whole.reshape(-1, *[1] * len(space)) - mean).astype(np.float32)
+    return total / times, whole
 
 
 def _windows(side, patch, stride):

@@ -9,7 +9,9 @@ import skimage
 
 from heatproof import checks
 from heatproof.engine.functions import Asked
+from heatproof.engine.painting import Painting, in_graph
 from heatproof.engine.query import Query
+from heatproof.engine.stencils import shown_segments
 from heatproof.hiding import fills
 from heatproof.problems import ArgumentTypeError, ArgumentValueError, ArgumentWarning
 
@@ -39,6 +41,10 @@ class Segmented:
             out[...] = ground
             np.copyto(out, inputs[item], where=on[row].take(places))
 
+        if in_graph(self.query):
+            own = own.astype(np.int64)
+            painting = Painting(self.query, shown_segments, inputs, self.hidden, [on], lambda _: [own], label)
+            return painting.scores([item])[0]
         found = [value for _, _, value in self.query.perturbed(range(len(on)), show, [item], label)]
         return np.array(found, np.float64)
 

@@ -12,8 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from heatproof import checks
+from heatproof.engine.painting import Painting, in_graph
 from heatproof.engine.query import BATCH_SIZE, Query
 from heatproof.engine.readings import LOGIT, PROBABILITY
+from heatproof.engine.stencils import first_ranks
 from heatproof.hiding import baselines
 from heatproof.metrics.randomisation import _unit_magnitude
 from heatproof.problems import ArgumentTypeError, ArgumentValueError
@@ -82,6 +84,9 @@ def _curve(query, before, after, relevance, steps):
     positions = order.shape[1]
     steps = min(positions, 50) if steps is None else checks.as_count("steps", steps, 1, positions)
     counts = np.round(np.linspace(0, positions, steps + 1)).astype(np.int32)
+    if in_graph(query):  # the rank of each position is its place in the order
+        ranks, codes = np.argsort(order, axis=1).reshape(query.inputs.shape[:-1]), [counts.astype(np.int64)]
+        return Painting(query, first_ranks, after, before, codes, lambda item: [ranks[item]], "curve").scores()
     curves, mixed = np.empty((len(query.inputs), steps + 1)), np.array(before, order="C")
     flat, after = (array.reshape(*order.shape, -1) for array in (mixed, after))
 

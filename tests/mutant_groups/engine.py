@@ -197,8 +197,8 @@ GROUPS = {
         (ENLARGING, "dense = len(places) * parts <= DENSE", "dense = True"),
         (ENLARGING, "fine = np.take(maps, before, axis) * (1 - share)", "fine = np.take(maps, before, axis) * share"),
         (ENLARGING, "np.minimum(before + 1, self.parts - 1)", "before"),
-        (ENLARGING, "max(self.parts - 2, 0)", "self.parts - 1", "the second neighbour then has no share"),
-        (ENLARGING, "np.clip(self.places, 0, self.parts - 1)", "np.abs(self.places)"),
+        (ENLARGING, "max(parts - 2, 0)", "parts - 1", "the second neighbour then has no share"),
+        (ENLARGING, "np.clip(places, 0, parts - 1.0)", "np.abs(places)"),
         (ENLARGING, "np.repeat(self.places, times)", "np.tile(self.places, times)"),
     ),
     "noticed": group(
