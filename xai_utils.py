@@ -50,6 +50,10 @@ all the same, the seeds that it holds come back as they were, so that equal call
 cannot be put back is said. Of a model the graphs of the last 64 questions are kept, for as long as it lives; `forget`
 says which changes of it are noticed. Threads may share a model. Processes are to be spawned (or loky's workers): one
 that is forked after TensorFlow has run hangs in TensorFlow itself.
+
+Where a GPU is visible, masks are made on it and only their codes cross; without one they are made on the host. The
+environment variable XAI_MASKS ("graph", "host") asks for one of both: equal seeds mean equal masks, and the maps agree
+to 1e-5 of their maximum. A function that is no Keras model is always asked from the host.
 """
 
 from heatproof.checks import XAIWarning
