@@ -12,8 +12,10 @@ from keras import layers
 
 import models
 import xai_utils as xu
-from heatproof.engine import chunks, painting
+from heatproof.engine import chunks, painting, stencils
 from heatproof.engine.counting import counting
+from heatproof.engine.query import Query
+from heatproof.enlarging import neighbours_along, resize
 
 DRAW = np.random.default_rng(4)
 SHAPES = {"image": (20, 17, 2), "signal": (45, 2), "volume": (9, 8, 7, 1)}
@@ -201,6 +203,20 @@ def test_segments_of_any_number_share_a_trace(monkeypatch):
     for count in (6, 9):
         on("graph", lambda: xu.lime(model, x, 0, segments=stripes(x, count)))  # noqa: B023
     assert len(made) == 1
+
+
+def test_each_stencil_has_a_trace_of_its_own():
+    model, x = NETWORKS["image"], models.examples(SHAPES["image"], 1)
+    query, grids = Query(model, x, 0), 3 * models.examples((4, 3), 2)
+    tables = neighbours_along(grids, SHAPES["image"][:2])
+    found = []
+    for stencil in (stencils.enlarged_maps, stencils.unit_maps):
+        asked = painting.Painting(query, stencil, x, 0 * x, [np.arange(2)], lambda _: [grids, *tables], "maps")
+        found.append(asked.scores())
+    fine = resize(grids, SHAPES["image"][:2])[..., None]
+    low, high = (find(fine, axis=(1, 2), keepdims=True) for find in (np.min, np.max))
+    for scores, mask in zip(found, (fine, (fine - low) / (high - low)), strict=True):
+        near(scores[0].astype(np.float32), query.scores(x * mask, np.zeros(2, int)))
 
 
 def test_what_is_kept_lets_the_model_go():
