@@ -80,6 +80,7 @@ def test_other_options():
         lambda: xu.occlusion(model, x, TARGETS, probability_map=True, patch=(5, 3), stride=(2, 3)),
         lambda: xu.score_cam(model, x, TARGETS, weights="softmax", align="stretch"),
         lambda: xu.rise(model, x, TARGETS, masks=30, grid=(20, 2), p=0.3, seed=5),
+        lambda: xu.rise(model, x, TARGETS, masks=30, grid=(1, 4)),
         lambda: xu.lime(model, x, TARGETS, segments=np.stack([stripes(x), stripes(x, 9)]), fill="segment"),
     ):
         near(on("graph", asked), on("host", asked))
@@ -182,6 +183,7 @@ def test_all_chunks_of_a_question_have_one_shape(crossed, monkeypatch):
     with counting() as passes:
         on("graph", "rise", NETWORKS["image"], models.examples(SHAPES["image"], 2), TARGETS, n=50, batch_size=16)
     assert len(shapes) == 1 and passes["forwards"] == 2 * 50 + 2
+    assert (13, 3, 3) in next(iter(shapes)), "50 masks are four chunks of 13, not four of 16"
 
 
 # ---- traced once, kept for the model, and no longer

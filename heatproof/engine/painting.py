@@ -84,10 +84,10 @@ class Painting:
     def _chunks(self, items: Items) -> Iterator[tuple[int, int, tuple]]:
         """Yield (place of the item, number of masks, what the function takes) chunk by chunk, all of one shape.
 
-        The last one is filled up with the last code.
+        Chunks are as even as can be, and the last one is filled up with the last code.
         """
         number = len(self.codes[0])
-        size = min(self.query.batch_size, number)
+        size = -(-number // max(1, -(-number // self.query.batch_size)))
         parts = [(place, start) for place in range(len(items)) for start in range(0, number, max(1, size))]
         for place, start in progress(parts, None, self.label):
             if start == 0:

@@ -41,6 +41,7 @@ GROUPS = {
          "np.arange(start, min(start + size, number))"),
         (PAINTING, "np.minimum(np.arange(start, start + size), number - 1)", "np.arange(start, start + size) % size"),
         (PAINTING, "range(0, number, max(1, size))", "range(0, number, size)"),
+        (PAINTING, "-(-number // max(1, -(-number // self.query.batch_size)))", "min(self.query.batch_size, number)"),
         (PAINTING, "count(FORWARD, real)", "count(FORWARD, size)"),
         (PAINTING, "query.told([item]), query.targets[[item]]", "query.told([0]), query.targets[[item]]"),
         (PAINTING, "query.told([item]), query.targets[[item]]", "query.told([item]), query.targets[[0]]"),
