@@ -6,6 +6,7 @@ written from the papers' formulas. `SHAPES` builds Keras models that must all co
 
 import functools
 import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -391,12 +392,23 @@ def constrained(z, values):
     return np.linalg.solve(system, np.append(2 * X.T @ y, values[1] - values[0]))[:-1]
 
 
+def shapley(count, values):
+    """The definition: what segment k adds to each set S without it, by |S|! (M - |S| - 1)! / M!; S by its bits."""
+    phi = np.zeros(count)
+    for shown, k in itertools.product(range(2**count), range(count)):
+        if not shown >> k & 1:
+            phi[k] += (values[shown | 1 << k] - values[shown]) / (count * math.comb(count - 1, shown.bit_count()))
+    return phi
+
+
 def _kernel_shap(x, target, score, labels):
-    option = OPTIONS["kernel_shap"]
-    z = shap_draws(labels.max() + 1, option["samples"], option["seed"])
+    option, count = OPTIONS["kernel_shap"], labels.max() + 1
+    exact = 2**count <= option["samples"]
+    every = np.arange(2**count)[:, None] >> np.arange(count) & 1
+    z = every if exact else shap_draws(count, option["samples"], option["seed"])
     hidden = x.mean(axis=tuple(range(x.ndim - 1)))
     values = score.of_inputs([np.where(row[labels][..., None] == 1, x, hidden) for row in z], target, True)
-    return constrained(z, values)[labels]
+    return (shapley(count, values) if exact else constrained(z, values))[labels]
 
 
 def _perturbation_map(name, truth, x, targets, score):

@@ -75,7 +75,8 @@ def test_a_function_may_change_the_array_that_it_is_given():
 
 def test_the_scores_are_those_of_the_targets_of_the_items():
     z = shapes.PLAIN.logits(IMAGES)
-    asked = functions.ask(shapes.PLAIN.logits, IMAGES, [2, 0, 1], score="value", activation=None, batch_size=2)
+    options = {"score": "value", "activation": None, "head": None, "only": None, "batch_size": 2}
+    asked = functions.ask(shapes.PLAIN.logits, IMAGES, [2, 0, 1], **options)
     np.testing.assert_allclose(asked.scores(), z[[0, 1, 2], [2, 0, 1]], rtol=1e-12)
     np.testing.assert_allclose(asked.scores(IMAGES[[2, 0]], [1, 2]), z[[2, 0], [0, 1]], rtol=1e-12)
 
