@@ -392,25 +392,23 @@ def constrained(z, values):
     return np.linalg.solve(system, np.append(2 * X.T @ y, values[1] - values[0]))[:-1]
 
 
-def by_definition(count, values):
-    """Shapley values: what segment k adds to each set of others, by the share of orders in which it comes next."""
+def shapley(count, values):
+    """The definition: what segment k adds to each set S without it, by |S|! (M - |S| - 1)! / M!; S by its bits."""
     phi = np.zeros(count)
-    for k, others in itertools.product(range(count), range(2**count)):
-        if not others >> k & 1:
-            size = others.bit_count()
-            share = math.factorial(size) * math.factorial(count - size - 1) / math.factorial(count)
-            phi[k] += share * (values[others | 1 << k] - values[others])
+    for shown, k in itertools.product(range(2**count), range(count)):
+        if not shown >> k & 1:
+            phi[k] += (values[shown | 1 << k] - values[shown]) / (count * math.comb(count - 1, shown.bit_count()))
     return phi
 
 
 def _kernel_shap(x, target, score, labels):
     option, count = OPTIONS["kernel_shap"], labels.max() + 1
-    every = 2**count <= option["samples"]
-    sets = np.arange(2**count)[:, None] >> np.arange(count) & 1
-    z = sets if every else shap_draws(count, option["samples"], option["seed"])
+    exact = 2**count <= option["samples"]
+    every = np.arange(2**count)[:, None] >> np.arange(count) & 1
+    z = every if exact else shap_draws(count, option["samples"], option["seed"])
     hidden = x.mean(axis=tuple(range(x.ndim - 1)))
     values = score.of_inputs([np.where(row[labels][..., None] == 1, x, hidden) for row in z], target, True)
-    return (by_definition(count, values) if every else constrained(z, values))[labels]
+    return (shapley(count, values) if exact else constrained(z, values))[labels]
 
 
 def _perturbation_map(name, truth, x, targets, score):

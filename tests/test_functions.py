@@ -73,11 +73,25 @@ def test_a_function_may_change_the_array_that_it_is_given():
     assert np.array_equal(ask("occlusion", greedy, IMAGES), wanted)
 
 
+def test_a_function_of_features_may_change_the_table_that_it_is_given():
+    """What is covered at 0 takes w_k x_k off, of the table as it was given; the caller's own stays too."""
+    w, table = np.array([[2.0, 1.0], [-1.0, 3.0], [0.5, -2.0]]), np.array([[1.0, 2.0, 3.0], [-1.0, 4.0, 2.0]])
+    given = table.copy()
+
+    def greedy(x):
+        found = x @ w
+        x *= 0
+        return found
+
+    found = xu.occlusion(greedy, given, [0, 1], patch=1, stride=1, fill=0.0)
+    np.testing.assert_allclose(found, table * w.T[[0, 1]], rtol=1e-6)
+    assert np.array_equal(given, table)
+
+
 def test_the_scores_are_those_of_the_targets_of_the_items():
     z = shapes.PLAIN.logits(IMAGES)
-    asked = functions.ask(
-        shapes.PLAIN.logits, IMAGES, [2, 0, 1], score="value", activation=None, head=None, only=None, batch_size=2
-    )
+    options = {"score": "value", "activation": None, "head": None, "only": None, "batch_size": 2}
+    asked = functions.ask(shapes.PLAIN.logits, IMAGES, [2, 0, 1], **options)
     np.testing.assert_allclose(asked.scores(), z[[0, 1, 2], [2, 0, 1]], rtol=1e-12)
     np.testing.assert_allclose(asked.scores(IMAGES[[2, 0]], [1, 2]), z[[2, 0], [0, 1]], rtol=1e-12)
 

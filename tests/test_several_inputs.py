@@ -14,12 +14,12 @@ IMAGE, META = (DRAW.normal(size=shape).astype(np.float32) for shape in ((3, 8, 6
 TARGETS = [2, 0, 1]
 GRADIENTS = [name for name, row in xu.METHODS.items() if row.family == "gradients"]
 PERTURBATIONS = ["occlusion", "rise", "lime", "kernel_shap"]
-BACKGROUNDS = {"image": DRAW.normal(size=(4, 8, 6, 2)), "meta": DRAW.normal(size=(4, 5))}
 ON_LAYERS = [name for name, row in xu.METHODS.items() if name not in (*GRADIENTS, *PERTURBATIONS, "cam")]
+OF_SEGMENTS = {"segments": None, "fill": {"image": "mean", "meta": "zero"}}
 WIDER = {
-    "lime": {"segments": None, "fill": {"image": "mean", "meta": "zero"}},
-    "kernel_shap": {"segments": None, "fill": {"image": "mean", "meta": "zero"}},
-    "expected_gradients": {"background": BACKGROUNDS},
+    "expected_gradients": {"background": {"image": "uniform", "meta": META[::-1]}},
+    "lime": OF_SEGMENTS,
+    "kernel_shap": OF_SEGMENTS,
     "occlusion": {"patch": None, "stride": None},
     "rise": {"grid": None},
 }
@@ -28,6 +28,12 @@ WIDER = {
 def asked(name, model, inputs, targets=TARGETS, **options):
     given = {**shapes.OPTIONS.get(name, {}), **WIDER.get(name, {}), **options}
     return xu.METHODS[name].function(model, inputs, targets, **given)
+
+
+def of_one(name, place):
+    """Of the options that each input has by its name those of one: features have no mean and no range of their own."""
+    own = {option: given for option, given in WIDER.get(name, {}).items() if isinstance(given, dict)}
+    return {option: given[("image", "meta")[place]] for option, given in own.items()}
 
 
 def near(found, true, most=1e-5):
@@ -84,9 +90,7 @@ def test_one_input_is_explained_with_the_others_held_fixed_at_its_own_item(name,
     for place in places:
         found = asked(name, model, [IMAGE, META], only=("image", "meta")[place])
         alone = [(IMAGE, META)[place][[item]] for item in range(3)]
-        own = {"fill": ("mean", "zero")[place]} if name in ("lime", "kernel_shap") else {}
-        own |= {"background": BACKGROUNDS[("image", "meta")[place]]} if name == "expected_gradients" else {}
-        true = [asked(name, fixed(model, place, i), alone[i], TARGETS[i], **own) for i in range(3)]
+        true = [asked(name, fixed(model, place, i), alone[i], TARGETS[i], **of_one(name, place)) for i in range(3)]
         near(found, np.concatenate(true))
 
 

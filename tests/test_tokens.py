@@ -42,13 +42,13 @@ class Gathered(layers.Layer):
         return tf.gather(tf.reshape(a, (-1, self.count, a.shape[-1])), range(self.count), axis=1)
 
 
-def network(kind="image", before=1, behind=0, told=True):
+def network(kind="image", before=1, behind=0, told=True, reach=2):
     """A convolution of patches and a ReLU, laid in a row with other tokens, whose patches alone are averaged."""
     keras.utils.set_random_seed(3)
     shape = SIDES[kind]
-    rank, grid = len(shape) - 1, GRIDS[kind]
+    rank, grid = len(shape) - 1, GRIDS[kind] if reach == 2 else [(side - reach) // 2 + 1 for side in shape[:-1]]
     inputs = keras.Input(shape)
-    x = getattr(layers, f"Conv{rank}D")(5, 2, 2, activation="relu", name="patches")(inputs)
+    x = getattr(layers, f"Conv{rank}D")(5, reach, 2, activation="relu", name="patches")(inputs)
     if told:
         x = layers.Reshape((int(np.prod(grid)), 5))(x)
     else:
@@ -76,6 +76,96 @@ def test_the_map_of_tokens_is_that_of_the_positions_before_they_were_laid_in_a_r
     assert found.shape == (x.shape if name == "guided_grad_cam" else x.shape[:-1])
     assert np.abs(true).max() > 1e-6
     np.testing.assert_allclose(found, true, atol=1e-6 * np.abs(true).max(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("tokens", [(0, 0), (1, 1)], ids=str)
+@pytest.mark.parametrize("kind", ["image", "signal"])
+def test_patches_that_overlap_lie_at_their_centres(kind, tokens):
+    """Of 3 in steps of 2 the first has its centre at 1: they do not divide the sides evenly."""
+    model, x = network(kind, *tokens, reach=3), inputs_of(kind)
+    found = xu.hires_cam(model, x, 1, layer="tokens")
+    true = xu.hires_cam(model, x, 1, layer="patches")
+    np.testing.assert_allclose(found, true, atol=1e-6 * np.abs(true).max(), rtol=1e-5)
+    assert not np.allclose(true, xu.hires_cam(model, x, 1, layer="patches", align="stretch"), rtol=1e-2)
+
+
+def others(tokens, count):
+    """So many tokens of ones, of an image each."""
+    return tf.ones((tf.shape(tokens)[0], count, tokens.shape[-1]))
+
+
+@pytest.mark.parametrize(
+    ("moved", "first"),
+    [
+        (lambda a: tf.pad(a, [[0, 0], [2, 1], [0, 0]]), 2),
+        (lambda a: tf.pad(a, [[0, 0], [3, 1], [0, 0]])[:, 1:-1], 2),
+        (lambda a: tf.concat([others(a, 1), tf.concat([others(a, 2), a], axis=1), others(a, 1)], axis=-2), 3),
+        (lambda a: tf.concat([others(a, 12), a], axis=2), 0),
+    ],
+    ids=["padded", "cut", "joined twice", "channels joined"],
+)
+def test_patches_are_followed_through_what_moves_them(moved, first):
+    keras.utils.set_random_seed(3)
+    inputs = keras.Input((6, 8, 1))
+    x = layers.Reshape((12, 5))(layers.Conv2D(5, 2, 2, name="patches")(inputs))
+    x = layers.Lambda(moved, name="tokens")(x)
+    x = layers.Lambda(lambda a: a[:, first : first + 12, -5:])(x)
+    model = keras.Model(inputs, layers.Dense(3)(layers.Flatten()(layers.ReLU()(x))))
+    x = np.random.default_rng(0).normal(size=(2, 6, 8, 1)).astype(np.float32)
+    found = xu.hires_cam(model, x, 1, layer="tokens", upsample=False)
+    true = xu.hires_cam(model, x, 1, layer="patches", upsample=False)
+    np.testing.assert_allclose(found, true, atol=1e-6 * np.abs(true).max(), rtol=1e-5)
+
+
+def of_squares(changed, flat=True):
+    """16 patches (4, 4) of 16 channels, one row of them where `flat`; what they become is the layer "tokens"."""
+    keras.utils.set_random_seed(3)
+    inputs = keras.Input((8, 8, 1))
+    x = layers.Conv2D(16, 2, 2, name="patches")(inputs)
+    x = layers.Lambda(changed, name="tokens")(layers.Reshape((16, 16))(x) if flat else x)
+    x = layers.Lambda(lambda a: tf.reduce_sum(tf.reshape(a, (-1, 256)), 1, keepdims=True))(x)
+    return keras.Model(inputs, layers.Dense(2)(x))
+
+
+@pytest.mark.parametrize(
+    ("changed", "flat"),
+    [
+        (lambda a: a[:, 1:], True),
+        (lambda a: a[:, :-1], True),
+        (lambda a: tf.pad(a, [[0, 0], [0, 20], [0, 0]])[:, ::2], True),
+        (lambda a: tf.concat([a, a], axis=1), True),
+        (lambda a: tf.transpose(a, (0, 2, 1)), True),
+        (lambda a: tf.matmul(tf.eye(16, batch_shape=[1])[:, ::-1], a), True),
+        (lambda a: tf.matmul(a, a, transpose_a=True), True),
+        (lambda a: tf.reduce_mean(a, axis=1, keepdims=True) + tf.zeros((1, 2, 1)), True),
+        (lambda a: tf.reshape(a, (-1, 4, 16)), False),
+        (lambda a: tf.reshape(a, (-1, 16, 1)), False),
+        (lambda a: tf.reshape(tf.transpose(a, (0, 2, 1, 3)), (-1, 16, 16)), False),
+    ],
+    ids=[
+        "one cut off before", "one cut off behind", "every other", "twice", "turned", "mixed", "channels by channels",
+        "mean", "each line by itself", "channels in the batch", "column by column",
+    ],
+)  # fmt: skip
+def test_tokens_that_are_no_longer_the_patches_have_no_grid(changed, flat):
+    x = np.ones((1, 8, 8, 1), np.float32)
+    with pytest.raises(ValueError, match=r"layer: got 'tokens', tokens .* whose grid the network does not tell"):
+        xu.grad_cam(of_squares(changed, flat), x, 0, layer="tokens")
+
+
+def test_tokens_of_integers_and_those_inside_attention_are_refused():
+    inputs = keras.Input((8, 8, 1))
+    x = layers.Reshape((16, 4))(layers.Conv2D(4, 2, 2)(inputs))
+    x = layers.MultiHeadAttention(2, 4, name="attention")(x, x)
+    x = layers.Lambda(lambda a: tf.cast(a, tf.int32), name="integers")(x)
+    x = layers.Lambda(lambda a: tf.cast(a, tf.float32))(x)
+    model = keras.Model(inputs, layers.Dense(2)(layers.GlobalAveragePooling1D()(x)))
+    x = np.ones((1, 8, 8, 1), np.float32)
+    with pytest.raises(ValueError, match=r"layer: got 'integers', whose output is int32"):
+        xu.grad_cam(model, x, 0, layer="integers")
+    for inner in (model.get_layer("attention")._output_dense, model.get_layer("attention")._query_dense):
+        with pytest.raises(ValueError, match=r"layer: got .*which has other axes"):
+            xu.grad_cam(model, x, 0, layer=inner)
 
 
 @pytest.mark.parametrize("name", ["grad_cam", "ablation_cam"])
@@ -163,6 +253,21 @@ def test_grad_cam_of_a_transformer_is_the_formula_on_its_patches(classed, layer)
     np.testing.assert_allclose(found, true, rtol=1e-4, atol=1e-6 * true.max())
 
 
+def test_ablation_cam_of_a_transformer_leaves_the_class_token_as_it_is():
+    """The layers behind, run on each channel of the patches set to zero."""
+    model, x = transformer(), np.random.default_rng(2).normal(size=(2, 8, 12, 3)).astype(np.float32)
+    middle = model.get_layer("block_0").output
+    A, behind = keras.Model(model.inputs, middle)(x).numpy(), keras.Model(middle, model.output)
+    true = np.zeros((2, 6))
+    for channel in range(16):
+        without = A.copy()
+        without[:, 1:, channel] = 0
+        lost = (behind(A) - behind(without)).numpy()[:, 2]
+        true += lost[:, None] * A[:, 1:, channel]
+    found = xu.ablation_cam(model, x, 2, layer="block_0", upsample=False, relu=False)
+    np.testing.assert_allclose(found, true.reshape(2, 2, 3), rtol=1e-3, atol=1e-5 * np.abs(true).max())
+
+
 def rollout_by_hand(model, x, classed, share=0.5):
     """From the scores that Keras itself gives back, layer by layer."""
     seen = keras.Model(model.inputs, [model.get_layer(f"norm_{block}").output for block in range(2)])
@@ -189,6 +294,17 @@ def test_attention_rollout_is_the_product_of_what_keras_gives_back(classed, shar
     assert xu.attention_rollout(model, x, share=share).shape == (3, 8, 12)
 
 
+def test_attention_beside_the_way_to_the_score_is_left_out():
+    """A second output has attention of its own between the same tokens."""
+    model, x = transformer(), 3 * np.random.default_rng(2).normal(size=(2, 8, 12, 3)).astype(np.float32)
+    beside = model.get_layer("block_0").output
+    beside = layers.GlobalAveragePooling1D()(layers.MultiHeadAttention(2, 8)(beside, beside))
+    both = keras.Model(model.inputs, [layers.Dense(3)(beside), model.output])
+    true = xu.attention_rollout(model, x, upsample=False)
+    np.testing.assert_allclose(xu.attention_rollout(both, x, upsample=False, head=1), true, rtol=1e-5)
+    assert not np.allclose(xu.attention_rollout(both, x, upsample=False, head=0), true, rtol=1e-3)
+
+
 class Given(layers.Layer):
     """Attention of two tokens that is given: softmax of the logarithm of the rows (3/4, 1/4) and (1/2, 1/2)."""
 
@@ -210,6 +326,26 @@ def test_attention_rollout_of_two_tokens_by_hand():
     np.testing.assert_allclose(
         xu.attention_rollout(model, x, upsample=False, grid=2, share=0, reader=0), [[11 / 16, 5 / 16]]
     )
+
+
+def test_a_softmax_of_one_number_is_no_attention():
+    """It is 1, and leaves the rows of the two tokens as they are."""
+    inputs = keras.Input((4, 1))
+    x = Given()(layers.Conv1D(3, 2, 2)(inputs))
+    x = layers.Lambda(lambda a: a * tf.nn.softmax(tf.reduce_mean(a, axis=(1, 2), keepdims=True)))(x)
+    model = keras.Model(inputs, layers.Dense(2)(layers.GlobalAveragePooling1D()(x)))
+    found = xu.attention_rollout(model, np.ones((1, 4, 1), np.float32), upsample=False, grid=2, reader=1)
+    np.testing.assert_allclose(found, [[1 / 4, 3 / 4]], rtol=1e-6)
+
+
+def test_attention_within_parts_of_an_input_is_refused():
+    """Windows of two tokens each, which stand for examples."""
+    inputs = keras.Input((8, 1))
+    x = layers.Lambda(lambda a: tf.reshape(a, (-1, 2, 3)))(layers.Conv1D(3, 2, 2)(inputs))
+    x = layers.Lambda(lambda a: tf.reshape(a, (-1, 12)))(Given()(x))
+    model = keras.Model(inputs, layers.Dense(2)(x))
+    with pytest.raises(ValueError, match=r"whose attention \(2, 2, 2\) is that of parts of an input.*Cure: rise"):
+        xu.attention_rollout(model, np.ones((1, 8, 1), np.float32), grid=2)
 
 
 @pytest.mark.parametrize(

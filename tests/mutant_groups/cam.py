@@ -1,8 +1,9 @@
-"""Mutants of the class activation maps."""
+"""Mutants of the class activation maps, of the tokens that they may be of, and of attention."""
 
 from mutant_groups.modules import (
     ANATOMY,
     ARRAYS,
+    ATTENTION,
     CAM,
     CAM_BY_SCORES,
     CENTRES,
@@ -14,6 +15,7 @@ from mutant_groups.modules import (
     MOVES,
     PLACES,
     QUERY,
+    TOKENS,
     TRACING,
 )
 from mutant_groups.mutant import group
@@ -28,6 +30,11 @@ HIRES = "raw = (gradient * A).sum(axis=-1)\n        return np.maximum(raw, 0) if
 GUIDED_PRODUCT = "return guided.gradient().astype(np.float32) * coarse[..., None]"
 GUIDED_QUERY = 'Query(model, inputs, targets, rule="guided", **options)'
 SEEN = "see(item, masks(number), out)"
+PATCHES = "tensor[:, self.row.first : self.row.first + self.row.length]"
+ON_GRID = "patches.reshape(len(tensor), *self.row.sides, tensor.shape[-1])"
+BACK = "whole[:, self.row.first : self.row.first + self.row.length] = patches"
+LEFT = "first >= 0 and first + row.length <= tensor.shape[1]"
+LAYERED = "((1 - share) * heads + share * np.eye(count)) @ rollout"
 BEHIND = "np.multiply(way[item], mask, out=out)\n        if ground"
 
 GROUPS = {
@@ -221,5 +228,65 @@ GROUPS = {
         (ENLARGING, "(np.arange(side) - centre[0]) / centre[1]", "np.arange(side) / centre[1]"),
         (ENLARGING, "(np.arange(side) + 0.5) * parts / side - 0.5", "np.linspace(0, parts - 1, side)"),
         (PLACES, "getattr(call, self.side).name", "call.output.name"),
+    ),
+    "tokens": group(
+        "test_tokens.py", "not plus_plus and not layer_cam and not hires_cam and not score_cam and not guided",
+        (TOKENS, PATCHES, "tensor[:, : self.row.length]"),
+        (TOKENS, PATCHES, "tensor[:, -self.row.length :]"),
+        (TOKENS, ON_GRID, "patches.reshape(len(tensor), *self.row.sides[::-1], tensor.shape[-1]).swapaxes(1, -2)"),
+        (TOKENS, BACK, "whole[:, : self.row.length] = patches"),
+        (TOKENS, "np.repeat(self._tensor([item])", "np.repeat(0 * self._tensor([item])"),
+        (TOKENS, "np.repeat(self._tensor([item])", "np.repeat(self._tensor([0])"),
+        (TOKENS, "return centres.Grid(tuple(range(1, len(self.row.sides) + 1)), self.row.centres) if", "return None if"),
+        (TOKENS, "tuple(range(1, len(self.row.sides) + 1))", "tuple(range(len(self.row.sides), 0, -1))"),
+        (TOKENS, "and call.output.dtype.is_floating and", "and"),
+        (TOKENS, "call.output.dtype.is_floating and not call.inner", "call.output.dtype.is_floating"),
+        (TOKENS, "(sides is not None or call.output.name in known)", "call.output.name in known"),
+        (TOKENS, "row is not None and row.sides == sides", "row is not None"),
+        (TOKENS, "if count is None or count < patches:", "if False:"),
+        (TOKENS, "if count is None or count < patches:", "if count is None or count <= patches:"),
+        (TOKENS, "return Row(sides, count - patches)", "return Row(sides, 0)"),
+        (TOKENS, "_row(operation, tensor, found, known) or _of_layer(", "_row(operation, tensor, found, known) or None and _of_layer("),
+        (TOKENS, "operation.type not in MEASURES and ", ""),
+        (TOKENS, "for name, grid in known.items() if name in told}", "for name, grid in known.items()}"),
+        (TOKENS, " or grid.order != tuple(range(1, len(sides) + 1)):", ":"),
+        (TOKENS, "tensor.shape[1] == np.prod(sides) and tensor.shape[2]", "tensor.shape[2]"),
+        (TOKENS, " and tensor.shape[2] == source.shape[-1]\n", "\n"),
+        (TOKENS, "Row(sides, 0, grid.centres)", "Row(sides, 0)"),
+        (TOKENS, "if tf.get_static_value(axis) not in (1, -2):", "if False:"),
+        (TOKENS, "part.name in found or part.name in known]", "part.name in found]"),
+        (TOKENS, "if len(patches) != 1 or", "if not patches or"),
+        (TOKENS, "sum(lengths[: patches[0]])", "sum(lengths[: patches[0] + 1])"),
+        (TOKENS, "sum(lengths[: patches[0]])", "sum(lengths[patches[0] + 1 :])"),
+        (TOKENS, "first=row.first + before", "first=before"),
+        (TOKENS, "first=row.first + before", "first=row.first - before"),
+        (TOKENS, "0, known[part.name].centres)", "0)"),
+        (TOKENS, "row.first - moves[1][1][1]", "row.first + moves[1][1][1]"),
+        (TOKENS, "row.first - moves[1][1][1]", "row.first"),
+        (TOKENS, " or moves[1][1][0] != 1:", ":"),
+        (TOKENS, LEFT, LEFT.replace("first >= 0 and ", "")),
+        (TOKENS, LEFT, "first >= 0"),
+        (TOKENS, LEFT, LEFT.replace("<=", "<")),
+        (TOKENS, "if not read or operation.type in _MIXING:", "if not read:"),
+        (TOKENS, "(read[0] is not operation.inputs[0] or operation.get_attr(\"adj_x\"))", "operation.get_attr(\"adj_x\")"),
+        (TOKENS, "(read[0] is not operation.inputs[0] or operation.get_attr(\"adj_x\"))", "read[0] is not operation.inputs[0]"),
+        (TOKENS, "return row if tensor.shape[1] == read[0].shape[1] else None", "return row"),
+        (TOKENS, "tensor.shape[1] == given.shape[1] != tensor.shape[2]", "tensor.shape[1] == given.shape[1]"),
+        (TOKENS, "tensor.shape[1] == given.shape[1] != tensor.shape[2]", "given.shape[1] != tensor.shape[2]"),
+        (TOKENS, 'each.type == "Softmax" and each.name in on_the_way]', 'each.type == "Softmax"]'),
+        (TOKENS, "not in (None, 1)]", "!= None]"),
+        (TOKENS, ".shape[1] == count}", ".shape[1] <= count}"),
+        (ATTENTION, LAYERED, "rollout @ ((1 - share) * heads + share * np.eye(count))"),
+        (ATTENTION, LAYERED, "(share * heads + (1 - share) * np.eye(count)) @ rollout"),
+        (ATTENTION, LAYERED, "((1 - share) * heads + np.eye(count)) @ rollout"),
+        (ATTENTION, LAYERED, "((1 - share) * heads.swapaxes(1, 2) + share * np.eye(count)) @ rollout"),
+        (ATTENTION, "-1, count, count).mean(axis=1)", "-1, count, count).max(axis=1)"),
+        (ATTENTION, "-1, count, count).mean(axis=1)", "-1, count, count)[:, 0]"),
+        (ATTENTION, "return rollout.mean(axis=1) if", "return rollout.mean(axis=2) if"),
+        (ATTENTION, "else rollout[:, reader]", "else rollout[..., reader]"),
+        (ATTENTION, "return 0 if row.first else None", "return None"),
+        (ATTENTION, "return 0 if row.first else None", "return 0"),
+        (ATTENTION, 'checks.as_count("reader", reader, 0, count - 1)', 'checks.as_count("reader", reader, 0, count)'),
+        (ATTENTION, "if len(attention) != len(given[0]):", "if False:"),
     ),
 }  # fmt: skip
