@@ -59,7 +59,8 @@ def model(parts):
 
 @pytest.fixture(scope="module")
 def keyed(parts):
-    return keras.Model({"image": parts[0], "meta": parts[1]}, parts[2])
+    """Its names are not in the order of the alphabet, in which Keras takes a list for a dictionary."""
+    return keras.Model({"meta": parts[1], "image": parts[0]}, parts[2])
 
 
 class Fixed(keras.Model):
@@ -101,8 +102,8 @@ def test_maps_come_in_the_form_of_the_inputs(name, model, keyed):
     }
     found = asked(name, model, (IMAGE, META))
     assert isinstance(found, list) and np.array_equal(found[0], one["image"])
-    found = asked(name, keyed, {"meta": META, "image": IMAGE})
-    assert list(found) == ["image", "meta"]
+    found = asked(name, keyed, {"image": IMAGE, "meta": META})
+    assert list(found) == ["meta", "image"]
     np.testing.assert_allclose(found["image"], one["image"], atol=1e-6)
     assert found["meta"] is None if "meta" not in one else np.allclose(found["meta"], one["meta"], atol=1e-6)
 
@@ -212,7 +213,31 @@ def test_the_features_of_a_table_are_explained_one_by_one(table):
     assert np.corrcoef(mask.ravel(), (w * META).ravel())[0, 1] > 0.95
 
 
+def of_twelve():
+    """S = w . x on twelve features, more than there are cells along an axis of positions."""
+    dense = layers.Dense(2)
+    model = keras.Sequential([keras.Input((12,)), dense])
+    dense.set_weights([np.arange(24, dtype=np.float32).reshape(12, 2) - 9, np.ones(2, np.float32)])
+    return model
+
+
+@pytest.mark.parametrize(
+    "asked_as", [lambda model: model, lambda model: model.predict_on_batch], ids=["model", "function"]
+)
+def test_many_features_are_covered_one_by_one(asked_as):
+    model, x = of_twelve(), DRAW.normal(size=(3, 12)).astype(np.float32)
+    found = xu.occlusion(asked_as(model), x, [1, 0, 1], fill="zero")
+    near(found, x * model.get_weights()[0].T[[1, 0, 1]])
+
+
 # ---- what is refused
+
+
+@pytest.mark.parametrize("word", ["mean", "blur"])
+def test_features_have_neither_a_mean_nor_a_blur(word):
+    """Each would be its own mean, and the map 0."""
+    with pytest.raises(ValueError, match=f"baseline: got '{word}'"):
+        xu.integrated_gradients(of_twelve(), np.ones((1, 12), np.float32), 0, baseline=word)
 
 
 @pytest.mark.parametrize(
