@@ -365,3 +365,37 @@ def test_attention_rollout_refuses(model, options, message):
     model = model()
     with pytest.raises((TypeError, ValueError), match=message):
         xu.attention_rollout(model, np.zeros((1, *model.input_shape[1:]), np.float32), **options)
+
+
+def test_attention_with_one_head_keeps_the_grid_of_its_patches():
+    """Inside it a row of one head, (N, tokens, 1, K), looks like positions that were laid in a row, and is none."""
+    inputs = keras.Input((8, 12, 3))
+    x = ExtraToken()(layers.Reshape((6, 16))(layers.Conv2D(16, 4, 4)(inputs)))
+    x = layers.MultiHeadAttention(1, 8, name="attention_0")(x, x)
+    model = keras.Model(inputs, layers.Dense(4)(layers.Lambda(lambda a: a[:, 0])(x)))
+    x = np.random.default_rng(0).normal(size=(1, 8, 12, 3)).astype(np.float32)
+    assert xu.grad_cam(model, x, 1, layer="attention_0", relu=False, upsample=False).shape == (1, 2, 3)
+    assert xu.attention_rollout(model, x, upsample=False).shape == (1, 2, 3)
+
+
+class Both(layers.Layer):
+    """Tokens with one more before them, plus the same with one more behind."""
+
+    def call(self, x):
+        return tf.pad(x, [(0, 0), (1, 0), (0, 0)], constant_values=1.0) + tf.concat([x, tf.ones_like(x[:, :1])], 1)
+
+
+class Rolled(layers.Layer):
+    """Tokens that were moved on by one, round the end."""
+
+    def call(self, x):
+        return tf.roll(x, 1, axis=1)
+
+
+@pytest.mark.parametrize("layer", [Both, Rolled])
+def test_tokens_that_stand_elsewhere_have_no_grid(layer):
+    inputs = keras.Input((8, 12, 3))
+    x = layer(name="moved")(layers.Reshape((6, 16))(layers.Conv2D(16, 4, 4)(inputs)))
+    model = keras.Model(inputs, layers.Dense(4)(layers.GlobalAveragePooling1D()(x)))
+    with pytest.raises(ValueError, match="whose grid the network does not tell"):
+        xu.grad_cam(model, np.ones((1, 8, 12, 3), np.float32), 1, layer="moved")

@@ -230,6 +230,7 @@ def _no_grid(call, seen):
         sides = tuple(round(side / per_patch) for side in space)
         if np.allclose(np.array(sides) * per_patch, space):
             cure = f"grid={sides}" + (f", which leaves out {left} of the tokens" if left else "")
+            cure += ", where the patches lie row by row"
             return ArgumentValueError("layer", given, cure=cure)
     return ArgumentValueError("layer", given, cure=f"grid= the {len(space)} sides of the grid of patches")
 

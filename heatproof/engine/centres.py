@@ -57,6 +57,7 @@ class Grid:
 
     order: tuple
     centres: tuple
+    told: bool = True  # by the operations; else some axis is taken to hold even parts
 
 
 def moved(recipe, shape):
@@ -85,11 +86,12 @@ def _centres(seen, shape):
 
 def _grid(inputs, tensor, fields):
     """The `Grid` of a tensor with these fields; an axis without one holds even parts of the input's."""
-    order, along = _order(fields), []
+    order, along, told = _order(fields), [], True
     for axis, stands in enumerate(order, start=1):
-        field = fields[stands]
-        along.append(field if field and field.axis == axis else _even(inputs, tensor, axis, stands))
-    return Grid(order, tuple((field.centre, field.apart) for field in along))
+        known = bool(fields[stands]) and fields[stands].axis == axis
+        along.append(fields[stands] if known else _even(inputs, tensor, axis, stands))
+        told = told and known
+    return Grid(order, tuple((field.centre, field.apart) for field in along), told)
 
 
 def _order(fields):

@@ -134,7 +134,7 @@ ORDERS = {
     **dict.fromkeys(("Reshape", "ExpandDims", "Squeeze"), _of_reshaping),
     "Transpose": _of_transposition,
 }
-LOST = {"ReverseV2", "ReverseSequence", "GatherV2", "GatherNd", "Pack", "Unpack", "ScatterNd", "Shape"}
+LOST = {"Roll", "ReverseV2", "ReverseSequence", "GatherV2", "GatherNd", "Pack", "Unpack", "ScatterNd", "Shape"}
 
 
 def is_open(operation):

@@ -26,6 +26,7 @@ from heatproof.problems import ArgumentValueError
 Grid = int | Sequence[int] | None  # of patches: rows and columns, or as many numbers as the inputs have axes of space
 
 _MIXING = LOST | {"Transpose", "Einsum", "Reshape", "ExpandDims", "Squeeze"}  # these may put tokens elsewhere
+_TURNING = {"Roll", "ReverseV2", "ReverseSequence"}
 _PRODUCTS = {"BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"}
 
 
@@ -112,7 +113,8 @@ def _rows(seen, known, shape):
     graph, found = centres.sized(seen, shape), dict[str, Row]()
     told = _told(graph, seen.inputs.name)
     known = {name: grid for name, grid in known.items() if name in told}
-    made = {call.output.name: call.input for call in seen.calls if not call.inner}
+    turned = {number for number, each in enumerate(operations(seen.inputs.graph)) if each.type in _TURNING}
+    made = {call.output.name: call.input for call in seen.calls if not call.inner and turned.isdisjoint(call.made)}
     for operation in operations(graph):  # each after those that it reads
         for tensor in operation.outputs:
             if tensor.shape.rank == 3:
@@ -141,6 +143,8 @@ def _row(operation, tensor, found, known):
     if not read or operation.type in _MIXING:
         return None
     row = found[read[0].name]
+    if any(found[each.name] != row for each in read):  # which of them stands where is not known
+        return None
     if operation.type in MOVES:
         return _cut(operation, tensor, row)
     if operation.type in _PRODUCTS and (read[0] is not operation.inputs[0] or operation.get_attr("adj_x")):
@@ -151,7 +155,7 @@ def _row(operation, tensor, found, known):
 def _laid(source, tensor, known):
     """Positions in a row, the last axis of space first; in their own order and channels apart."""
     grid, sides = known.get(source.name), tuple(source.shape[1:-1])
-    if grid is None or source.shape.rank < 4 or grid.order != tuple(range(1, len(sides) + 1)):
+    if grid is None or not grid.told or source.shape.rank < 4 or grid.order != tuple(range(1, len(sides) + 1)):
         return None
     kept_apart = tensor.shape[1] == np.prod(sides) and tensor.shape[2] == source.shape[-1]
     return Row(sides, 0, grid.centres) if kept_apart else None
