@@ -88,8 +88,9 @@ def _grid(inputs, tensor, fields):
     """The `Grid` of a tensor with these fields; an axis without one holds even parts of the input's."""
     order, along, told = _order(fields), [], True
     for axis, stands in enumerate(order, start=1):
-        known = bool(fields[stands]) and fields[stands].axis == axis
-        along.append(fields[stands] if known else _even(inputs, tensor, axis, stands))
+        field = fields[stands]
+        known = field is not None and field.axis == axis
+        along.append(field if known else _even(inputs, tensor, axis, stands))
         told = told and known
     return Grid(order, tuple((field.centre, field.apart) for field in along), told)
 
