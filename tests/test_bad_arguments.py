@@ -251,7 +251,38 @@ def called(*words):
 
 
 # function -> (right arguments, {argument: what is wrong for it})
+
+
+def attentive():
+    """A network of patches of 2 pixels, 4 times 3 of them, that attend to each other."""
+    inputs = keras.Input(shapes.IMAGE)
+    x = keras.layers.Reshape((12, 4))(keras.layers.Conv2D(4, 2, 2)(inputs))
+    x = keras.layers.GlobalAveragePooling1D()(keras.layers.MultiHeadAttention(1, 4)(x, x))
+    return keras.Model(inputs, keras.layers.Dense(3)(x))
+
+
 ARGUMENTS = {
+    "attention_rollout": (
+        {"inputs": X, "model": attentive()},
+        {
+            "model": MODEL,
+            "inputs": INPUTS,
+            "targets": [(each, ValueError, shown, "None", "grad_cam") for each, shown in ((1, "1"), ([0, 1, 2], "[0"))],
+            "share": number(-0.1, 1, 1.5, allowed="from 0"),
+            "reader": [each for each in whole(0) if each[0] is not None] + [(12, ValueError, "12", "at most 11")],
+            "grid": [
+                ((3, 4), ValueError, "(3, 4)", "leave `grid` out"),
+                ((6, 4), ValueError, "6", "leave `grid` out"),
+                (0, ValueError, "0", "at least 1"),
+                ([[1], [1, 2]], ValueError, "inhomogeneous", "regular"),
+            ],
+            "upsample": FLAG,
+            "align": word("'centres'", "'stretch'"),
+            "head": HEAD,
+            "only": ONLY,
+            "batch_size": COUNT,
+        },
+    ),
     "scores": ({"inputs": X}, ASKED | {"head": HEAD}),
     "Query": (
         {"inputs": X},
