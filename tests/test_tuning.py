@@ -170,7 +170,8 @@ def test_every_method_was_tuned_at_equal_passes_and_the_best_value_chosen(name):
         assert part["chosen"].sum() == 1 and len(part) <= knobs.LARGEST
         best = part["criterion"].max()
         assert part.loc[part["chosen"], "criterion"].item() == best
-        if knob != "layer" and method != "occlusion":  # a pass for each map of a layer; windows where a patch lies
+        # A pass for each map of a layer; windows where a patch lies; of few segments all coalitions that there are.
+        if knob not in ("layer", "segments") and method != "occlusion":
             assert part["forwards"].max() <= 1.25 * part["forwards"].min() + 2, (method, knob)
 
 
