@@ -6,6 +6,7 @@ specifications of its own `beside` say. An ending holds its layer weakly, so tha
 model alive.
 """
 
+import abc
 import weakref
 from dataclasses import dataclass
 
@@ -109,7 +110,7 @@ def _several_classifiers(run, softmax, outputs):
 
 
 @dataclass(frozen=True)
-class _OfLayer:
+class _OfLayer(abc.ABC):
     """An ending inside the network, at the output of one layer or operation; an operation is a name and is kept."""
 
     reference: weakref.ref | Operator
@@ -125,9 +126,9 @@ class _OfLayer:
             return self.reference
         return self.reference()
 
+    @abc.abstractmethod
     def scores(self, output):
         """What the layer gave as scores (N, n)."""
-        raise NotImplementedError
 
     def of(self, run, outputs):
         scores = self.scores(run.call_of(self.layer).output)
