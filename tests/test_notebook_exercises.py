@@ -561,7 +561,7 @@ def test_trust_exercise_2(capsys, trust):
     both, drop, soft = (
         trust_exercise(capsys, trust, 2, f"def answer(t):\n    return {judge}\n")[::2] for judge in judges
     )
-    assert len(both) == 3 and max(soft) < 0.2 < min(drop)
+    assert len(both) == 3 and (np.array(soft) + 0.2 < drop).all()  # the near miss is worse on every kind of data
     assert np.mean(both) > np.mean(drop)
 
 
