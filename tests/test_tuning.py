@@ -189,7 +189,8 @@ def test_a_method_that_joins_or_turns_other_knobs_is_tuned_alone(tmp_path):
     assert outdated(methods=[name for name in wanted["methods"] if name != "kernel_shap"], knobs=before) == (
         "kernel_shap",
     )
-    assert outdated(knobs=wanted["knobs"] | {"rise": ["grid"]}) == ("rise",)
+    assert outdated(knobs=wanted["knobs"] | {"rise": {"grid": "_grids"}}) == ("rise",)
+    assert outdated(knobs=wanted["knobs"] | {"smooth_grad": {"noise": [0.15, 0.3]}}) == ("smooth_grad",)
     assert outdated(steps=3) == tuple(wanted["methods"])
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from heatproof.metrics.committed import TUNED
-from heatproof.metrics.knobs import FEW_SEGMENTS, KNOBS, LARGEST, patch_at
+from heatproof.metrics.knobs import FEW_SEGMENTS, KNOBS, LARGEST, named, patch_at
 from tools.environment import ROOT
 from tools.sets import TUNED_ON, hmt, mnist1d, schematic_faces, tissue_phantom, validation
 
@@ -19,6 +19,7 @@ STEPS = 18
 MANY = ("grad_cam", "integrated_gradients", "saliency", "gradient_x_input", "smooth_grad", "guided_backprop")
 MANY += ("grad_cam_plus_plus", "layer_cam", "hires_cam", "score_cam", "ablation_cam", "guided_grad_cam")
 MANY += ("var_grad", "deconvnet", "occlusion", "rise", "sise", "lime", "expected_gradients", "kernel_shap")
+MANY += ("lrp", "deep_lift")
 QUICK = ("average_drop", "average_increase", "average_drop_soft", "deletion", "insertion")
 TRUTH = ("evidence_mass", "pointing_game", "rank_accuracy", "average_precision")
 COST = ("seconds", "forwards", "backwards")
@@ -142,7 +143,7 @@ def tuning(network, methods=MANY):
     options = {name: given for name, given in paper(network).items() if name != "occlusion"}  # whose patch is a knob
     settings = {"methods": methods, "options": options, "steps": 20, "seed": 0}
     note = f"{TUNED_ON} items of the validation part, spread over it"
-    settings["knobs"] = {name: [*KNOBS[name]] for name in methods if name in KNOBS}
+    settings["knobs"] = {name: named(name) for name in methods if name in KNOBS}
     return TuningTable(network, lambda: (validation(network), None), note, settings)
 
 

@@ -10,10 +10,17 @@ LARGEST = 6  # values of a knob
 FEW_SEGMENTS = 50  # of an image: half the default
 PLACES = 10  # of a patch along each axis: the stride follows
 _WORDS = ("zero", "mean", "blur")
+RULES = ("epsilon", "z_plus", "gamma", "epsilon_plus", "epsilon_gamma_box", "epsilon_alpha2_beta1")
 
 
-def _values(name, *values):
-    return lambda query: [{name: value} for value in values]
+class Values:
+    """The same values of an option for every network."""
+
+    def __init__(self, name, *values):
+        self.name, self.values = name, values
+
+    def __call__(self, query):
+        return [{self.name: value} for value in self.values]
 
 
 def _layers(query):
@@ -60,30 +67,38 @@ def _baselines(query):
     return [*({"baseline": word} for word in _WORDS), *bright]
 
 
-_NOISE = {"noise": _values("noise", 0.15, 0.01, 0.02, 0.05, 0.1, 0.2)}
+_NOISE = {"noise": Values("noise", 0.15, 0.01, 0.02, 0.05, 0.1, 0.2)}
 _LAYER = {"layer": _layers}
 KNOBS: dict[str, dict[str, Callable]] = {
     "smooth_grad": _NOISE,
     "var_grad": _NOISE,
     "integrated_gradients": {"baseline": _baselines},
-    "expected_gradients": {"background": _values("background", "shuffled", "uniform", "constant")},
+    "deep_lift": {"baseline": _baselines},
+    "lrp": {"rule": Values("rule", *RULES)},
+    "expected_gradients": {"background": Values("background", "shuffled", "uniform", "constant")},
     "grad_cam": _LAYER,
     "grad_cam_plus_plus": _LAYER,
     "layer_cam": _LAYER,
     "hires_cam": _LAYER,
     "ablation_cam": _LAYER,
     "guided_grad_cam": _LAYER,
-    "score_cam": _LAYER | {"fill": _values("fill", *_WORDS)},
-    "occlusion": {"patch": _patches, "fill": _values("fill", "middle", *_WORDS)},
+    "score_cam": _LAYER | {"fill": Values("fill", *_WORDS)},
+    "occlusion": {"patch": _patches, "fill": Values("fill", "middle", *_WORDS)},
     "rise": {
         "grid": _grids,
-        "p": _values("p", 0.5, 0.1, 0.3, 0.7, 0.9),
-        "fill": _values("fill", *_WORDS),
+        "p": Values("p", 0.5, 0.1, 0.3, 0.7, 0.9),
+        "fill": Values("fill", *_WORDS),
     },
-    "sise": {"fill": _values("fill", *_WORDS)},
-    "lime": {"segments": _segments, "fill": _values("fill", "mean", "zero", "blur")},
-    "kernel_shap": {"segments": _few_segments, "fill": _values("fill", "mean", "zero", "blur")},
+    "sise": {"fill": Values("fill", *_WORDS)},
+    "lime": {"segments": _segments, "fill": Values("fill", "mean", "zero", "blur")},
+    "kernel_shap": {"segments": _few_segments, "fill": Values("fill", "mean", "zero", "blur")},
 }
+
+
+def named(name: str) -> dict[str, list | str]:
+    """{knob: its values, or the name of the function that finds them for a network} of a method, as a table keeps it."""
+    found = KNOBS.get(name, {}).items()
+    return {knob: [*each.values] if isinstance(each, Values) else each.__name__ for knob, each in found}
 
 
 def declared(name, query):
