@@ -123,6 +123,7 @@ from heatproof.metrics.summary import rank_agreement, summarise
 from heatproof.metrics.tuning import tune
 from heatproof.networks.accuracy import wilson_interval
 from heatproof.networks.cards import load_model, read_card, save_model
+from heatproof.networks.imagenet import imagenet_network
 
 __all__ = [
     "METHODS",
@@ -159,6 +160,7 @@ __all__ = [
     "guided_grad_cam",
     "head",
     "hires_cam",
+    "imagenet_network",
     "infidelity",
     "insertion_curve",
     "integrated_gradients",
