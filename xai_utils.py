@@ -60,7 +60,8 @@ from heatproof.checks import XAIWarning
 from heatproof.data.fer2013 import load_fer2013
 from heatproof.data.hmt import load_hmt
 from heatproof.data.phantoms import schematic_faces, tissue_phantom
-from heatproof.data.pictures import load_faces, load_photos
+from heatproof.data.photographs import crops, load_photos
+from heatproof.data.pictures import load_faces
 from heatproof.display.charts import plot_architecture, plot_confusion, plot_curves, plot_intervals
 from heatproof.display.plots import plot_attributions, plot_images, plot_signals
 from heatproof.display.saving import describe, save_figure, save_table, save_value
@@ -145,6 +146,7 @@ __all__ = [
     "class_model",
     "completeness_gap",
     "contrast",
+    "crops",
     "deconvnet",
     "deep_dream",
     "deletion_curve",

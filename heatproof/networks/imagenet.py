@@ -120,7 +120,7 @@ def _stored_names() -> dict[str, tuple[str, str]]:
 
 
 def _fill(model: keras.Model, arrays: dict[str, np.ndarray]) -> None:
-    """Give every layer its arrays: torch keeps kernels as (out, in, rows, columns), Keras as (rows, columns, in, out)."""
+    """Set the weights; PyTorch keeps kernels as (out, in, rows, columns), Keras as (rows, columns, in, out)."""
     try:
         for name, (convolution, norm) in _stored_names().items():
             order = (2, 3, 0, 1) if name.endswith("_depthwise") else (2, 3, 1, 0)

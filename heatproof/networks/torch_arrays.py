@@ -115,7 +115,7 @@ def _values(stream: BinaryIO, key: str, storage: _Storage) -> np.ndarray:
 
 
 def _array(name: str, tensor: Any, storages: dict[str, np.ndarray]) -> np.ndarray:
-    """The part of a storage that a tensor describes: entry (i, j, ...) is value offset + i strides[0] + j strides[1]."""
+    """The part of a storage that a tensor describes: entry (i, j) is the value offset + i strides[0] + j strides[1]."""
     if type(tensor) is not _Tensor:
         raise pickle.UnpicklingError(f"{name!r} is no tensor but a {type(tensor).__name__}")
     values, sizes = storages[tensor.key], [tensor.offset, *tensor.shape, *tensor.strides]
