@@ -1,7 +1,7 @@
 """Photographs that scikit-image, scikit-learn and matplotlib bring inside their packages, and crops of them.
 
-Nothing is fetched: the files are opened where the packages lie. Left out is what is no photograph (drawings, renderings,
-silhouettes, a phase image) and the right picture of the motorcycle, which hardly differs from the left one.
+Nothing is fetched: the files are opened where the packages lie. Left out is what is no photograph (drawings,
+renderings, silhouettes, a phase image) and the right picture of the motorcycle, which hardly differs from the left one.
 """
 
 import importlib.util
@@ -44,14 +44,14 @@ PHOTOGRAPHS = {
     "bricks": _Photograph("skimage", "brick.png", "CC0Textures, Bricks25", CC0),
     "grass": _Photograph("skimage", "grass.png", "linolafett, Grass 01", CC0),
     "gravel": _Photograph("skimage", "gravel.png", "CC0Textures, Gravel04", CC0),
-    "moon": _Photograph("skimage", "moon.png", "surface of the moon; the photographer is not named", BSD),
+    "moon": _Photograph("skimage", "moon.png", "surface of the moon; who took it is not named", BSD),
     "galaxies": _Photograph("skimage", "hubble_deep_field.jpg", "NASA, Hubble eXtreme Deep Field", PUBLIC),
     "retina": _Photograph("skimage", "retina.jpg", "Mikael Häggström 2014", CC0),
-    "microaneurysms": _Photograph("skimage", "microaneurysms.png", "High-Resolution Fundus database, A. Maier", CC0),
+    "vessels": _Photograph("skimage", "microaneurysms.png", "High-Resolution Fundus database, A. Maier", CC0),
     "tissue": _Photograph(
         "skimage", "ihc.png", "Center for Microscopy and Molecular Imaging, colon", "no known restrictions"
     ),
-    "page": _Photograph("skimage", "page.png", "printed page; the photographer is not named", BSD),
+    "page": _Photograph("skimage", "page.png", "a printed page; who took it is not named", BSD),
     "text": _Photograph("skimage", "text.png", "Wikipedia, Corner.png", PUBLIC),
     "temple": _Photograph("sklearn", "china.jpg", "danielbuechele, 2011", "CC BY 2.0"),
     "flower": _Photograph("sklearn", "flower.jpg", "vultilion, 2011", "CC BY 2.0"),

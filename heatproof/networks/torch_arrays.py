@@ -10,7 +10,7 @@ import pickle
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -24,7 +24,7 @@ class _Storage(NamedTuple):
     """Values that lie behind the pickles: how they are kept, and how many they are."""
 
     kind: str
-    count: int
+    size: int
 
 
 class _Tensor(NamedTuple):
@@ -65,11 +65,12 @@ class _Unpickler(pickle._Unpickler):  # the one in Python: the other takes gigab
 
     def load_build(self) -> None:
         """What a stream adds to a value that is made: the versions beside an ordered dictionary, left out here."""
-        self.stack.pop()
-        if type(self.stack[-1]) is not OrderedDict:
-            raise pickle.UnpicklingError(f"it changes a {type(self.stack[-1]).__name__}; nothing was run")
+        stack: list = vars(self)["stack"]
+        stack.pop()
+        if type(stack[-1]) is not OrderedDict:
+            raise pickle.UnpicklingError(f"it changes a {type(stack[-1]).__name__}; nothing was run")
 
-    dispatch: dict[int, Callable] = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: load_build}
+    dispatch: ClassVar[dict[int, Callable]] = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: load_build}
 
 
 def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -108,9 +109,9 @@ def _read(stream: BinaryIO) -> dict[str, np.ndarray]:
 def _values(stream: BinaryIO, key: str, storage: _Storage) -> np.ndarray:
     """The values of one storage; no more than the file has are ever asked for."""
     count, kind = int.from_bytes(stream.read(8), "little", signed=True), np.dtype(storage.kind)
-    content = stream.read(count * kind.itemsize) if count == storage.count >= 0 else b""
-    if len(content) != storage.count * kind.itemsize:
-        raise pickle.UnpicklingError(f"it does not hold the {storage.count} values of the storage {key!r}")
+    content = stream.read(count * kind.itemsize) if count == storage.size >= 0 else b""
+    if len(content) != storage.size * kind.itemsize:
+        raise pickle.UnpicklingError(f"it does not hold the {storage.size} values of the storage {key!r}")
     return np.frombuffer(content, kind)
 
 
