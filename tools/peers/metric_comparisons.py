@@ -13,6 +13,11 @@ KEPT = (
     "0 elsewhere, it does the same"
 )
 
+WINDOWS = (
+    "takes windows that begin anywhere, the most relevant first, and passes over those that overlap with one taken; "
+    "ours tile the input. Given our order as a map that is constant on each region, it takes the same"
+)
+
 
 def reduced(maps):
     """Each map less its smallest value."""
@@ -82,6 +87,15 @@ METRIC_COMPARISONS = (
         reason="says whether the sum equals S(x) - S(x') to the last bit; ours how far it is off. Its own difference "
         "of scores in our quotient gives the second number",
         adapted_key="completeness_gap",
+    ),
+    Comparison(
+        "region_perturbation", "metrics_quantus", "region_perturbation", lambda ours: ours.regions(ours.given.blocks),
+        step="maps constant on regions of 4, fill 0",
+    ),
+    Comparison(
+        "region_perturbation", "metrics_quantus", "region_perturbation_windows",
+        lambda ours: ours.regions(ours.given.relevance),
+        step="regions of 4, fill 0", reason=WINDOWS, adapted_key="region_perturbation",
     ),
     Comparison(
         "max_sensitivity", "metrics_quantus", "max_sensitivity",
