@@ -163,14 +163,18 @@ def test_the_order_may_be_turned(network):
     np.testing.assert_array_equal(least, turned)
 
 
-@pytest.mark.parametrize("side, region, steps", [(224, 9, 100), (48, 2, 100), (25, 1, 100), (8, 1, 64)])
-def test_a_region_is_a_25th_of_a_side_and_at_most_100_are_replaced(side, region, steps):
+@pytest.mark.parametrize(
+    "space, region, steps",
+    [((224, 224), 81, 100), ((48, 48), 4, 100), ((60, 25), 2, 100), ((8, 6), 1, 48), ((1500, 1), 60, 25)],
+)
+def test_a_region_is_a_25th_of_a_side_and_at_most_100_are_replaced(space, region, steps):
     """The sum of pixels that are all 1 falls by the size of the first region."""
-    model = linear_of((side, side, 1), np.ones(side * side))
-    x = np.ones((1, side, side, 1), "float32")
-    curve = xu.region_perturbation(model, x, np.ones((1, side, side)), 0, fill="zero", score="logit")
+    model, size = linear_of((*space, 1), np.ones(space)), np.prod(space)
+    curve = xu.region_perturbation(
+        model, np.ones((1, *space, 1), "float32"), np.ones((1, *space)), 0, fill="zero", score="logit"
+    )
     assert curve.shape == (1, steps + 1)
-    np.testing.assert_array_equal(curve[0, :2], [side**2, side**2 - region**2])
+    np.testing.assert_array_equal(curve[0, :2], [size, size - region])
 
 
 def test_features_are_refused():

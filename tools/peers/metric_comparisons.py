@@ -13,11 +13,6 @@ KEPT = (
     "0 elsewhere, it does the same"
 )
 
-WINDOWS = (
-    "takes windows that begin anywhere, the most relevant first, and passes over those that overlap with one taken; "
-    "ours tile the input. Given our order as a map that is constant on each region, it takes the same"
-)
-
 
 def reduced(maps):
     """Each map less its smallest value."""
@@ -90,12 +85,12 @@ METRIC_COMPARISONS = (
     ),
     Comparison(
         "region_perturbation", "metrics_quantus", "region_perturbation", lambda ours: ours.regions(ours.given.blocks),
-        step="maps constant on regions of 4, fill 0",
+        step="AOPC of regions of 4, fill 0; sums all different",
     ),
     Comparison(
-        "region_perturbation", "metrics_quantus", "region_perturbation_windows",
+        "region_perturbation", "metrics_quantus", "region_perturbation_ties",
         lambda ours: ours.regions(ours.given.relevance),
-        step="regions of 4, fill 0", reason=WINDOWS, adapted_key="region_perturbation",
+        step="AOPC of regions of 4, fill 0; maps with ties", reason=TIES, adapted_key="region_perturbation",
     ),
     Comparison(
         "max_sensitivity", "metrics_quantus", "max_sensitivity",

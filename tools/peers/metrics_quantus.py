@@ -14,7 +14,7 @@ from tools.peers.twin import twin
 
 PACKAGE, BACKEND = "quantus", "torch"
 OPTIONS = {"abs": False, "normalise": False, "disable_warnings": True}
-REGIONS = {"region_perturbation": "blocks", "region_perturbation_windows": "relevance"}
+REGIONS = {"region_perturbation": "blocks", "region_perturbation_ties": "relevance"}
 METHODS = {"saliency": lambda network: attr.Saliency(network), "gradient_x_input": attr.InputXGradient}
 
 
