@@ -119,6 +119,7 @@ from heatproof.metrics.faithfulness import (
 )
 from heatproof.metrics.localisation import average_precision, evidence_mass, pointing_game, rank_accuracy
 from heatproof.metrics.randomisation import randomisation, randomised, rank_correlation, similarity
+from heatproof.metrics.regions import aopc, region_perturbation
 from heatproof.metrics.robustness import max_sensitivity
 from heatproof.metrics.summary import rank_agreement, summarise
 from heatproof.metrics.tuning import tune
@@ -136,6 +137,7 @@ __all__ = [
     "ablation_cam",
     "activation_maximization",
     "activations",
+    "aopc",
     "area_under_curve",
     "attention_rollout",
     "average_drop",
@@ -202,6 +204,7 @@ __all__ = [
     "read_options",
     "read_scores",
     "region",
+    "region_perturbation",
     "relevance",
     "rise",
     "saliency",

@@ -356,6 +356,27 @@ ARGUMENTS = {
         {"inputs": X, "relevance": MAP},
         {**ASKED, "relevance": finite(MAP), "steps": STEPS, "fill": FILL},
     ),
+    "region_perturbation": (
+        {"inputs": X, "relevance": MAP, "steps": 2, "draws": 1},
+        {
+            **ASKED,
+            "relevance": finite(MAP),
+            "regions": [
+                *(each for each in COUNT if each[0] is not None and each[0] != [3] and not isinstance(each[0], str)),
+                (7, ValueError, "7", "at most 6"),
+                ((2, 2, 2), ValueError, "(2, 2, 2)", "2 axes"),
+            ],
+            "steps": STEPS,
+            "fill": [("grey", ValueError, "'grey'", "'uniform'"), *FILL[1:]],
+            "draws": COUNT,
+            "order": [(each, ValueError, repr(each), "'most', 'least'") for each in ("random", None, 1)],
+            "seed": SEED,
+        },
+    ),
+    "aopc": (
+        {},
+        {"curves": finite(np.ones((2, 4)))[:-3] + [(np.full((2, 3), NAN), ValueError, "NaN", "leave")]},
+    ),
     "area_under_curve": (
         {},
         {"curves": finite(np.ones((2, 4)))[:-3] + [(np.full((2, 3), NAN), ValueError, "NaN", "leave")]},
@@ -830,7 +851,8 @@ def test_the_right_arguments_are_taken(name, model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XAI_REPORT_DIR", str(tmp_path))
     right, wrong = ARGUMENTS[name]
-    needed = {"area_under_curve": {"curves": np.ones((2, 4))}, "m1.load_pickle": {"path": tmp_path / "data.pkl"}}
+    curves = {"curves": np.ones((2, 4))}
+    needed = {"area_under_curve": curves, "aopc": curves, "m1.load_pickle": {"path": tmp_path / "data.pkl"}}
     if name == "m1.load_pickle":
         m1.write_pickle(tmp_path / "data.pkl", m1.make_dataset(count=10))
     asked = {"model": model} if "model" in wrong and "model" not in right else {}

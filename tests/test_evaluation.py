@@ -239,6 +239,7 @@ def lone(function, *arrays):
 def test_metrics_that_ask_the_model_are_the_public_functions_item_by_item(model):
     names = ("deletion", "insertion", "max_sensitivity", "infidelity", "randomised_similarity", "rank_accuracy")
     names += ("randomised_rank_correlation", "average_precision", "average_drop_soft", "average_increase_soft")
+    names += ("region_perturbation",)
     tall = np.repeat(np.repeat(INPUTS, 2, axis=1), 2, axis=2)  # sides of 4: structural similarity needs 3
     seeded = [keras.initializers.GlorotUniform(seed) for seed in (3, 4)]
     wide = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten()])
@@ -257,6 +258,9 @@ def test_metrics_that_ask_the_model_are_the_public_functions_item_by_item(model)
     wanted = {
         "deletion": lone(lambda x, r: xu.area_under_curve(xu.deletion_curve(wide, x, r, 1, steps=5)), tall, R),
         "insertion": lone(lambda x, r: xu.area_under_curve(xu.insertion_curve(wide, x, r, 1, steps=5)), tall, R),
+        "region_perturbation": lone(
+            lambda x, r: xu.aopc(xu.region_perturbation(wide, x, r, 1, draws=1, seed=4)), tall, R
+        ),
         "max_sensitivity": lone(
             lambda x: xu.max_sensitivity(xu.gradient_x_input, wide, x, 1, samples=3, **again), tall
         ),

@@ -42,6 +42,7 @@ ASKED = {
     "sise": lambda m, x, c, **o: xu.sise(m, x, c, layers=["conv_1", "conv_2"], **o),
     "deletion": lambda m, x, c, n=20, **o: xu.deletion_curve(m, x, relevance(x), c, steps=n, **o),
     "insertion": lambda m, x, c, n=20, **o: xu.insertion_curve(m, x, relevance(x), c, steps=n, **o),
+    "regions": lambda m, x, c, n=9, **o: xu.region_perturbation(m, x, relevance(x), c, regions=2, steps=n, **o),
 }
 
 

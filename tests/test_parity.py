@@ -129,6 +129,13 @@ def test_ranks_by_hand():
     ]
 
 
+def test_ranks_of_regions_by_hand(monkeypatch):
+    """Sums 5, 4, 7, 4: the two that are alike rank by place."""
+    monkeypatch.setattr(metric_parity, "REGION", 2)
+    found = metric_parity.by_region(np.array([[[[1, 1, 2, 0], [2, 1, 1, 1], [7, 0, 1, 1], [0, 0, 1, 1]]]]))
+    assert found.tolist() == [[[[3, 3, 2, 2], [3, 3, 2, 2], [4, 4, 1, 1], [4, 4, 1, 1]]]]
+
+
 def test_maps_less_their_smallest_value():
     assert reduced(np.array([[[3, 5], [2, 2]]])).tolist() == [[[0, 2], [0, 0]]]
 

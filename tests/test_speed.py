@@ -57,6 +57,7 @@ PASSES = {
     "kernel_shap, all": (xu.kernel_shap, {"segments": np.arange(48).reshape(SIDES) // 6}, (2**8 * N, 0)),
     "deletion_curve": (of_relevance(xu.deletion_curve), {"steps": 6}, (7 * N, 0)),
     "insertion_curve": (of_relevance(xu.insertion_curve), {"steps": 6}, (7 * N, 0)),
+    "region_perturbation": (of_relevance(xu.region_perturbation), {"steps": 6, "draws": 3}, (3 * 6 * N + N, 0)),
     "infidelity": (of_relevance(xu.infidelity), {"samples": 6}, (6 * N + N, 0)),
     "scores": (xu.scores, {}, (N, 0)),
 }  # fmt: skip

@@ -16,7 +16,7 @@ from heatproof.metrics.randomisation import randomised
 from tools.environment import ROOT
 from tools.peers import comparing, making
 from tools.peers.environment import ask, ensure_peers
-from tools.peers.metric_case import FRACTION, NOISE, RADIUS, SAMPLES, Given
+from tools.peers.metric_case import FRACTION, NOISE, RADIUS, REGION, SAMPLES, Given
 from tools.peers.metric_comparisons import METRIC_COMPARISONS, NO_PEER
 from tools.peers.metrics_ours import OurMetrics
 
@@ -55,6 +55,7 @@ def give(case):
         relevance=relevance,
         ranks=ranks,
         levels=np.round(2 * ranks / ranks[0, 0].size).astype(np.float32),
+        blocks=by_region(relevance),
         kept=(ranks > ranks[0, 0].size - np.ceil(FRACTION * ranks[0, 0].size)).astype(np.float32),
         evidence=generator.random(x.shape[:-1]) < 0.3,
         attribution=np.stack([on_every_channel(found, x) for found in maps.values()]),
@@ -90,6 +91,17 @@ def by_rank(maps):
     ranks = np.empty(flat.shape, np.float32)
     np.put_along_axis(ranks, order, np.broadcast_to(np.arange(flat.shape[-1], 0, -1, np.float32), flat.shape), axis=-1)
     return ranks.reshape(maps.shape)
+
+
+def by_region(maps):
+    """Every position has the rank of the sum of its region of REGION positions along each axis."""
+    axes = range(2, maps.ndim)
+    for axis in axes:
+        maps = np.add.reduceat(maps, np.arange(0, maps.shape[axis], REGION), axis=axis)
+    ranks = by_rank(maps)
+    for axis in axes:
+        ranks = np.repeat(ranks, REGION, axis=axis)
+    return ranks
 
 
 def on_every_channel(maps, inputs):

@@ -13,7 +13,7 @@ from heatproof.engine.query import Query, scores
 from heatproof.engine.readings import LOGIT
 from heatproof.hiding import baselines
 from heatproof.methods.rows import Method, check_call, check_name
-from heatproof.metrics import faithfulness, randomisation
+from heatproof.metrics import faithfulness, randomisation, regions
 
 # ------------------------------------------------------------------------------------------------------- baselines
 
@@ -154,6 +154,12 @@ class Case:
         options = {"steps": steps, "fill": start, "activation": self.settings.activation}
         found = curve(self.model, self.inputs, self.relevance, self.targets, **options)
         return faithfulness.area_under_curve(found)
+
+    def regions(self):
+        """How far the probability falls while regions become noise, which is drawn once: many items need no more."""
+        options: dict[str, Any] = {"draws": 1, "seed": self.settings.seed, "activation": self.settings.activation}
+        curves = regions.region_perturbation(self.model, self.inputs, self.relevance, self.targets, **options)
+        return regions.aopc(curves)
 
     def completeness(self):
         if self.row is None or not self.row.additive:

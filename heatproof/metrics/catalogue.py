@@ -43,6 +43,11 @@ _ROWS = (
         better="high",
     ),
     Metric(
+        name="region_perturbation",
+        measure=lambda case: case.regions(),
+        better="high",
+    ),
+    Metric(
         name="evidence_mass",
         measure=lambda case: localisation.evidence_mass(case.relevance, case.masks),
         better="high",

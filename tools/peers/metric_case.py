@@ -12,6 +12,7 @@ from tools.peers.case import load_network
 
 STEPS, ODD_STEPS = 8, 30  # of deletion and insertion: 8 divides the positions of every network here, 30 none
 SAMPLES = 10  # of max-sensitivity, and a tenth of those of infidelity
+REGION = 4  # the side of a region, which divides every side here
 RADIUS, NOISE, FRACTION = 0.02, 0.1, 0.15  # max-sensitivity, infidelity, the share that the drop keeps
 
 
@@ -22,6 +23,7 @@ class Given:
     relevance: np.ndarray  # (M, N, ...) not negative
     ranks: np.ndarray  # (M, N, ...) the same orders without ties: the earlier of two equals ranks higher
     levels: np.ndarray  # (M, N, ...) the relevance in three levels: ties at the top
+    blocks: np.ndarray  # (M, N, ...) each region the rank of its sum of relevance, the largest the most relevant
     kept: np.ndarray  # (M, N, ...) 1 at the most relevant share of the positions, else 0
     evidence: np.ndarray  # (N, ...) bool
     attribution: np.ndarray  # (A, N, ..., C) signed

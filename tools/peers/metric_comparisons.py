@@ -84,6 +84,15 @@ METRIC_COMPARISONS = (
         adapted_key="completeness_gap",
     ),
     Comparison(
+        "region_perturbation", "metrics_quantus", "region_perturbation", lambda ours: ours.regions(ours.given.blocks),
+        step="AOPC of regions of 4, fill 0; sums all different",
+    ),
+    Comparison(
+        "region_perturbation", "metrics_quantus", "region_perturbation_ties",
+        lambda ours: ours.regions(ours.given.relevance),
+        step="AOPC of regions of 4, fill 0; maps with ties", reason=TIES, adapted_key="region_perturbation",
+    ),
+    Comparison(
         "max_sensitivity", "metrics_quantus", "max_sensitivity",
         lambda ours: ours.explained("max_sensitivity", *METHODS), step="same perturbed inputs",
     ),

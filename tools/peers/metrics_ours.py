@@ -6,7 +6,7 @@ import xai_utils as xu
 from heatproof.methods.catalogue import METHODS
 from heatproof.metrics.cases import Case, Settings
 from heatproof.metrics.catalogue import METRICS
-from tools.peers.metric_case import FRACTION, SAMPLES, STEPS, Given, each
+from tools.peers.metric_case import FRACTION, REGION, SAMPLES, STEPS, Given, each
 
 
 class OurMetrics:
@@ -23,6 +23,14 @@ class OurMetrics:
     def explained(self, metric, *methods):
         """Of methods that the metric calls itself."""
         return each(lambda name: METRICS[metric].measure(self._scored(name)), methods)
+
+    def regions(self, maps):
+        """The AOPC of regions of one side, set to zero."""
+        given = self.case
+        options = {"regions": REGION, "fill": "zero"}
+        return each(
+            lambda one: xu.aopc(xu.region_perturbation(self.model, given.inputs, one, given.targets, **options)), maps
+        )
 
     def _scored(self, name, attribution=None, steps=STEPS):
         case, given = self.case, self.given

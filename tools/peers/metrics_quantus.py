@@ -9,11 +9,12 @@ import torch
 from captum import attr
 from quantus.helpers.model.pytorch_model import PyTorchModel
 
-from tools.peers.metric_case import SAMPLES, Given, cascade, each
+from tools.peers.metric_case import REGION, SAMPLES, Given, cascade, each
 from tools.peers.twin import twin
 
 PACKAGE, BACKEND = "quantus", "torch"
 OPTIONS = {"abs": False, "normalise": False, "disable_warnings": True}
+REGIONS = {"region_perturbation": "blocks", "region_perturbation_ties": "relevance"}
 METHODS = {"saliency": lambda network: attr.Saliency(network), "gradient_x_input": attr.InputXGradient}
 
 
@@ -25,6 +26,7 @@ def answers(case):
         _localisation(case, given)
         | _completeness(case, given, network)
         | {"max_sensitivity": _max_sensitivity(case, given, network)}
+        | _regions(case, given, network)
         | _infidelity(case, given, network)
         | _randomisation(case, network)
     )
@@ -106,6 +108,16 @@ def _max_sensitivity(case, given, network):
         return metric(network, first(case.inputs), case.targets, channel_first=True, explain_func=_explain(method))
 
     return each(score, METHODS)
+
+
+def _regions(case, given, network):
+    def score(maps):
+        """AOPC: their drops, and that of nothing replaced."""
+        metric = quantus.RegionPerturbation(patch_size=REGION, perturb_baseline=0.0, **OPTIONS)
+        drops = metric(network, first(case.inputs), case.targets, a_batch=maps[:, None], channel_first=True)
+        return [sum(one) / (len(one) + 1) for one in drops]
+
+    return {name: each(score, getattr(given, maps)) for name, maps in REGIONS.items()}
 
 
 class Line(torch.nn.Module):
