@@ -115,3 +115,30 @@ def enlarged(maps: np.ndarray, shape: tuple[int, ...], centres: Sequence | None 
         return _resized(part, *axes).reshape(-1, *shape)
 
     return lambda number: chunk(number - number % size)[number % size]
+
+
+class Enlarging:
+    """The linear enlarging of maps (..., cells) of one grid to a `shape`, and its transpose, which leads gradients back.
+
+    Each position of the last axis comes `times` in a row, once for each channel of an input.
+    """
+
+    def __init__(self, grid: Sequence[int], shape: Sequence[int], times: int = 1, dtype: npt.DTypeLike = np.float32):
+        *rows, columns = _axes(shape, grid, None)
+        axes = *rows, columns.each(times)
+        self.weights = [interpolation(axis.parts, axis.places).astype(dtype) for axis in axes]
+
+    def __call__(self, maps: np.ndarray) -> np.ndarray:
+        """Maps (..., *grid) as (..., *shape)."""
+        return self._through(maps, self.weights)
+
+    def back(self, values: np.ndarray) -> np.ndarray:
+        """What each cell adds up of values (..., *shape) by the weights with which it was enlarged: (..., *grid)."""
+        return self._through(values, [weights.T for weights in self.weights])
+
+    @staticmethod
+    def _through(maps, matrices):
+        *rows, columns = matrices
+        for axis, matrix in enumerate(rows, start=-len(matrices)):
+            maps = np.moveaxis(product(matrix, np.moveaxis(maps, axis, -2)), -2, axis)
+        return product(maps, columns.T)
