@@ -71,8 +71,11 @@ from heatproof.engine.layout import channels_last
 from heatproof.engine.query import Query, scores
 from heatproof.engine.scores import contrast, region
 from heatproof.engine.views import forget, head, logits, unit, with_relu_rule
+from heatproof.inside.fields import patches
+from heatproof.inside.neighbours import features, knn_accuracy, layer_map, neighbours
+from heatproof.inside.search import strongest
 from heatproof.inside.synthesis import activation_maximization, class_model, deep_dream
-from heatproof.inside.units import activations, kernels
+from heatproof.inside.units import activations, kernels, unit_map
 from heatproof.methods.attention import attention_rollout
 from heatproof.methods.cam import (
     cam,
@@ -151,6 +154,7 @@ __all__ = [
     "evaluate",
     "evidence_mass",
     "expected_gradients",
+    "features",
     "forget",
     "grad_cam",
     "grad_cam_plus_plus",
@@ -165,7 +169,9 @@ __all__ = [
     "keep_top",
     "kernel_shap",
     "kernels",
+    "knn_accuracy",
     "layer_cam",
+    "layer_map",
     "lime",
     "load_faces",
     "load_fer2013",
@@ -175,7 +181,9 @@ __all__ = [
     "logits",
     "max_sensitivity",
     "methods_table",
+    "neighbours",
     "occlusion",
+    "patches",
     "peak_memory",
     "plot_architecture",
     "plot_attributions",
@@ -212,11 +220,13 @@ __all__ = [
     "sise",
     "smooth_grad",
     "soft_mask",
+    "strongest",
     "summarise",
     "superpixels",
     "tissue_phantom",
     "tune",
     "unit",
+    "unit_map",
     "use_style",
     "var_grad",
     "wilson_interval",
