@@ -57,6 +57,8 @@ to 1e-5 of their maximum. A function that is no Keras model is always asked from
 """
 
 from heatproof.checks import XAIWarning
+from heatproof.data.concept_pictures import concept_pictures
+from heatproof.data.concepts import Concepts, colour_masks
 from heatproof.data.fer2013 import load_fer2013
 from heatproof.data.hmt import load_hmt
 from heatproof.data.phantoms import schematic_faces, tissue_phantom
@@ -71,6 +73,7 @@ from heatproof.engine.layout import channels_last
 from heatproof.engine.query import Query, scores
 from heatproof.engine.scores import contrast, region
 from heatproof.engine.views import forget, head, logits, unit, with_relu_rule
+from heatproof.inside.dissection import dissect
 from heatproof.inside.fields import patches
 from heatproof.inside.neighbours import features, knn_accuracy, layer_map, neighbours
 from heatproof.inside.search import strongest
@@ -128,6 +131,7 @@ from heatproof.networks.accuracy import wilson_interval
 from heatproof.networks.cards import load_model, read_card, save_model
 
 __all__ = [
+    "Concepts",
     "METHODS",
     "METRICS",
     "Method",
@@ -145,12 +149,15 @@ __all__ = [
     "cam",
     "channels_last",
     "class_model",
+    "colour_masks",
     "completeness_gap",
+    "concept_pictures",
     "contrast",
     "deconvnet",
     "deep_dream",
     "deletion_curve",
     "describe",
+    "dissect",
     "evaluate",
     "evidence_mass",
     "expected_gradients",

@@ -48,9 +48,9 @@ def strongest(
     Source: Zeiler and Fergus 2014, sec. 4; Girshick et al. 2014, sec. 3.1.
     """
     k, per_source = checks.as_count("k", k), checks.as_count("per_source", per_source)
-    stream, numbers = Stream(model, layer, inputs, batch_size), _numbered(sources)
+    stream, numbers = Stream(model, layer, inputs, batch_size), numbered(sources)
     if stream.count is not None:
-        _check_sources(numbers, stream.count)
+        check_sources(numbers, stream.count)
         groups = stream.count if numbers is None else len(np.unique(numbers))
         if k > groups * per_source:
             raise _too_many(k, groups * per_source)
@@ -58,13 +58,13 @@ def strongest(
     for start, _, activations in stream.answers():
         count = start + len(activations)
         if numbers is not None and count > len(numbers):
-            _check_sources(numbers, count)
+            check_sources(numbers, count)
         best.take(start, activations)
-    _check_sources(numbers, count)
+    check_sources(numbers, count)
     return best.found()
 
 
-def _numbered(sources):
+def numbered(sources):
     """Sources as numbers (N,), whatever names they have."""
     if sources is None:
         return None
@@ -75,7 +75,8 @@ def _numbered(sources):
     return np.unique(array, return_inverse=True)[1].astype(np.int64)
 
 
-def _check_sources(numbers, count):
+def check_sources(numbers, count):
+    """Refuse sources that are not one for each of so many inputs."""
     if numbers is not None and len(numbers) != count:
         raise ArgumentValueError("sources", f"{len(numbers)} for {count} inputs or more", "one for each input")
 
