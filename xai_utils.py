@@ -57,10 +57,12 @@ to 1e-5 of their maximum. A function that is no Keras model is always asked from
 """
 
 from heatproof.checks import XAIWarning
+from heatproof.data.broden import load_broden
 from heatproof.data.concept_pictures import concept_pictures
 from heatproof.data.concepts import Concepts, colour_masks
 from heatproof.data.fer2013 import load_fer2013
 from heatproof.data.hmt import load_hmt
+from heatproof.data.phantom_parts import face_parts, tissue_parts
 from heatproof.data.phantoms import schematic_faces, tissue_phantom
 from heatproof.data.pictures import load_faces, load_photos
 from heatproof.display.charts import plot_architecture, plot_confusion, plot_curves, plot_intervals
@@ -161,6 +163,7 @@ __all__ = [
     "evaluate",
     "evidence_mass",
     "expected_gradients",
+    "face_parts",
     "features",
     "forget",
     "grad_cam",
@@ -180,6 +183,7 @@ __all__ = [
     "layer_cam",
     "layer_map",
     "lime",
+    "load_broden",
     "load_faces",
     "load_fer2013",
     "load_hmt",
@@ -230,6 +234,7 @@ __all__ = [
     "strongest",
     "summarise",
     "superpixels",
+    "tissue_parts",
     "tissue_phantom",
     "tune",
     "unit",
