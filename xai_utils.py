@@ -57,8 +57,12 @@ to 1e-5 of their maximum. A function that is no Keras model is always asked from
 """
 
 from heatproof.checks import XAIWarning
+from heatproof.data.broden import load_broden
+from heatproof.data.concept_pictures import concept_pictures
+from heatproof.data.concepts import Concepts, colour_masks
 from heatproof.data.fer2013 import load_fer2013
 from heatproof.data.hmt import load_hmt
+from heatproof.data.phantom_parts import face_parts, tissue_parts
 from heatproof.data.phantoms import schematic_faces, tissue_phantom
 from heatproof.data.photographs import crops, load_photos
 from heatproof.data.pictures import load_faces
@@ -72,8 +76,12 @@ from heatproof.engine.layout import channels_last
 from heatproof.engine.query import Query, scores
 from heatproof.engine.scores import contrast, region
 from heatproof.engine.views import forget, head, logits, unit, with_relu_rule
+from heatproof.inside.dissection import dissect
+from heatproof.inside.fields import patches
+from heatproof.inside.neighbours import features, knn_accuracy, layer_map, neighbours
+from heatproof.inside.search import strongest
 from heatproof.inside.synthesis import activation_maximization, class_model, deep_dream
-from heatproof.inside.units import activations, kernels
+from heatproof.inside.units import activations, kernels, unit_map
 from heatproof.methods.attention import attention_rollout
 from heatproof.methods.cam import (
     cam,
@@ -130,6 +138,7 @@ from heatproof.networks.cards import load_model, read_card, save_model
 from heatproof.networks.imagenet import imagenet_network
 
 __all__ = [
+    "Concepts",
     "METHODS",
     "METRICS",
     "Method",
@@ -148,7 +157,9 @@ __all__ = [
     "cam",
     "channels_last",
     "class_model",
+    "colour_masks",
     "completeness_gap",
+    "concept_pictures",
     "contrast",
     "crops",
     "deconvnet",
@@ -156,9 +167,12 @@ __all__ = [
     "deep_lift",
     "deletion_curve",
     "describe",
+    "dissect",
     "evaluate",
     "evidence_mass",
     "expected_gradients",
+    "face_parts",
+    "features",
     "forget",
     "grad_cam",
     "grad_cam_plus_plus",
@@ -174,8 +188,11 @@ __all__ = [
     "keep_top",
     "kernel_shap",
     "kernels",
+    "knn_accuracy",
     "layer_cam",
+    "layer_map",
     "lime",
+    "load_broden",
     "load_faces",
     "load_fer2013",
     "load_hmt",
@@ -185,7 +202,9 @@ __all__ = [
     "lrp",
     "max_sensitivity",
     "methods_table",
+    "neighbours",
     "occlusion",
+    "patches",
     "peak_memory",
     "plot_architecture",
     "plot_attributions",
@@ -223,11 +242,14 @@ __all__ = [
     "sise",
     "smooth_grad",
     "soft_mask",
+    "strongest",
     "summarise",
     "superpixels",
+    "tissue_parts",
     "tissue_phantom",
     "tune",
     "unit",
+    "unit_map",
     "use_style",
     "var_grad",
     "wilson_interval",

@@ -28,7 +28,7 @@ WINGS = {
     "ground": (set(), {"PIL", "numpy", "platformdirs", "scipy", "tensorflow", "tqdm"}),
     "engine": (set(), {"keras", "numpy", "tensorflow"}),
     "methods": ({"engine"}, {"keras", "numpy", "skimage", "sklearn"}),
-    "inside": ({"engine"}, {"keras", "numpy", "scipy"}),
+    "inside": ({"engine", "data"}, {"keras", "numpy", "pandas", "scipy", "sklearn"}),
     "metrics": ({"engine", "methods"}, {"joblib", "keras", "numpy", "pandas", "psutil", "scipy", "skimage", "sklearn"}),
     "data": (set(), {"PIL", "numpy", "pandas", "pooch", "scipy", "skimage"}),
     "networks": ({"data"}, {"h5py", "keras", "numpy", "scipy", "sklearn", "tqdm"}),

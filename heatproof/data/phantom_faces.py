@@ -11,6 +11,7 @@ from scipy.ndimage import binary_dilation
 
 CLASS_NAMES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 SHAPE = (48, 48, 1)
+PARTS = ("brow", "eye", "mouth", "nose", "glasses", "hair")
 
 # name: (low, high, meaning); whole numbers draw one of a kind
 NUISANCES = {
@@ -63,6 +64,27 @@ def draw(
     image = image * _light(nuisance) + nuisance["noise"] * background.standard_normal(image.shape)
     touched = np.any([distance * scale < 0.5 for distance, _ in expression], axis=0)
     return np.clip(image, 0, 1)[..., None], binary_dilation(touched, np.ones((3, 3)))
+
+
+def parts(label: int, nuisance: dict) -> dict[str, np.ndarray]:
+    """{name: mask (48, 48)} of the parts of the face that `draw` makes, each where it lies on top of all others.
+
+    A pixel is a part's where its paint may reach: d < 1/2 pixel.
+    """
+    x, y = _face_coordinates(nuisance)
+    shape, body = _expression(label, nuisance["strength"]), _body_layers(x, y, nuisance)
+    behind, below = ["hair"] * (nuisance["hair"] == 3), ["", "", "", "", ""]  # shoulders, neck, ears, head, its skin
+    names = [*behind, *below, *["hair"] * (len(body) - len(behind) - len(below) - 2), "nose", "nose"]
+    layers = list(zip(names, body, strict=True))
+    for side in (-1, 1):
+        layers += [("eye", layer) for layer in _eye_layers(side * x, y, shape, side * nuisance["gaze"])]
+        layers.append(("brow", _brow_layer(side * x, y, shape)))
+    layers += [("mouth", layer) for layer in _mouth_layers(x, y, shape)]
+    layers += [("glasses", layer) for layer in _glasses_layers(x, y, nuisance)]
+    top = np.full(x.shape, "", dtype="<U7")
+    for name, (distance, _) in layers:
+        top[distance * nuisance["scale"] < 0.5] = name
+    return {name: top == name for name in PARTS}
 
 
 def add_artefact(image: np.ndarray, code: int, nuisance: dict) -> tuple[np.ndarray, np.ndarray]:

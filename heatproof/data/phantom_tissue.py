@@ -74,18 +74,43 @@ def draw(
     label: int, nuisance: dict, background: np.random.Generator, evidence: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return one tile (150, 150, 3) and its mask (150, 150); `background` and `evidence` are generators."""
+    blue, pink, inside = _stains(TISSUES[CLASS_NAMES[label]], _NEUTRAL, nuisance, background, evidence)
+    image = _stain(blue, pink, nuisance)
+    image += nuisance["noise"] * background.standard_normal(image.shape, np.float32)
+    return np.clip(image, 0, 1), inside
+
+
+def parts(label: int, nuisance: dict, generators: Callable) -> dict[str, np.ndarray]:
+    """{name: mask (150, 150)} of the nuclei, glands, lumina and fat cells of the tile that `draw` makes.
+
+    `generators()` gives the two generators of `draw`, new ones each time. A structure is found by what it hides: the
+    tile is drawn again with more of one stain in its nuclei, then with more in its ground. The difference is that much
+    times the cover of the nuclei, or times what no gland and no fat cell takes away.
+    """
+    more, row = 5.0, TISSUES[CLASS_NAMES[label]]
+    dyed = row._replace(stain=row.stain + more), _NEUTRAL._replace(stain=_NEUTRAL.stain + more)
+    ground = row._replace(eosin=row.eosin + more), _NEUTRAL._replace(eosin=_NEUTRAL.eosin + more)
+    blue, pink, inside = _stains(row, _NEUTRAL, nuisance, *generators())
+    nuclei = _stains(*dyed, nuisance, *generators())[0] - blue > 0.3 * more
+    bare = inside & (_stains(*ground, nuisance, *generators())[1] - pink < 0.2 * more)
+    found = {"nucleus": nuclei, "fat cell": bare & (row.fat > 0), "gland": bare & (row.glands > 0)}
+    return found | {"lumen": found["gland"] & (pink < 0.1)}
+
+
+def _stains(
+    row: Tissue, neutral: Tissue, nuisance: dict, background: np.random.Generator, evidence: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Haematoxylin and eosin of a tile, and its patch, all (150, 150)."""
     depth = _patch_depth(nuisance, background)
-    blue, pink = _neutral_tissue(nuisance, background)
+    blue, pink = _neutral_tissue(neutral, nuisance, background)
     depths = depth(_COLUMNS, _ROWS)
     inside = depths > 0
     columns, rows = _COLUMNS[inside], _ROWS[inside]
     edge = np.clip(depths[inside] / 3, 0, 1)
-    patch_blue, patch_pink = _class_tissue(TISSUES[CLASS_NAMES[label]], columns, rows, depth, nuisance, evidence)
+    patch_blue, patch_pink = _class_tissue(row, columns, rows, depth, nuisance, evidence)
     blue[inside] += edge * (patch_blue - blue[inside])
     pink[inside] += edge * (patch_pink - pink[inside])
-    image = _stain(blue, pink, nuisance)
-    image += nuisance["noise"] * background.standard_normal(image.shape, np.float32)
-    return np.clip(image, 0, 1), inside
+    return blue, pink, inside
 
 
 def add_artefact(image: np.ndarray, code: int, nuisance: dict) -> tuple[np.ndarray, np.ndarray]:
@@ -124,10 +149,10 @@ def _patch_depth(nuisance: dict, random: np.random.Generator) -> Depth:
     return depth
 
 
-def _neutral_tissue(nuisance: dict, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _neutral_tissue(row: Tissue, nuisance: dict, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Pale, cloudy tissue with a few nuclei; it fills the whole tile and looks the same for every class."""
     clouds = nuisance["cloudiness"] * (_smooth_noise(random, 9) + 0.5 * _smooth_noise(random, 2.5))
-    row = _NEUTRAL._replace(haematoxylin=_NEUTRAL.haematoxylin + 0.3 * clouds, eosin=_NEUTRAL.eosin + clouds)
+    row = row._replace(haematoxylin=row.haematoxylin + 0.3 * clouds, eosin=row.eosin + clouds)
     centres = _jittered_grid(row.spacing, 110, random) + 74.5
     centres = centres[random.uniform(size=len(centres)) < nuisance["density"]]
     angles = random.uniform(0, np.pi, len(centres))

@@ -148,7 +148,7 @@ def _generate(
     artefact_masks = np.zeros_like(masks)
     artefact_codes = np.full(count, -1)
     for i in range(count):
-        random = {name: _generator(seed, i, name) for name in ("nuisance", "background", "evidence", "artefact")}
+        random = {name: generator(seed, i, name) for name in ("nuisance", "background", "evidence", "artefact")}
         nuisance = _draw_nuisances(kind, random["nuisance"]) | fixed
         nuisances[i] = tuple(nuisance[name] for name in kind.NUISANCES)
         images[i], masks[i] = kind.draw(int(labels[i]), nuisance, random["background"], random["evidence"])
@@ -158,7 +158,7 @@ def _generate(
     return Phantom(images, labels, masks, kind.CLASS_NAMES, nuisances, artefact_masks, artefact_codes)
 
 
-def _generator(seed: int, item: int, stream: str) -> np.random.Generator:
+def generator(seed: int, item: int, stream: str) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(item, _STREAMS[stream])))
 
 
@@ -174,7 +174,7 @@ def _deal_labels(kind: ModuleType, count: int, seed: int) -> np.ndarray:
     """One of each class per block of items, in an order that depends on the seed and the block alone."""
     classes = len(kind.CLASS_NAMES)
     blocks = range(-(-count // classes))
-    return np.concatenate([_generator(seed, block, "labels").permutation(classes) for block in blocks])[:count]
+    return np.concatenate([generator(seed, block, "labels").permutation(classes) for block in blocks])[:count]
 
 
 def _draw_code(random: np.random.Generator, label: int, classes: int, agreement: float) -> int:

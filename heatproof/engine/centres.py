@@ -58,6 +58,8 @@ class Grid:
     order: tuple
     centres: tuple
     told: bool = True  # by the operations; else some axis is taken to hold even parts
+    fields: tuple[Field, ...] = ()  # what the centres are the middles of
+    sides: tuple = ()  # how many positions the tensor has along its own axes
 
 
 def moved(recipe, shape):
@@ -92,7 +94,8 @@ def _grid(inputs, tensor, fields):
         known = field is not None and field.axis == axis
         along.append(field if known else _even(inputs, tensor, axis, stands))
         told = told and known
-    return Grid(order, tuple((field.centre, field.apart) for field in along), told)
+    middles = tuple((field.centre, field.apart) for field in along)
+    return Grid(order, middles, told, tuple(along), tuple(tensor.shape[1:-1]))
 
 
 def _order(fields):

@@ -10,6 +10,7 @@ import abc
 import weakref
 from dataclasses import dataclass
 
+import numpy as np
 import tensorflow as tf
 
 from heatproof import checks
@@ -143,6 +144,17 @@ class Unit(_OfLayer):
 
     def scores(self, output):
         return space_mean(as_float(output)[..., self.channel : self.channel + 1])
+
+
+@dataclass(frozen=True)
+class Positions(_OfLayer):
+    """Every position of one channel as a score of its own, row by row."""
+
+    channel: int
+
+    def scores(self, output):
+        A = as_float(output)[..., self.channel]
+        return tf.reshape(A, (-1, int(np.prod(A.shape[1:]))))
 
 
 class Channels(_OfLayer):

@@ -103,6 +103,11 @@ class Ways:
         """Where, in the order of the operations, the network begins: its first convolution or product."""
         return self._heavy.index(True) if self.is_heavy else 0
 
+    @property
+    def last_heavy(self):
+        """Where the last convolution or product stands: that of the head, if the network is a classifier."""
+        return len(self._heavy) - 1 - self._heavy[::-1].index(True)
+
     def position(self, tensor):
         """Where an operation stands in their order."""
         return self._positions.get(tensor.op.name, -1)
