@@ -22,7 +22,18 @@ ACTIVATIONS |= {"Exp", "Expm1", "Log", "Log1p", "Sin", "Cos", "Atan", "Sinh", "C
 ACTIVATIONS |= {"Pow", "Neg", "Cast", "Identity", "StopGradient", "ClipByValue", "PreventGradient", "CheckNumerics"}
 SCALINGS = {"Mul", "RealDiv", "DivNoNan", "MulNoNan"}
 SUMS = {"Add", "AddV2", "AddN", "Sub", "BiasAdd", "FusedBatchNormV3"}
-_THROUGH = {"Reshape", "ExpandDims", "Squeeze", "Identity", "Cast", "Tile", "BroadcastTo", "Minimum", "Transpose"}
+_THROUGH = {
+    "Reshape",
+    "StridedSlice",
+    "ExpandDims",
+    "Squeeze",
+    "Identity",
+    "Cast",
+    "Tile",
+    "BroadcastTo",
+    "Minimum",
+    "Transpose",
+}
 _GATES = {"Sigmoid", "Softmax", "Erf", "Erfc"}
 
 
