@@ -64,12 +64,12 @@ def alpha_beta(layer, R, how, alpha=None, beta=None):
     d = layer.parts(up, down) + b_up
     s = divide(alpha * R, d)
     passed, biases = layer.back_parts(s, up, down), b_up * s
-    lost = R - tf.where(d == 0, 0.0, alpha * R)
+    lost = R - alpha * (R - _unshared(R, d))
     if beta:
         d = layer.parts(down, up) + b_down
         s = divide(beta * R, d)
         passed, biases = passed - layer.back_parts(s, down, up), biases - b_down * s
-        lost += tf.where(d == 0, 0.0, beta * R)
+        lost += beta * (R - _unshared(R, d))
     return Shares(passed, biases, tf.zeros_like(R), lost)
 
 
@@ -87,8 +87,8 @@ def gamma(layer, R, how):
     b = tf.where(is_up, b_up, b_down)
     d = tf.where(is_up, layer.parts(up, down), layer.parts(down, up)) + b
     s = divide(R, d)
-    s_up, s_down = tf.where(is_up, s, 0.0), tf.where(is_up, 0.0, s)
-    passed = layer.back_parts(s_up, up, down) + layer.back_parts(s_down, down, up)
+    s_up = tf.where(is_up, s, tf.zeros_like(s))
+    passed = layer.back_parts(s_up, up, down) + layer.back_parts(s - s_up, down, up)
     return Shares(passed, b * s, tf.zeros_like(R), _unshared(R, d))
 
 
@@ -144,7 +144,7 @@ def sums(summands, constant, R, how, positive):
 
 def _unshared(R, d):
     """What arrives at a neuron without anything to share it out by."""
-    return tf.where(d == 0, R, 0.0)
+    return tf.where(d == 0, R, tf.zeros_like(R))
 
 
 def of_examples(tensor, count, reduce, in_blocks=False):
