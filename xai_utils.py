@@ -85,6 +85,7 @@ from heatproof.methods.cam import (
 )
 from heatproof.methods.cam_by_scores import ablation_cam, score_cam
 from heatproof.methods.catalogue import METHODS, methods_table, relevance
+from heatproof.methods.deep_lift import deep_lift
 from heatproof.methods.expected import expected_gradients
 from heatproof.methods.gradients import (
     deconvnet,
@@ -152,6 +153,7 @@ __all__ = [
     "crops",
     "deconvnet",
     "deep_dream",
+    "deep_lift",
     "deletion_curve",
     "describe",
     "evaluate",

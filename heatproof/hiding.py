@@ -52,6 +52,15 @@ def not_numbers_alone(name: str, choice: object, channels: int) -> None:
         raise ArgumentValueError(name, f"a list of numbers, {checks.shown(choice)}, which could mean both", cure=cure)
 
 
+def starts(choice, query) -> list[np.ndarray]:
+    """x' in the shape of the inputs of a query, one for each baseline of a list; several inputs may name their own."""
+    not_numbers_alone("baseline", choice, query.inputs.shape[-1])
+    choices = choice if isinstance(choice, list) else [choice]
+    if not choices:
+        raise ArgumentValueError("baseline", "an empty list", "at least one baseline")
+    return [query.each(lambda part, name: baselines(by_name("baseline", one, name), part)) for one in choices]  # noqa: B023
+
+
 def by_name(argument, choice, name):
     """What is meant for the input of that name, where a dictionary gives each of several its own."""
     if not isinstance(choice, dict):

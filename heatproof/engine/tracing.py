@@ -197,9 +197,12 @@ class Run:
             raise ArgumentValueError("layer", given, "a layer that is called once")
         return found[0]
 
-    def differentiate(self, score, tensor):
-        """d(score)/d(tensor), summed over nothing: each example's score depends on that example alone."""
-        with only_towards(tensor, score):
+    def differentiate(self, score, tensor, back=only_towards):
+        """d(score)/d(tensor), summed over nothing: each example's score depends on that example alone.
+
+        `back(tensor, score)` is the context that says how the operations go back.
+        """
+        with back(tensor, score):
             (gradient,) = tf.gradients(score, tensor)
         if gradient is None:
             raise self._unreached()

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from heatproof import checks
 from heatproof.engine.query import BATCH_SIZE, Query
 from heatproof.engine.readings import LOGIT
-from heatproof.hiding import baselines, by_name, not_numbers_alone
+from heatproof.hiding import starts
 from heatproof.problems import ArgumentValueError
 
 
@@ -227,21 +227,12 @@ def integrated_gradients(
     query = Query(
         model, inputs, targets, score=score, activation=activation, head=head, only=only, batch_size=batch_size
     )
-    not_numbers_alone("baseline", baseline, query.inputs.shape[-1])
-    choices = baseline if isinstance(baseline, list) else [baseline]
-    starts = [query.each(functools.partial(_start, choice)) for choice in choices]
-    if not starts:
-        raise ArgumentValueError("baseline", "an empty list", "at least one baseline")
+    ways = starts(baseline, query)
     if steps is None:
-        maps = [_refined_path(query, start, tolerance, max_steps) for start in starts]
+        maps = [_refined_path(query, start, tolerance, max_steps) for start in ways]
     else:
-        maps = [_path(query, start, *_nodes(rule, steps)) for start in starts]
+        maps = [_path(query, start, *_nodes(rule, steps)) for start in ways]
     return query.in_form(np.mean(maps, axis=0).astype(np.float32))
-
-
-def _start(choice, part, name):
-    """x' of one input; of several each may have a choice of its own, by name."""
-    return baselines(by_name("baseline", choice, name), part)
 
 
 def _nodes(rule, steps):
