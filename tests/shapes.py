@@ -423,25 +423,22 @@ def moved_by(x, shift):
     return x
 
 
-def _learned_loss(cells, x, target, score, shift):
+def learned_loss(cells, x, value, option, shift):
     """Of the deletion game, as a function that a tape differentiates down to the cells."""
-    option, mask = OPTIONS["meaningful_perturbation"], cells
+    mask, r = cells, option["reference"]
     for axis, side in enumerate(x.shape[:-1]):
-        mask = tf.experimental.numpy.moveaxis(
-            tf.tensordot(line_weights(option["grid"], side), mask, (1, axis)), 0, axis
-        )
+        weights = line_weights(option["grid"], side)
+        mask = tf.experimental.numpy.moveaxis(tf.tensordot(weights, mask, (1, axis)), 0, axis)
+    blend = moved_by(x, shift) * mask[..., None] + r * (1 - mask[..., None])
     ends = [slice(1, None), slice(None, -1)]
     pairs = [[cells[(slice(None),) * axis + (end,)] for end in ends] for axis in range(x.ndim - 1)]
     varied = sum(tf.reduce_sum(tf.abs((a - b) * option["grid"] / 28) ** option["variation_power"]) for a, b in pairs)
-    blend = moved_by(x, shift) * mask[..., None] + option["reference"] * (1 - mask[..., None])
-    value = score.of_maps(score.truth.features(blend[None]), np.array([target]), True)[0]
     hidden = option["area_weight"] * tf.reduce_mean(tf.abs(1 - cells))
-    return hidden + option["variation_weight"] * varied / np.prod(cells.shape) + value
+    return hidden + option["variation_weight"] * varied / np.prod(cells.shape) + value(blend[None])
 
 
-def _learned_mask(x, target, score):
-    """1 - m after Adam's steps from 1/2, each cut to [0, 1]."""
-    option = OPTIONS["meaningful_perturbation"]
+def learned_mask(x, value, option):
+    """1 - m after Adam's steps from 1/2, each cut to [0, 1]; value(points) is the score of one point, (1, ..., C)."""
     steps, jitter, rate = (option[name] for name in ("steps", "jitter", "learning_rate"))
     shifts = np.random.default_rng(option["seed"]).integers(-jitter, jitter + 1, (steps, x.ndim - 1))
     cells, first, second = np.full((option["grid"],) * (x.ndim - 1), 0.5), 0, 0
@@ -449,12 +446,19 @@ def _learned_mask(x, target, score):
         at = tf.constant(cells)
         with tf.GradientTape() as tape:
             tape.watch(at)
-            loss = _learned_loss(at, x, target, score, shift)
+            loss = learned_loss(at, x, value, option, shift)
         g = tape.gradient(loss, at).numpy()
         first, second = 0.9 * first + 0.1 * g, 0.999 * second + 0.001 * g**2
         change = rate * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
         cells = np.clip(cells - change, 0, 1)
     return enlarged(1 - cells, x.shape[:-1])
+
+
+def _learned(x, target, score):
+    def value(points):
+        return score.of_maps(score.truth.features(points), np.array([target]), True)[0]
+
+    return learned_mask(x, value, OPTIONS["meaningful_perturbation"])
 
 
 def _perturbation_map(name, truth, x, targets, score):
@@ -466,7 +470,7 @@ def _perturbation_map(name, truth, x, targets, score):
     if name == "sise":
         return np.stack([_sise(truth, one, c, score) for one, c in each])
     if name == "meaningful_perturbation":
-        return np.stack([_learned_mask(one, c, score) for one, c in each])
+        return np.stack([_learned(one, c, score) for one, c in each])
     by_segments = {"lime": _lime, "kernel_shap": _kernel_shap}[name]
     labels = xu.superpixels(x, OPTIONS[name]["segments"])
     return np.stack([by_segments(one, c, score, own) for (one, c), own in zip(each, labels, strict=True)])

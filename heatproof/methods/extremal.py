@@ -4,7 +4,7 @@ Shared arguments (model, inputs, targets, score, seed, batch_size) are explained
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 import numpy as np
