@@ -95,6 +95,7 @@ from heatproof.methods.cam_by_scores import ablation_cam, score_cam
 from heatproof.methods.catalogue import METHODS, methods_table, relevance
 from heatproof.methods.deep_lift import deep_lift
 from heatproof.methods.expected import expected_gradients
+from heatproof.methods.extremal import extremal_perturbation
 from heatproof.methods.gradients import (
     deconvnet,
     gradient_x_input,
@@ -104,6 +105,7 @@ from heatproof.methods.gradients import (
     smooth_grad,
     var_grad,
 )
+from heatproof.methods.learned_masks import meaningful_perturbation
 from heatproof.methods.lime import lime
 from heatproof.methods.masks import rise, sise
 from heatproof.methods.occlusion import occlusion
@@ -138,9 +140,9 @@ from heatproof.networks.cards import load_model, read_card, save_model
 from heatproof.networks.imagenet import imagenet_network
 
 __all__ = [
-    "Concepts",
     "METHODS",
     "METRICS",
+    "Concepts",
     "Method",
     "Metric",
     "Query",
@@ -171,6 +173,7 @@ __all__ = [
     "evaluate",
     "evidence_mass",
     "expected_gradients",
+    "extremal_perturbation",
     "face_parts",
     "features",
     "forget",
@@ -201,6 +204,7 @@ __all__ = [
     "logits",
     "lrp",
     "max_sensitivity",
+    "meaningful_perturbation",
     "methods_table",
     "neighbours",
     "occlusion",
