@@ -144,7 +144,7 @@ def _refuse(rules):
     unknown = {operation.type: operation.name for operation, _, rule in reversed(rules) if rule is None}
     if unknown:
         listed = ", ".join(f"{kind} ({name})" for kind, name in sorted(unknown.items()))
-        given = f"one that reads differences of its inputs through operations without a rule, {listed}"
+        given = f"one whose inputs reach the score through operations without a rule for differences, {listed}"
         raise ArgumentValueError("model", given, cure="xu.integrated_gradients, which needs derivatives alone")
 
 
