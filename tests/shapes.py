@@ -184,7 +184,7 @@ class Truth:
 
 
 class Difference:
-    """How the difference of x and x' goes through a `Truth`: forwards, with slopes and winners held fixed (DeepLIFT)."""
+    """How the difference of x and x' goes forwards through a `Truth`, by its slopes and winners (DeepLIFT)."""
 
     def __init__(self, truth, x, start):
         self.truth = truth
