@@ -9,6 +9,7 @@ import numpy.typing as npt
 from heatproof.methods import (
     cam,
     cam_by_scores,
+    deep_lift,
     expected,
     gradients,
     learned_masks,
@@ -62,6 +63,11 @@ _ROWS = (
     Method(
         function=propagation.lrp, title="LRP", family="relevance", output="inputs",
         formula="R_j = sum_k x_j w_jk / (z_k + e sign z_k) R_k, layer by layer", reference="bach2015",
+    ),
+    Method(
+        function=deep_lift.deep_lift, title="DeepLIFT", family="relevance", output="inputs",
+        additive=True,
+        formula="(x - x') * m, m = (f(a) - f(a')) / (a - a') at each nonlinearity", reference="shrikumar2017",
     ),
     Method(
         function=cam.cam, title="CAM", family="cam", output="map",
