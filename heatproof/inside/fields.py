@@ -41,8 +41,9 @@ def patches(
     from (0, 0, 1) at the input on; the paddings are those that TensorFlow takes. `items` (...) and `positions`
     (..., axes) are those of `strongest`, or a part of them, `found.items[:4]` and `found.positions[:4]`. What stands
     beyond the border is marked in `masks`. What was made of all positions and multiplies each, as in
-    squeeze-and-excitation, is not counted, and a warning says so. No pass through the network. Raises `ValueError` for places outside the inputs, and for a layer whose
-    operations do not tell what it reads. Source: Araujo, Norris, Sim 2019, sec. 2.
+    squeeze-and-excitation, is not counted, and a warning says so. No pass through the network. Raises `ValueError`
+    for places outside the inputs, and for a layer whose operations do not tell what it reads.
+    Source: Araujo, Norris, Sim 2019, sec. 2.
     """
     stream, items, positions = Stream(model, layer, inputs), _whole("items", items), _whole("positions", positions)
     if stream.count is not None:
