@@ -39,10 +39,10 @@ def load_broden(size: int = 224, part: str = "val", *, count: int | None = None)
     count = None if count is None else checks.as_count("count", count)
     name = f"broden1_{size}"
     with Source(find((f"{name}.zip", name), name, _CURE.format(name))) as files:
-        return _Reader(files, size).read(part, count)
+        return _Broden(files, size).read(part, count)
 
 
-class _Reader:
+class _Broden:
     """Reads one source, and says of what does not fit in which file it stands."""
 
     def __init__(self, files, size):

@@ -26,6 +26,8 @@ class Field:
     first: float = 0.0
     last: float = 0.0
     apart: float = 1.0
+    told: bool = True  # by the operations; else taken to be one of even parts
+    gated: bool = False  # multiplied by, say, what was made of all positions, which is not counted
 
     @property
     def centre(self):
@@ -34,18 +36,19 @@ class Field:
     def through(self, apart, low, high):
         """The field of what reads, at its own position j, these positions from j * apart + low to j * apart + high."""
         first, last = sorted((self.first + self.apart * low, self.last + self.apart * high))
-        return Field(self.axis, first, last, self.apart * apart)
+        return replace(self, first=first, last=last, apart=self.apart * apart)
 
     def stretched(self, side, parts):
         """The field of equal `parts` of these `side` positions."""
         middle = (side / parts - 1) / 2
-        return self.through(side / parts, middle, middle)
+        return replace(self.through(side / parts, middle, middle), told=False)
 
     def joined(self, other):
         """The field of what reads both, or None where their positions do not run side by side."""
         if self.axis != other.axis or not np.isclose(self.apart, other.apart):
             return None
-        return Field(self.axis, min(self.first, other.first), max(self.last, other.last), self.apart)
+        first, last = min(self.first, other.first), max(self.last, other.last)
+        return Field(self.axis, first, last, self.apart, self.told and other.told, self.gated or other.gated)
 
 
 @dataclass(frozen=True)
@@ -202,5 +205,7 @@ def _beside(tensor, sources, found):
     for axis, side in enumerate(tensor.shape):
         beside = [found[source.name][axis] for source in sources if source.shape[axis] == side]
         beside = [field for field in beside if field]
-        fields.append(functools.reduce(lambda one, other: one and one.joined(other), beside) if beside else None)
+        field = functools.reduce(lambda one, other: one and one.joined(other), beside) if beside else None
+        gated = 0 < axis < tensor.shape.rank - 1 and any(source.shape[axis] == 1 != side for source in sources)
+        fields.append(replace(field, gated=field.gated or gated) if field else None)
     return tuple(fields)

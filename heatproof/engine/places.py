@@ -25,7 +25,7 @@ class Place:
     def told(self):
         """The `Grid` of its positions with what each of them reads; None where the operations do not tell it."""
         grid = self._grid()
-        return grid if grid and grid.told and grid.fields else None
+        return grid if grid and grid.fields and all(field.told for field in grid.fields) else None
 
     def in_order(self, maps):
         """Maps (n, ...) on the layer's grid with their axes in the order of the input's."""

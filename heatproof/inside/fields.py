@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from heatproof import checks
 from heatproof.inside.streams import Inputs, Stream
-from heatproof.problems import ArgumentTypeError, ArgumentValueError
+from heatproof.problems import ArgumentTypeError, ArgumentValueError, ArgumentWarning
 
 
 class Patches(NamedTuple):
@@ -40,9 +40,10 @@ def patches(
     dilation d and stride s these numbers become: first - pad * apart, last + ((k - 1) * d - pad) * apart, apart * s,
     from (0, 0, 1) at the input on; the paddings are those that TensorFlow takes. `items` (...) and `positions`
     (..., axes) are those of `strongest`, or a part of them, `found.items[:4]` and `found.positions[:4]`. What stands
-    beyond the border is marked in `masks`. A gate that reads the whole picture, as in squeeze-and-excitation, is not
-    counted. No pass through the network. Raises `ValueError` for places outside the inputs, and for a layer whose
-    operations do not tell what it reads. Source: Araujo, Norris, Sim 2019, sec. 2.
+    beyond the border is marked in `masks`. What was made of all positions and multiplies each, as in
+    squeeze-and-excitation, is not counted, and a warning says so. No pass through the network. Raises `ValueError`
+    for places outside the inputs, and for a layer whose operations do not tell what it reads.
+    Source: Araujo, Norris, Sim 2019, sec. 2.
     """
     stream, items, positions = Stream(model, layer, inputs), _whole("items", items), _whole("positions", positions)
     if stream.count is not None:
@@ -81,6 +82,9 @@ class _Window:
         if grid is None:
             given = f"{place.layer.name!r}, whose operations do not tell what its positions read"
             raise ArgumentValueError("layer", given, cure="a layer that convolutions and pooling alone lead to")
+        if any(field.gated for field in grid.fields):
+            given = f"{place.layer.name!r}, where a gate reads all positions: the pieces show what is read beside it"
+            checks.warn(ArgumentWarning("layer", given, cure="a layer in front of the gates, for all that is read"))
         self.axes, self.fields, self.sides = grid.order, grid.fields, grid.sides
         self.channels = query.inputs.shape[-1]
         self.middle = 0.0 if query.input_range is None else float(np.mean(query.input_range))
