@@ -183,5 +183,6 @@ def run(folder: Path = RESULTS) -> None:
             continue
         try:
             renew(name, methods, folder)
+            tables.chosen_anew(name)
         except FileNotFoundError as absent:
             print(f"results/{name}.csv: left as it is, because {absent}", flush=True)

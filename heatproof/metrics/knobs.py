@@ -96,7 +96,7 @@ KNOBS: dict[str, dict[str, Callable]] = {
 
 
 def named(name: str) -> dict[str, list | str]:
-    """{knob: its values, or the name of the function that finds them for a network} of a method, as a table keeps it."""
+    """{knob: its values, or the name of the function that finds them for a network}, as a table keeps them."""
     found = KNOBS.get(name, {}).items()
     return {knob: [*each.values] if isinstance(each, Values) else each.__name__ for knob, each in found}
 
