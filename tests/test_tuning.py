@@ -197,11 +197,11 @@ def test_a_method_that_joins_or_turns_other_knobs_is_tuned_alone(tmp_path):
 
 def test_what_a_tuning_chose_counts_for_the_tables_that_follow(tmp_path, monkeypatch):
     before = {name: table.settings["methods"] for name, table in tables.TABLES.items()}
-    assert "smooth_grad_tuned" in before["mnist1d_all"]
+    assert "grad_cam_tuned" in before["mnist1d_all"]
     shutil.copytree(kept_tables.RESULTS, tmp_path / "results")
     curves = pd.read_csv(tmp_path / "results" / "mnist1d_tuning.csv")
-    rows = curves["method"] == "smooth_grad"
-    curves.loc[rows, "chosen"] = curves.loc[rows, "value"] == "noise=0.15"
+    rows = curves["method"] == "grad_cam"
+    curves.loc[rows, "chosen"] = curves.loc[rows, "value"] == "layer=None"
     curves.to_csv(tmp_path / "results" / "mnist1d_tuning.csv", index=False)
     monkeypatch.setattr(tables, "ROOT", tmp_path)
     monkeypatch.setattr(tables, "TABLES", dict(tables.TABLES))
@@ -209,7 +209,7 @@ def test_what_a_tuning_chose_counts_for_the_tables_that_follow(tmp_path, monkeyp
     assert {name: table.settings["methods"] for name, table in tables.TABLES.items()} == before
     tables.chosen_anew("mnist1d_tuning")
     after = {name: table.settings["methods"] for name, table in tables.TABLES.items()}
-    without = tuple(name for name in before["mnist1d_all"] if name != "smooth_grad_tuned")
+    without = tuple(name for name in before["mnist1d_all"] if name != "grad_cam_tuned")
     assert after == before | {"mnist1d_all": without, "mnist1d_stability": without}
 
 
