@@ -48,7 +48,8 @@ def moved(operation, relevance):
 
 def narrowed(relevance, like):
     """Relevance in the shape of a tensor that was broadcast: summed over what it was repeated to."""
-    if like.shape.is_compatible_with(relevance.shape) and like.shape[1:].is_fully_defined():
+    shapes = like.shape[1:], relevance.shape[1:]
+    if shapes[0].is_fully_defined() and shapes[1].is_fully_defined() and shapes[0] == shapes[1]:
         return relevance
     axes, _ = tf.raw_ops.BroadcastGradientArgs(s0=tf.shape(like), s1=tf.shape(relevance))
     return tf.reshape(tf.reduce_sum(relevance, axis=axes), tf.shape(like))

@@ -49,7 +49,7 @@ def signed(size, d):
 
 
 def epsilon(layer, R, how):
-    """R_j = sum_k z_jk / (z_k + e sign z_k) R_k, e = epsilon * rms(z) (Bach et al. 2015, eq. (58))."""
+    """R_j = sum_k z_jk / (z_k + e sign z_k) R_k, e = epsilon * rms(z) (Bach et al. 2015)."""
     b = _kept(layer.b, how)
     d = layer.z if how.bias != "none" else layer.z - layer.b
     e = signed(stabiliser(layer.z, how, layer.is_in_blocks), d)
@@ -58,7 +58,7 @@ def epsilon(layer, R, how):
 
 
 def alpha_beta(layer, R, how, alpha=None, beta=None):
-    """R_j = sum_k (alpha z_jk+ / (sum_j z_jk+ + b_k+) - beta z_jk- / (sum_j z_jk- + b_k-)) R_k (ibid., eq. (60))."""
+    """R_j = sum_k (alpha z_jk+ / (sum_j z_jk+ + b_k+) - beta z_jk- / (sum_j z_jk- + b_k-)) R_k (Bach et al. 2015)."""
     alpha, beta = (how.alpha, how.beta) if alpha is None else (alpha, beta)
     (up, down), (b_up, b_down) = parts(layer.w), of_bias(layer.b, how)
     d = layer.parts(up, down) + b_up
