@@ -160,10 +160,9 @@ def test_catalogue_row_is_true_of_its_method(answers, name):
     assert row.name == name and getattr(xu, name) is row.function
     rooms = {
         "gradients": ("gradients", "expected"),
-        "relevance": ("propagation",),
+        "relevance": ("propagation", "deep_lift"),
         "cam": ("cam", "cam_by_scores"),
-        "relevance": ("deep_lift",),
-        "perturbation": ("occlusion", "masks", "lime", "shap"),
+        "perturbation": ("occlusion", "masks", "lime", "shap", "learned_masks"),
     }[row.family]
     assert row.function.__module__ in [f"heatproof.methods.{room}" for room in rooms]
     assert got.dtype == np.float32 and got.shape == {"inputs": inputs.shape, "map": inputs.shape[:-1]}[row.output]

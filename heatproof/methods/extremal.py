@@ -69,20 +69,24 @@ def extremal_perturbation(
     `ValueError` for areas outside (0, 1), a grid finer than the positions, a reference that is the input, or of the
     same score. Source: Fong, Patrick, Vedaldi 2019, who ask for the area by a penalty; here it is exact.
     """
-    asked = _areas(areas)
+    asked = _checked(areas)
     deletes = checks.one_of("game", game, GAMES) == "deletion"
     steps, seed = checks.as_count("steps", steps), checks.as_count("seed", seed, 0)
     query = Query(
         model, inputs, targets, score=score, activation=activation, head=head, only=only, batch_size=batch_size,
         as_positions=True,
     )  # fmt: skip
+    places = int(np.prod(query.inputs.shape[1:-1]))
+    if not ((np.rint(asked * places) >= 1) & (np.rint(asked * places) < places)).all():
+        allowed = f"at least one of {places} positions, and not all of them"
+        raise ArgumentValueError("areas", checks.shown(areas), allowed)
     if query.recipe.nest is not None and len(query.recipe.nest.explained) > 1:
         names = [query.recipe.nest.names[number] for number in query.recipe.nest.explained]
         raise ArgumentValueError("only", "None, for a model with several inputs", f"one of {names}")
     return _Search(query, references(reference, query, seed), grid_of(query, grid), asked, deletes).found(steps, seed)
 
 
-def _areas(areas):
+def _checked(areas):
     """The checked areas, each once, from small to large."""
     found = checks.as_numbers("areas", areas)
     if found.ndim != 1 or not found.size or not ((found > 0) & (found < 1)).all():
