@@ -132,12 +132,12 @@ class Linear:
         self.weighs = operation.type not in AVERAGES
         self.is_in_blocks = operation.inputs[self.place].op.type == "SpaceToBatchND"
         others = [n for n, each in enumerate(operation.inputs) if n != self.place and each.dtype.is_floating]
-        self.number = others[0] if self.weighs else None
+        self.number = others[0] if self.weighs and others else None
 
     @functools.cached_property
     def _behind(self):
         """The scale, the shift and the operations that are folded in."""
-        return _followed(self.operation, self.ways) if self.weighs and self.is_single else (None, None, [])
+        return _followed(self.operation, self.ways) if self.number is not None and self.is_single else (None, None, [])
 
     @property
     def folded(self):
@@ -200,7 +200,7 @@ class Linear:
         """The transposed map."""
         again = self._again(self.x, w)
         again.skip_input_indices = tuple(n for n in range(len(again.inputs)) if n != self.place)
-        return ops.get_gradient_function(again)(again, relevance)[self.place]
+        return transposed(again, relevance)[self.place]
 
     def _again(self, x, w):
         given = list(self.operation.inputs)
@@ -222,6 +222,12 @@ class Linear:
             return self.x * self.back(relevance, w_of_positive)
         plus, minus = tf.nn.relu(self.x), -tf.nn.relu(-self.x)
         return plus * self.back(relevance, w_of_positive) + minus * self.back(relevance, w_of_negative)
+
+
+def transposed(operation, *arriving):
+    """What arrives at the outputs of an operation, taken to each of its inputs by its transposed map, None for none."""
+    found = ops.get_gradient_function(operation)(operation, *arriving)
+    return found if isinstance(found, (list, tuple)) else [found]
 
 
 def again(tensor, names, instead):

@@ -139,7 +139,13 @@ class Walk:
             if any(each is not None for each in arrived):
                 for tensor, share in self._shared(operation, arrived):
                     self._add(tensor, share)
-        return self._arriving[asked]
+        return self._at(asked)
+
+    def _at(self, name):
+        """What arrives at a tensor; 0 where it is part of a gate."""
+        if name not in self._arriving:
+            return tf.zeros_like(as_float(self.run.inputs.graph.get_tensor_by_name(name)))
+        return self._arriving[name]
 
     def _add(self, tensor, share):
         before = self._arriving.get(tensor.name)
@@ -150,7 +156,7 @@ class Walk:
         name, channels = self.how.through or (None, ())
         if all(each.name != name for each in operation.outputs):
             return
-        kept = self._arriving[name]
+        kept = self._at(name)
         mask = tf.reduce_sum(tf.one_hot(channels, kept.shape[-1], dtype=kept.dtype), axis=0)
         self._arriving = {name: kept * mask}
 
@@ -189,6 +195,8 @@ class Walk:
 
     def _by_rule(self, operation, R):
         layer = self.paths.layers[operation.name]
+        if layer.weighs and layer.number is None:
+            raise self._refusal(operation, "of which no rule is known")
         if not layer.is_single:
             raise self._refusal(operation, "a product of two inner tensors, as in attention")
         rule = self.how.rule(operation.name, layer.kind, layer.is_first)
@@ -219,7 +227,7 @@ class Walk:
         return [(each, passing.narrowed(R, each)) for each, R in zip(reads, shares.passed, strict=True)]
 
     def _of_product(self, operation, reads, R):
-        if len(reads) == 1 and (operation.type in ("Mul", "MulNoNan") or reads[0] is operation.inputs[0]):
+        if len(reads) == 1:
             return self._passed(reads, R)
         place = passing.signal(operation, self.paths.names) if operation.type == "Mul" else None
         if place is None:

@@ -73,13 +73,17 @@ class Seen:
             raise ArgumentValueError(argument, f"{_label(layer)}, which the score does not depend on")
         return output
 
-    def through(self, pair):
+    def through(self, pair, at=None):
         """(name of the tensor, channels) of the argument `through`."""
         if pair is None:
             return None
         allowed = "(layer, channels), with a number or a list of numbers"
         layer, channels = checks.as_pair("through", pair, allowed)
         output = self.tensor("through", layer)
+        if at is not None and self.paths.position(output) < self.paths.position(at):
+            raise ArgumentValueError(
+                "through", f"{_label(layer)}, which comes before relevance_at", "a layer behind it"
+            )
         channels = np.atleast_1d(checks.as_array("through", channels)).tolist()
         found = tuple(sorted(checks.as_count("through", each, 0, output.shape[-1] - 1) for each in channels))
         if not found or len(set(found)) < len(found):

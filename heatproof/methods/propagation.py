@@ -92,8 +92,8 @@ def lrp(
             "score", given, cure="score='logit', or xu.contrast(a, b) for one class against another"
         )
     seen = Seen(query)
-    at = None if relevance_at is None else seen.tensor("relevance_at", relevance_at).name
-    how = How(seen.rules(rule), *numbers, bias, at, seen.through(through), ledger)
+    at = None if relevance_at is None else seen.tensor("relevance_at", relevance_at)
+    how = How(seen.rules(rule), *numbers, bias, None if at is None else at.name, seen.through(through, at), ledger)
     maps, rows = _propagated(query, how, seen.box(low, high) if how.has_box else [])
     maps = maps.astype(np.float32) if relevance_at is not None else query.in_form(maps.astype(np.float32))
     return (maps, rows) if ledger else maps
