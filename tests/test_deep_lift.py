@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import keras
-import models
 import numpy as np
 import pytest
 import zoo
 from keras import layers, ops
 
+import models
 import xai_utils as xu
 
 NETWORKS = sorted((Path(__file__).parents[1] / "models").glob("*.keras"))
@@ -307,7 +307,10 @@ def test_deep_lift_sums_to_the_change_of_the_score_with_activation(name):
     model = of(layers.Activation(name))
     x = models.examples(model, 4)
     assert gap(model, x, models.examples(model, 4, seed=2)) < 1e-5
-    assert gap(model, x, x + 1e-4 * models.examples(model, 4, seed=3)[..., :1] + np.eye(8, 6)[..., None]) < 1e-4
+    near = x + 1e-3 * models.examples(model, 4, seed=3)
+    near[:, :4] = x[:, :4]  # where nothing moves, little moves, and both
+    near[:, 7] = -x[:, 7]
+    assert gap(model, x, near) < 1e-5
 
 
 SHAPED = {
@@ -319,18 +322,17 @@ SHAPED = {
     "signal": lambda: models.cnn(shape=models.SIGNAL),
     "hidden layer": lambda: models.cnn(head="hidden"),
     "float64": lambda: models.cnn(dtype="float64"),
+    "sigmoid": lambda: models.cnn(classes=1, ending="sigmoid"),
 }
 
 
 @pytest.mark.parametrize("score", ["logit", "probability", "value"])
-@pytest.mark.parametrize("ending", ["softmax", "sigmoid"])
 @pytest.mark.parametrize("name", SHAPED)
-def test_deep_lift_sums_to_the_change_of_each_score(name, ending, score):
-    model = SHAPED[name]() if ending == "softmax" else models.cnn(classes=1, ending="sigmoid")
-    if ending == "sigmoid" and name != "chain":
-        pytest.skip("one network with one unit is enough")
-    x = models.examples(model, 3)
-    assert gap(model, x, models.examples(model, 3, seed=2), score, targets=0) < 1e-5
+def test_deep_lift_sums_to_the_change_of_each_score(name, score):
+    model = SHAPED[name]()
+    given = models.IMAGE if name == "subclassed" else model
+    x, start = models.examples(given, 3), models.examples(given, 3, seed=2)
+    assert gap(model, x, start, score, targets=0) < 1e-5
 
 
 @pytest.mark.parametrize("path", NETWORKS, ids=lambda path: path.stem)
@@ -338,7 +340,7 @@ def test_deep_lift_sums_to_the_change_of_the_score_of_every_committed_network(pa
     model = xu.load_model(path)
     x = np.random.default_rng(0).uniform(0, 1, (3, *model.input_shape[1:])).astype(np.float32)
     assert gap(model, x, 0) < 1e-5
-    assert gap(model, x, x[::-1] if len(x) % 2 == 0 else x[[1, 2, 0]]) < 1e-5
+    assert gap(model, x, x[[1, 2, 0]]) < 1e-5
 
 
 @pytest.mark.parametrize("name", ["MobileNetV2", "ResNet50", "EfficientNetB0"])
@@ -381,14 +383,12 @@ UNKNOWN = {
     "Round": lambda x: ops.round(x),
     "AddV2": lambda x: x + ops.cast(x > 0, "float32"),  # a step beside the way
     "Relu": lambda x: ops.transpose(ops.relu(ops.transpose(x, (1, 0, 2, 3))), (1, 0, 2, 3)),  # examples are no rows
-    "MatMul": lambda x: ops.matmul(*[layers.Dense(3)(layers.Flatten()(x))] * 2),  # mixes the examples
+    "MatMul": lambda x: ops.sum(ops.matmul(x[:, 0, 0], ops.transpose(x[:, 0, 0])), 1, True),  # mixes the examples
 }
 
 
 @pytest.mark.parametrize("kind", UNKNOWN)
 def test_deep_lift_refuses_by_name_what_has_no_rule(kind):
-    if kind == "MatMul":
-        pytest.skip("Keras does not multiply two batches of rows")
     model = of(UNKNOWN[kind])
     with pytest.raises(ValueError, match=f"without a rule for differences.*{kind} .*Cure: xu.integrated_gradients"):
         xu.deep_lift(model, models.examples(model, 2))
