@@ -152,7 +152,7 @@ def test_shapes_and_textures_have_the_look_of_their_names():
 
 
 def test_the_areas_of_the_shapes_are_those_of_geometry():
-    """Of radius 1: a disc, a square of 1.7, a triangle of base 1.89 and height 1.7, a ring from 0.55 to 1.05, a cross."""
+    """A disc of radius 1, a square of side 1.7, a triangle 1.7 high, a ring from 0.55 to 1.05, a cross 2 wide."""
     v, u = np.mgrid[-1.2:1.2:0.005, -1.2:1.2:0.005]
     cross, ring = 2 * 2 * 0.6 - 0.6**2, np.pi * (1.05**2 - 0.55**2)
     wanted = {"disc": np.pi, "square": 1.7**2, "triangle": 1.7 * 1.7 / 1.8, "ring": ring, "cross": cross}

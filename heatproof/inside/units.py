@@ -73,6 +73,9 @@ def unit_map(
         raise ArgumentValueError("model", given, cure="build it with a fixed input shape")
     view = View(replace(recipe, ending=Positions.at(call.layer, channel)))
     places = None if position is None else _places(position, sides)
+    if np.ndim(places) and hasattr(inputs, "__len__") and len(inputs) != len(places):
+        given = f"{len(places)} positions for {len(inputs)} inputs"
+        raise ArgumentValueError("position", given, "one for all inputs, or one for each")
     query = Query(view, inputs, places, rule=None if rule == "gradient" else rule, batch_size=batch_size)
     return query.in_form(np.require(query.gradient(), np.float32, "W"))
 
