@@ -53,7 +53,8 @@ class Concepts:
         labelled = {} if labelled is None else checks.as_dictionary("labelled", labelled, "{category: (N,) bool}")
         _check_categories("labelled", labelled, masks)
         _check_categories("one_label", one_label, masks)
-        names, categories, maps, known, size = [], [], {}, {}, None
+        names, categories, size = list[str](), list[str](), None
+        maps, known = dict[str, np.ndarray](), dict[str, np.ndarray]()
         for category, named in masks.items():
             known[category] = _labelled(category, labelled.get(category), len(pictures))
             found = _checked(category, named, pictures.shape, known[category], size)
@@ -155,7 +156,7 @@ def has_whole_part(sides: Sequence[int], size: Sequence[int]) -> bool:
 
 def _in_layers(named, first, one_label):
     """Masks as maps of numbers, from `first` on; what overlaps goes into a further layer, or is refused."""
-    layers, owners = [], list(named)
+    layers, owners = list[np.ndarray](), list(named)
     for number, (name, mask) in enumerate(named.items(), start=first):
         left = mask
         for layer in layers:

@@ -37,7 +37,8 @@ class Stream:
         recipe = recipe_of(model)
         if recipe.nest is not None and not recipe.nest.alone:
             raise ArgumentValueError("model", "one with several inputs", "a model with one input")
-        self.model, self.layer, self.inputs, self.find = model, layer, inputs, find
+        self.model, self.layer, self.find = model, layer, find
+        self.inputs: Any = inputs
         self.batch_size, self.argument = checks.as_count("batch_size", batch_size), argument
         self.query = None if _is_stream(inputs, len(recipe.shape)) else self._query(inputs)
         self.place = self.query and find(self.query, layer)
@@ -54,7 +55,7 @@ class Stream:
     @property
     def count(self) -> int | None:
         """How many inputs there are, where that is known before they come."""
-        return self.query and len(self.query.inputs)
+        return None if self.query is None else len(self.query.inputs)
 
     def check_again(self) -> None:
         """Refuse what can be gone through once alone."""
