@@ -43,9 +43,9 @@ class Stream:
         self.query = None if _is_stream(inputs, len(recipe.shape)) else self._query(inputs)
         self.place = self.query and find(self.query, layer)
 
-    def _query(self, inputs: Any) -> Query:
+    def _query(self, inputs: Any, before: Query | None = None) -> Query:
         try:
-            return Query(self.model, inputs, batch_size=self.batch_size)
+            return before.about(inputs) if before else Query(self.model, inputs, batch_size=self.batch_size)
         except ArgumentProblem as problem:
             if problem.argument != "inputs":
                 raise
@@ -69,9 +69,9 @@ class Stream:
         if self.query is not None:
             yield 0, self.query
             return
-        start = 0
+        start, query = 0, None
         for batch in self.inputs:
-            query = self._query(batch)
+            query = self._query(batch, query)
             yield start, query
             start += len(query.inputs)
         if not start:
