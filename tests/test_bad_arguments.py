@@ -105,6 +105,10 @@ INPUTS = [
     (None, TypeError, "object", "float"),
     (np.ma.masked_less(X, 0), ValueError, "masked array", "filled"),
 ]
+NAMED_INPUTS = {
+    name: [(value, kind, given, cure.replace("inputs", name)) for value, kind, given, cure in INPUTS]
+    for name in ("queries", "gallery")
+}
 POINTS = [(with_one(X, each), ValueError, "NaN", "finite") for each in (NAN, INF)] + [
     (X.astype(int), TypeError, "int64", "float"),
     (X.astype(object), TypeError, "object", "float"),
@@ -187,6 +191,43 @@ TEMPLATES = [(each, ValueError, "", "shapes") for each in ([], {}, {"x": [[1], [
 DATA = [(each, TypeError, type(each).__name__, "dictionary") for each in (3, "a", X)]
 DATA += [({}, ValueError, "keys []", "dictionary"), ({"x": SIGNALS["x"]}, ValueError, "keys ['x']", "dictionary")]
 FILE = [(each, TypeError, repr(each), "name of a file") for each in (None, 3, True)]
+
+CONCEPTS = xu.Concepts(X, {"part": {"a": MASK, "b": ~MASK}})
+ROWS_OF_FEATURES, CODES = RANDOM.normal(size=(12, 4)), np.arange(12) % 3
+SOURCES = [
+    (3, ValueError, "shape ()", "one name or integer"),
+    ([0, 1], ValueError, "2 for 3 inputs", "one for each input"),
+    ([0.5, 1, 2], ValueError, "float64", "one name or integer"),
+    ([[1], [1, 2]], ValueError, "inhomogeneous", "regular array"),
+]
+OPEN_CATEGORIES = [
+    ({"z": [True] * 3}, ValueError, "'z'", "['part']"),
+    (3, TypeError, "int", "{category:"),
+    ({}, TypeError, "empty dict", "{category:"),
+    ({"part": [1, 1, 1]}, ValueError, "int64", "(3,) of bool"),
+    ({"part": [False] * 3}, ValueError, "no labelled picture", "leave the category out"),
+]
+NAMED_MASKS = [(each, TypeError, type(each).__name__, "{category:") for each in (None, 3, "a", [MASK])] + [
+    ({}, TypeError, "empty dict", "{category:"),
+    ({"part": {}}, TypeError, "empty dict", "{name:"),
+    ({"part": MASK}, TypeError, "ndarray", "{name:"),
+    ({"part": {3: MASK}}, TypeError, "int", "text"),
+    ({"part": {"a": MAP}}, ValueError, "float", "bool"),
+    ({"part": {"a": MASK[:, :4]}}, ValueError, "(3, 4, 6)", "(3, 8, 6)"),
+    ({"part": {"a": MASK & False}}, ValueError, "on no picture", "leave the concept out"),
+]
+FEATURES = finite(ROWS_OF_FEATURES) + [(ROWS_OF_FEATURES[:4], ValueError, "(4, 4)", "5 rows")]
+ONE_EACH = [
+    (3, ValueError, "()", "(12,)"),
+    (CODES[1:], ValueError, "(11,)", "(12,)"),
+    (CODES / 2, TypeError, "float64", "integer"),
+    ([[1], [1, 2]], ValueError, "inhomogeneous", "regular array"),
+]
+WHOLE_PLACES = [
+    (0.5, TypeError, "float64", "integers"),
+    ("a", TypeError, "<U1", "integers"),
+    ([[1], [1, 2]], ValueError, "inhomogeneous", "regular array"),
+]
 
 MAPPED = {"model": MODEL, "inputs": INPUTS, "targets": TARGETS, "batch_size": COUNT}
 ASKED = MAPPED | {"score": SCORE, "activation": ACTIVATION}
@@ -349,6 +390,133 @@ ARGUMENTS = {
         {"model": MODEL, "layer": [*LAYER, ("pool", ValueError, "'pool'", "no convolution")]},
     ),
     "activations": ({"inputs": X}, {"model": MODEL, "inputs": INPUTS, "layer": LAYER, "batch_size": COUNT}),
+    "unit_map": (
+        {"inputs": X, "layer": "conv_1", "channel": 0},
+        {
+            "model": MODEL,
+            "inputs": INPUTS,
+            "layer": LAYER,
+            "channel": [*whole(0), (4, ValueError, "4", "at most 3")],
+            "position": [
+                *WHOLE_PLACES,
+                (3, ValueError, "shape ()", "2 integers"),
+                ([8, 0], ValueError, "0 to 8", "(8, 6)"),
+                ([-1, 0], ValueError, "-1 to 0", "(8, 6)"),
+                ([[0, 0]] * 2, ValueError, "2", "3"),
+            ],
+            "rule": word("'guided'", "'deconvnet'", "'gradient'"),
+            "batch_size": COUNT,
+        },
+    ),
+    "strongest": (
+        {"layer": "conv_1", "inputs": X, "k": 2},
+        {
+            "model": MODEL,
+            "layer": LAYER,
+            "inputs": [*INPUTS, ({"a": X}, TypeError, "object", "float")],
+            "k": [*COUNT, (4, ValueError, "4", "at most 3")],
+            "sources": SOURCES,
+            "per_source": COUNT,
+            "batch_size": COUNT,
+        },
+    ),
+    "patches": (
+        {"layer": "conv_1", "inputs": X, "items": [0, 2], "positions": [[0, 0], [7, 5]]},
+        {
+            "model": MODEL,
+            "layer": LAYER,
+            "inputs": INPUTS,
+            "items": [
+                *WHOLE_PLACES,
+                ([], TypeError, "float64", "integers"),
+                ([0, 3], ValueError, "0 to 3", "0 to 2"),
+                ([-1, 0], ValueError, "-1 to 0", "0 to 2"),
+            ],
+            "positions": [
+                *WHOLE_PLACES,
+                ([0, 0], ValueError, "(2,)", "(2, 2)"),
+                ([[0, 0], [8, 5]], ValueError, "0 to 8", "(8, 6)"),
+                ([[0, 0], [-1, 5]], ValueError, "-1 to 5", "(8, 6)"),
+            ],
+        },
+    ),
+    "features": (
+        {"inputs": X},
+        {"model": MODEL, "inputs": INPUTS, "layer": LAYER, "batch_size": COUNT},
+    ),
+    "neighbours": (
+        {"queries": X, "gallery": X, "k": 2},
+        {
+            "model": MODEL,
+            "queries": NAMED_INPUTS["queries"],
+            "gallery": NAMED_INPUTS["gallery"],
+            "k": [*COUNT, (4, ValueError, "4", "at most 3")],
+            "layer": LAYER,
+            "metric": word("'cosine'", "'euclidean'"),
+            "batch_size": COUNT,
+        },
+    ),
+    "knn_accuracy": (
+        {"features": ROWS_OF_FEATURES, "labels": CODES},
+        {
+            "features": FEATURES,
+            "labels": [*ONE_EACH, (None, TypeError, "object", "one name or integer")],
+            "k": [*COUNT, (12, ValueError, "12", "at most 11")],
+        },
+    ),
+    "layer_map": (
+        {"features": ROWS_OF_FEATURES, "labels": CODES, "method": "pca"},
+        {
+            "features": FEATURES,
+            "labels": ONE_EACH,
+            "method": word("'pca'", "'t-sne'"),
+            "k": [*COUNT, (6, ValueError, "6", "at most 5")],
+            "perplexity": [each for each in number(0.5, 4, 12) if each[0] is not None],
+            "seed": TINY_SEED,
+        },
+    ),
+    "Concepts": (
+        {"images": X, "masks": {"part": {"a": MASK}}},
+        {
+            "images": finite(X),
+            "masks": NAMED_MASKS,
+            "labelled": OPEN_CATEGORIES,
+            "one_label": [
+                ("part", TypeError, "'part'", "['part']"),
+                (3, TypeError, "3", "['part']"),
+                (("z",), ValueError, "'z'", "['part']"),
+            ],
+        },
+    ),
+    "colour_masks": (
+        {"images": np.clip(np.repeat(GREY, 3, axis=-1), 0, 1)},
+        {
+            "images": [
+                *finite(np.repeat(GREY, 3, axis=-1)),
+                (GREY, ValueError, "(3, 8, 6, 1)", "(N, H, W, 3)"),
+                (np.full((1, 2, 2, 3), 7.0), ValueError, "from 7 to 7", "[0, 1]"),
+            ]
+        },
+    ),
+    "concept_pictures": (
+        {"count": 1, "size": 16},
+        {"count": COUNT, "seed": SEED, "size": [*whole(16), (513, ValueError, "513", "at most 512")]},
+    ),
+    "dissect": (
+        {"layer": "conv_1", "inputs": X, "concepts": CONCEPTS, "quantile": 0.1, "draws": 2},
+        {
+            "model": MODEL,
+            "layer": LAYER,
+            "inputs": [*INPUTS, (X[:2], ValueError, "2 inputs for 3", "in their order")],
+            "concepts": [(each, TypeError, type(each).__name__, "xu.Concepts") for each in (None, {}, MASK)],
+            "quantile": number(0, 1, -1, allowed="strictly between"),
+            "threshold": number(-0.1, 1.1),
+            "draws": whole(0),
+            "sources": SOURCES,
+            "seed": SEED,
+            "batch_size": COUNT,
+        },
+    ),
     "activation_maximization": (
         {"layer": "conv_1", "iterations": 1},
         {
@@ -562,6 +730,8 @@ ARGUMENTS = {
     ),
     "schematic_faces": ({"count": 2}, GENERATED),
     "tissue_phantom": ({"count": 2}, GENERATED),
+    "face_parts": ({"count": 2}, GENERATED),
+    "tissue_parts": ({"count": 2}, GENERATED),
     "load_photos": (
         {"size": 8},
         {
@@ -591,6 +761,14 @@ ARGUMENTS = {
     ),
     "load_fer2013": ({}, {"part": PART}),
     "load_hmt": ({}, {"part": PART}),
+    "load_broden": (
+        {},
+        {
+            "size": [(each, ValueError, repr(each), "224, 227, 384") for each in (100, None, "224", np.zeros(2))],
+            "part": [(each, ValueError, repr(each), "'train'", "'val'") for each in ("test", None, 3, np.zeros(2))],
+            "count": [each for each in COUNT if each[0] is not None],
+        },
+    ),
     "relevance": (
         {"name": "saliency", "attribution": X},
         {

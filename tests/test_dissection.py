@@ -182,14 +182,15 @@ def test_units_that_are_filters_of_a_concept_are_dissected_perfectly():
 
 
 def test_the_same_span_in_a_rotated_basis_has_fewer_detectors_and_lower_iou():
-    """The axis test: single units stand for concepts, directions in general do not."""
+    """The axis test, with answers of 0.2 to 1: single units stand for concepts, directions in general do not."""
     tables = []
     for rotated in (False, True):
         model, x, concepts, _ = filters(rotated)
-        tables.append(xu.dissect(model, "units", x, concepts, quantile=0.03, draws=0).table)
+        graded = x * np.random.default_rng(6).uniform(0.2, 1, x.shape).astype(np.float32)
+        tables.append(xu.dissect(model, "units", graded, concepts, quantile=0.03, draws=0).table)
     straight, turned = tables
     assert straight["concept"].nunique() > turned["concept"].nunique()
-    assert straight["iou"].mean() > 1.5 * turned["iou"].mean()
+    assert straight["iou"].mean() > 1.2 * turned["iou"].mean()
 
 
 def test_permuted_images_are_at_chance_and_random_units_at_the_floor():

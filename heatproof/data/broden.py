@@ -105,7 +105,8 @@ class _Broden:
         if sides != {(self.size, self.size)} or len(masks) > 1 or masks & {(0, 0)}:
             raise self.fault("index.csv", f"has pictures of {sorted(sides)} and maps of {sorted(masks)} pixels")
         pictures = self.files.decode(self._there(rows["image"]), "RGB", (self.size, self.size)) / np.float32(255)
-        names, kinds, labelled, maps, known = [], [], {}, {}, masks.pop()
+        names, kinds, known = list[str](), list[str](), masks.pop()
+        labelled, maps = dict[str, np.ndarray](), dict[str, np.ndarray]()
         for category in self.categories:
             codes = self._maps(category, rows[category].tolist(), known)
             present = np.unique(codes)[np.unique(codes) > 0]

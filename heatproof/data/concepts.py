@@ -53,16 +53,15 @@ class Concepts:
         labelled = {} if labelled is None else checks.as_dictionary("labelled", labelled, "{category: (N,) bool}")
         _check_categories("labelled", labelled, masks)
         _check_categories("one_label", one_label, masks)
-        names, categories, maps, known = [], [], {}, {}
+        names, categories, size = list[str](), list[str](), None
+        maps, known = dict[str, np.ndarray](), dict[str, np.ndarray]()
         for category, named in masks.items():
             known[category] = _labelled(category, labelled.get(category), len(pictures))
-            found = _checked(category, named, pictures.shape, known[category])
+            found = _checked(category, named, pictures.shape, known[category], size)
+            size = next(iter(found.values())).shape[1:]
             maps[category] = _in_layers(found, len(names) + 1, category if category in one_label else None)
             names += found
             categories += [category] * len(found)
-        if len({each.shape[2:] for each in maps.values()}) > 1:
-            given = f"masks of the sizes {sorted({each.shape[2:] for each in maps.values()})}"
-            raise ArgumentValueError("masks", given, "one size for all")
         self._set(pictures.astype(np.float32), names, categories, known, maps)
 
     @classmethod
@@ -127,7 +126,7 @@ def _labelled(category, given, count):
     return array.copy()
 
 
-def _checked(category, named, shape, labelled):
+def _checked(category, named, shape, labelled, size):
     """{name: mask} of one category, each (N, h, w) bool and present."""
     named, found = checks.as_dictionary(f"masks[{category!r}]", named, "a dictionary {name: mask}"), {}
     for name, mask in named.items():
@@ -138,6 +137,9 @@ def _checked(category, named, shape, labelled):
         if array.dtype != bool or not fits:
             allowed = f"({', '.join(map(str, shape[:3]))}) of bool, or the sides divided by one whole number"
             raise ArgumentValueError(argument, f"shape {array.shape} of {array.dtype} values", allowed)
+        size = size or array.shape[1:]
+        if array.shape[1:] != size:
+            raise ArgumentValueError(argument, f"masks of {array.shape[1:]} beside masks of {size}", "one size for all")
         if array[~labelled].any():
             cure = f"set labelled[{category!r}] there, or clear the mask"
             raise ArgumentValueError(argument, "a mask on pictures that are not labelled", cure=cure)
@@ -154,7 +156,7 @@ def has_whole_part(sides: Sequence[int], size: Sequence[int]) -> bool:
 
 def _in_layers(named, first, one_label):
     """Masks as maps of numbers, from `first` on; what overlaps goes into a further layer, or is refused."""
-    layers, owners = [], list(named)
+    layers, owners = list[np.ndarray](), list(named)
     for number, (name, mask) in enumerate(named.items(), start=first):
         left = mask
         for layer in layers:

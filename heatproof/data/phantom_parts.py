@@ -50,7 +50,7 @@ def tissue_parts(
 
 def _items(phantom: Phantom):
     """(label, {nuisance: value}) of each item."""
-    names = phantom.nuisances.dtype.names
+    names = phantom.nuisances.dtype.names or ()
     return [
         (label, dict(zip(names, row.tolist(), strict=True)))
         for label, row in zip(phantom.labels, phantom.nuisances, strict=True)

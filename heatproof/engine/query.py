@@ -3,6 +3,7 @@
 Methods are formulas over a `Query`; how a model is seen and differentiated stands in `heatproof.engine.tracing`.
 """
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -88,6 +89,13 @@ class Query:
             raise ArgumentValueError("targets", given, cure=f"name the output, targets=0 to {self.classes - 1}")
         randomness.warn(self.anatomy)
         self._opened = False
+
+    def about(self, inputs: npt.ArrayLike) -> "Query":
+        """The same question, of a score of the model's, about other inputs; the model is not looked at again."""
+        other = copy.copy(self)
+        other.inputs, other.beside = other._given(inputs, self.recipe.base)
+        other._targets = None
+        return other
 
     def _ask(self, asked, targets, activation):
         """End in a score of one's own; what is explained then is the one number that it gives."""
@@ -276,10 +284,8 @@ class Query:
         def build(run):
             return [tf.shape(run.call_of(layer).output)[1:-1] for layer in layers]
 
-        return [
-            tuple(size.numpy().tolist())
-            for size in program(self.recipe, "sizes", build)(self.inputs[:1], *self.told([0]))
-        ]
+        found = program(self.recipe, "sizes", build)(self.inputs[:1], *self.told([0]))
+        return [tuple(size.numpy().tolist()) for size in found]
 
 
 def scores(

@@ -4,7 +4,7 @@ Shared arguments (model, layer, batch_size) are explained in `xai_utils`.
 """
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -109,7 +109,7 @@ def _check_count(count, concepts):
 
 def _thresholds(stream, concepts, quantile):
     """T (units,): the first pass."""
-    largest, done = None, 0
+    largest: Any = None
     for start, _, activations in stream.answers():
         done, flat = start + len(activations), activations.reshape(-1, activations.shape[-1])
         if largest is None:

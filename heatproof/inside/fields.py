@@ -3,7 +3,7 @@
 Shared arguments (model, layer, inputs) are explained in `xai_utils`.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -48,7 +48,7 @@ def patches(
     stream, items, positions = Stream(model, layer, inputs), _whole("items", items), _whole("positions", positions)
     if stream.count is not None:
         _check_items(items, stream.count)
-    made, count = None, 0
+    made: Any = None
     for start, query in stream.queries():
         count = start + len(query.inputs)
         window = _Window(query, query.place(layer))

@@ -53,8 +53,11 @@ def features(
     the inputs themselves. A layer with positions is laid out row by row. `inputs` may be an iterable of batches.
     Raises `ValueError` for an unknown layer.
     """
-    stream = Stream(model, layer, inputs, batch_size, _place)
-    if _is_pixels(layer):
+    return _rows(Stream(model, layer, inputs, batch_size, _place))
+
+
+def _rows(stream):
+    if _is_pixels(stream.layer):
         rows = [query.inputs.reshape(len(query.inputs), -1) for _, query in stream.queries()]
     else:
         rows = [answers.reshape(len(answers), -1) for _, _, answers in stream.answers()]
@@ -98,11 +101,13 @@ def neighbours(
     Source: Krizhevsky, Sutskever, Hinton 2012, sec. 6.1.
     """
     k, metric = checks.as_count("k", k), checks.one_of("metric", metric, ("cosine", "euclidean"))
-    known = Stream(model, layer, gallery, batch_size, _place).count  # refused before the queries are computed
-    if known is not None:
-        _check_k(k, known)
-    asked = features(model, queries, layer, batch_size=batch_size)
-    among = features(model, gallery, layer, batch_size=batch_size)
+    asking, known = (
+        Stream(model, layer, inputs, batch_size, _place, argument)
+        for argument, inputs in {"queries": queries, "gallery": gallery}.items()
+    )
+    if known.count is not None:
+        _check_k(k, known.count)
+    asked, among = _rows(asking), _rows(known)
     _check_k(k, len(among))
     if asked.shape[1] != among.shape[1]:
         given = f"inputs with {asked.shape[1]} features, where those of the gallery have {among.shape[1]}"

@@ -91,7 +91,7 @@ class _Best:
 
     def __init__(self, k, per_source, numbers):
         self.k, self.per_source, self.numbers = k, per_source, numbers
-        self.kept, self.sides = None, ()
+        self.kept, self.sides = list[np.ndarray](), ()
 
     def take(self, start, activations):
         """Let the places of one batch, activations (n, ..., K), compete."""
@@ -101,7 +101,7 @@ class _Best:
         items = np.broadcast_to(start + np.arange(len(flat))[:, None, None], places.shape)
         new = [np.take_along_axis(flat, places, axis=1), items, places]
         new = [np.moveaxis(each, -1, 0).reshape(flat.shape[-1], -1) for each in new]
-        joined = new if self.kept is None else [np.hstack(pair) for pair in zip(self.kept, new, strict=True)]
+        joined = [np.hstack(pair) for pair in zip(self.kept, new, strict=True)] if self.kept else new
         self.kept = self._ordered(*joined)
 
     def _first_places(self, flat):

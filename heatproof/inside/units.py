@@ -72,12 +72,12 @@ def unit_map(
         given = f"one whose layer {call.layer.name!r} has a grid of any size, {sides}"
         raise ArgumentValueError("model", given, cure="build it with a fixed input shape")
     view = View(replace(recipe, ending=Positions.at(call.layer, channel)))
-    places = None if position is None else _places(position, sides)
+    places = None if position is None else _places(position, sides, inputs)
     query = Query(view, inputs, places, rule=None if rule == "gradient" else rule, batch_size=batch_size)
     return query.in_form(np.require(query.gradient(), np.float32, "W"))
 
 
-def _places(position, sides):
+def _places(position, sides, inputs):
     """Positions on a grid of these sides as numbers, row by row."""
     array = checks.as_array("position", position)
     allowed = f"{len(sides)} integers, a place on a grid of {sides}, for all inputs or for each, or None"
@@ -87,4 +87,6 @@ def _places(position, sides):
         raise ArgumentValueError("position", f"shape {array.shape}", allowed)
     if (array < 0).any() or (array >= sides).any():
         raise ArgumentValueError("position", f"integers from {array.min()} to {array.max()}", allowed)
+    if array.ndim == 2 and hasattr(inputs, "__len__") and len(inputs) != len(array):
+        raise ArgumentValueError("position", f"{len(array)} positions for {len(inputs)} inputs", allowed)
     return np.ravel_multi_index(tuple(np.moveaxis(array, -1, 0)), sides)
