@@ -226,8 +226,8 @@ class Network:
             what = addition(layer, arrays[0].size, len(arrays))
             flat = np.concatenate([array.ravel() for array in arrays])
             return self._step(sources, what, what.forward(flat).reshape(arrays[0].shape))
-        if kind == "BatchNormalization" and self.fold and alone and self._is_open(sources[0]):
-            return self._folded(layer, sources[0])
+        if kind == "BatchNormalization" and self.fold and alone and (before := self._weights_of(sources[0])):
+            return self._folded(layer, before)
         what = weighted(layer, arrays[0].shape)
         shape = layer.compute_output_shape(arrays[0].shape)
         sink = self._step(sources, what, what.forward(arrays[0].ravel()).reshape(shape))
@@ -236,18 +236,20 @@ class Network:
             return sink
         return self._step([sink], None, np.asarray(activation(self.values[sink])))
 
-    def _is_open(self, source):
-        """Is this value what a layer with a kernel has just made?"""
-        sources, sink, what = self.steps[-1]
-        return sink == source and isinstance(what, Weighted) and what.kind not in (*POOLS, "BatchNormalization")
+    def _weights_of(self, source):
+        """The step in which a layer with a kernel has made this value, if one has."""
+        for step in self.steps:
+            if step[1] == source and isinstance(step[2], Weighted):
+                return None if step[2].kind in (*POOLS, "BatchNormalization") else step
 
-    def _folded(self, layer, source):
-        sources, _, before = self.steps.pop()
-        shape = self.values[source].shape
+    def _folded(self, layer, step):
+        """The same step with the normalisation in its weights."""
+        self.steps = [other for other in self.steps if other is not step]
+        (start,), sink, before = step
+        shape = self.values[sink].shape
         norm = weighted(layer, shape)
         what = before.normalised(np.diag(norm.W), norm.b)
-        (start,) = sources
-        return self._step(sources, what, what.forward(self.values[start].ravel()).reshape(shape))
+        return self._step([start], what, what.forward(self.values[start].ravel()).reshape(shape))
 
     def relevance(self, target, rule, options, start=None):
         """The relevance of every value, by number; `rule` is a name, or a function from a `Weighted` to a name."""
