@@ -1,13 +1,15 @@
 """Relevance propagation against an independent reference, a hand-worked network, and the identities it must obey."""
 
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
 from keras import layers
-from models import examples, randomised
 from relevance_reference import Network, Options
 
 import xai_utils as xu
+from models import examples, linear, linear_weights, randomised
 
 IMAGE, SIGNAL, VOLUME = (5, 4, 2), (9, 2), (3, 4, 3, 1)
 RULES = ("epsilon", "z_plus", "alpha_beta", "gamma", "flat", "w_square")
@@ -142,3 +144,236 @@ def test_every_treatment_of_biases_is_its_loop_over_neurons(network, name, rule,
     model, inputs, targets = network(name)
     found = xu.lrp(model, inputs, targets, rule=rule, epsilon=0, bias=bias)
     assert_same(found, reference(model, inputs, targets, rule, bias=bias))
+
+
+@pytest.mark.parametrize("name", ["valid", "norm_first", "signal"])
+def test_the_box_below_is_its_loop_over_neurons(network, name):
+    """Below the rule of the box, above the plain one; the bounds lie outside of every input."""
+    model, inputs, targets = network(name)
+    first = next(layer.name for layer in model.layers if layer.weights)
+    low, high = float(inputs.min()) - 0.5, float(inputs.max()) + 1
+    found = xu.lrp(model, inputs, targets, rule={first: "z_box"}, epsilon=0, low=low, high=high)
+    rule = lambda layer: "z_box" if layer.name == first else "epsilon"  # noqa: E731
+    assert_same(found, reference(model, inputs, targets, rule, low=low, high=high))
+
+
+# --- a network worked by hand -------------------------------------------------------------------------------------
+#
+# x = (1, 2), W = [[1, -1], [1, 1]], w = (1, -1): h = (3, 1), S = 2. With x = (-1, 2): h = (1, 3), S = -2.
+# With biases (1, -1/2) and -1/2, x = (1, 2): h = (4, 1/2), S = 3.
+
+HAND = [
+    ((1, 2), "epsilon", (2, 0)),
+    ((1, 2), "z_plus", (2 / 3, 4 / 3)),
+    ((1, 2), "gamma", (8 / 7, 6 / 7)),
+    ((1, 2), "alpha_beta", (14 / 3, 4 / 3)),
+    ((1, 2), {"hidden": "z_box"}, (0.5, 1.5)),
+    ((1, 2), {"hidden": "flat"}, (1, 1)),
+    ((1, 2), {"hidden": "w_square"}, (1, 1)),
+    ((-1, 2), "epsilon", (-2, 0)),
+    ((-1, 2), "z_plus", (0, -2)),
+    ((-1, 2), "gamma", (-8 / 7, -6 / 7)),
+    ((-1, 2), "alpha_beta", (16 / 3, -16 / 3)),
+]
+HAND_WITH_BIASES = [
+    ("epsilon", "split", (2, 0)),
+    ("epsilon", "whole", (2, 0)),
+    ("epsilon", "none", (11 / 7, 10 / 7)),
+    ("z_plus", "split", (3 / 4, 3 / 2)),
+    ("z_plus", "whole", (6 / 7, 12 / 7)),
+    ("z_plus", "none", (1, 2)),
+    ("alpha_beta", "split", (4, 3)),
+    ("gamma", "split", (1.1, 1.2)),
+]
+
+
+def hand(biases=False):
+    inputs = keras.Input((2,))
+    x = layers.Dense(2, activation="relu", name="hidden")(inputs)
+    model = keras.Model(inputs, layers.Dense(1, name="score")(x))
+    b, c = ([1, -0.5], [-0.5]) if biases else ([0, 0], [0])
+    model.set_weights([np.array(each, float) for each in ([[1, -1], [1, 1]], b, [[1], [-1]], c)])
+    return model
+
+
+def by_loops(model, inputs, targets=None, *, rule, **options):
+    """The reference with the signature of `xu.lrp`, so that one table of numbers judges both."""
+    named = rule if isinstance(rule, str) else lambda layer: rule.get(layer.name, "epsilon")
+    return reference(model, inputs, np.zeros(len(inputs), int), named, **options)
+
+
+@pytest.fixture(params=["the reference", "the method"])
+def explain(request):
+    return by_loops if request.param == "the reference" else partial(xu.lrp, score="value")
+
+
+@pytest.mark.parametrize(("x", "rule", "wanted"), HAND)
+def test_the_hand_net(explain, x, rule, wanted):
+    found = explain(hand(), np.array([x], "float32"), 0, rule=rule, epsilon=0, gamma=0.5, low=0, high=3)
+    np.testing.assert_allclose(found[0], wanted, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(("rule", "bias", "wanted"), HAND_WITH_BIASES)
+def test_the_hand_net_with_biases(explain, rule, bias, wanted):
+    found = explain(hand(biases=True), np.array([[1, 2]], "float32"), 0, rule=rule, epsilon=0, gamma=0.5, bias=bias)
+    np.testing.assert_allclose(found[0], wanted, rtol=1e-6, atol=1e-6)
+
+
+def test_epsilon_is_in_units_of_the_size_of_each_layer_by_hand(explain):
+    """Score: z = 2, of size 2. Hidden: z = (3, 1), of size sqrt 5. An item beside it changes nothing."""
+    found = explain(hand(), np.array([[1, 2], [100, -50]], "float32"), 0, rule="epsilon", epsilon=0.5)
+    top = 2 / (2 + 0.5 * 2) * np.array([3, -1])
+    first, second = top / (np.array([3, 1]) + 0.5 * np.sqrt(5))
+    np.testing.assert_allclose(found[0], [first - second, 2 * first + 2 * second], rtol=1e-6)
+
+
+def test_two_branches_share_by_what_they_add_by_hand(explain):
+    """x1 - 3 x2 as a sum of two branches, at (1, 1): S = -2, once and not twice; z_plus goes where it is positive."""
+    inputs = keras.Input((2,))
+    one, other = (layers.Dense(1, use_bias=False)(inputs) for _ in range(2))
+    model = keras.Model(inputs, layers.Add()([one, other]))
+    model.set_weights([np.array([[1.0], [0]]), np.array([[0], [-3.0]])])
+    x = np.ones((1, 2), "float32")
+    np.testing.assert_allclose(explain(model, x, 0, rule="epsilon", epsilon=0), [[1, -3]], atol=1e-6)
+    np.testing.assert_allclose(explain(model, x, 0, rule="z_plus", epsilon=0), [[-2, 0]], atol=1e-6)
+
+
+def test_a_skipped_branch_is_not_counted_twice_by_hand(explain):
+    """x + 3 x at 1: 4, not 8."""
+    inputs = keras.Input((1,))
+    model = keras.Model(inputs, layers.Add()([inputs, layers.Dense(1, use_bias=False)(inputs)]))
+    model.set_weights([np.array([[3.0]])])
+    for rule in ("epsilon", "z_plus", "gamma"):
+        np.testing.assert_allclose(
+            explain(model, np.ones((1, 1), "float32"), 0, rule=rule, epsilon=0), [[4]], rtol=1e-6
+        )
+
+
+# --- LRP-0 is gradient x input, and where it is not ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_without_epsilon_it_is_gradient_x_input(network, name):
+    """ReLU, leaky ReLU, the winner of a maximum, normalisations, additions: with their biases."""
+    model, inputs, targets = network(name)
+    found = xu.lrp(model, inputs, targets, rule="epsilon", epsilon=0)
+    assert_same(found, xu.gradient_x_input(model, inputs, targets).astype(float))
+
+
+def one_number(after):
+    """A network of one number: `after` what a layer makes of it."""
+    inputs = keras.Input((1,))
+    return keras.Model(inputs, after(inputs, lambda: layers.Dense(1, use_bias=False)))
+
+
+def test_a_saturated_relu6_passes_relevance_and_no_gradient(explain):
+    """x = 2, w = 4: S = 6, all of it is relevance of x; the gradient is 0."""
+    model = one_number(lambda x, dense: layers.ReLU(6)(dense()(x)))
+    model.set_weights([np.array([[4.0]])])
+    x = np.array([[2.0]], "float32")
+    np.testing.assert_allclose(explain(model, x, 0, rule="epsilon", epsilon=0), [[6]], rtol=1e-6)
+    assert xu.gradient_x_input(model, x, 0, score="value")[0, 0] == 0
+
+
+def test_a_gate_is_a_constant():
+    """S = x sigmoid(x), all of it relevance of x through the factor that is gated; the gradient sees the gate too."""
+
+    def gated(x, dense):
+        return layers.Multiply()([dense()(x), layers.Activation("sigmoid")(dense()(x))])
+
+    model, x = one_number(gated), np.array([[2.0]], "float32")
+    model.set_weights([np.array([[1.0]])] * 2)
+    S, open_by = 2 / (1 + np.exp(-2)), 1 / (1 + np.exp(-2))
+    np.testing.assert_allclose(xu.lrp(model, x, 0, rule="epsilon", epsilon=0, score="value"), [[S]], rtol=1e-6)
+    gradient = xu.gradient_x_input(model, x, 0, score="value")
+    np.testing.assert_allclose(gradient, [[S + 4 * open_by * (1 - open_by)]], rtol=1e-5)
+
+
+# --- closed forms -------------------------------------------------------------------------------------------------
+
+
+def test_on_a_linear_score_every_rule_has_a_closed_form():
+    model = linear()
+    x = examples(model)
+    w, b = linear_weights(model)[1], float(model.layers[-1].bias[1])
+    S = x.reshape(len(x), -1) @ w.ravel() + b
+    S = S.reshape(-1, 1, 1, 1).astype(float)
+    low, high = x.min() - 1, x.max() + 1
+    box = x * w - low * np.maximum(w, 0) - high * np.minimum(w, 0)
+    positive = np.maximum(x * w, 0)
+    wanted = {
+        "epsilon": x * w,
+        "w_square": S * w**2 / (w**2).sum(),
+        "flat": np.broadcast_to(S / w.size, x.shape),
+        "z_box": S * box / box.sum(axis=(1, 2, 3), keepdims=True),
+        "z_plus": S * positive / (positive.sum(axis=(1, 2, 3), keepdims=True) + max(b, 0)),
+    }
+    for rule, maps in wanted.items():
+        assert_same(xu.lrp(model, x, 1, rule=rule, epsilon=0, low=low, high=high), maps)
+
+
+def test_flat_counts_no_padding_by_hand(explain):
+    """Three numbers, a window of three: the ends have two neighbours and share in halves, the middle in thirds."""
+    model = keras.Sequential(
+        [
+            keras.Input((3, 1)),
+            layers.Conv1D(1, 3, padding="same", use_bias=False),
+            layers.Flatten(),
+            layers.Dense(1, use_bias=False),
+        ]
+    )
+    model.set_weights([np.array([1.0, -2, 3]).reshape(3, 1, 1), np.array([[1.0], [2], [3]])])
+    x = np.array([[[1.0], [5], [2]]], "float32")
+    S = float(model(x)[0, 0])
+    np.testing.assert_allclose(explain(model, x, 0, rule="flat")[0, :, 0], S * np.array([5, 8, 5]) / 18, rtol=1e-6)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_normalisation_in_the_weights_or_after_them_is_one_function_and_one_map(rule):
+    """The same convolution, its scale and shift once in a layer of their own and once in its kernel and bias."""
+    apart = NETWORKS["norm_after"]()
+    first, norm = apart.layers[0], apart.layers[1]
+    scale = np.asarray(norm.gamma) / np.sqrt(np.asarray(norm.moving_variance) + norm.epsilon)
+    kernel, bias = (np.asarray(each) for each in first.get_weights())
+    inside = chain(IMAGE, conv(), conv("b", padding="same"))
+    bias = (bias - np.asarray(norm.moving_mean)) * scale + np.asarray(norm.beta)
+    inside.set_weights([kernel * scale, bias, *apart.get_weights()[6:]])
+    inputs = examples(apart, 4)
+    assert_same(inside(inputs).numpy(), apart(inputs).numpy().astype(float))
+    found = [xu.lrp(model, inputs, [0, 1, 2, 0], rule=rule, epsilon=0) for model in (apart, inside)]
+    assert_same(found[0], found[1].astype(float))
+
+
+CHAINS = ("dense", "valid", "same", "strided", "dilated", "grouped", "signal", "separable", "volume", "norm_after")
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_z_plus_has_the_sign_of_the_score_on_chains(network, name):
+    model, inputs, targets = network(name)
+    S = xu.scores(model, inputs, targets, score="logit")
+    found = xu.lrp(model, inputs, targets, rule="z_plus").reshape(len(S), -1)
+    assert {1, -1} == set(np.sign(S))
+    assert (found * np.sign(S)[:, None] >= 0).all() and (np.abs(found).sum(axis=1) > 0).all()
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_dead_neurons_take_nothing_and_break_nothing(rule):
+    """A filter of zeros, an input of zeros: 0 / 0 is 0."""
+    model = NETWORKS["same"]()
+    kernel, bias, *others = model.get_weights()
+    kernel[..., 0], bias[0] = 0, 0
+    model.set_weights([kernel, bias, *others])
+    inputs = examples(model, 3)
+    inputs[1], inputs[2, :2] = 0, 0
+    found = xu.lrp(model, inputs, [0, 1, 2], rule=rule, epsilon=0)
+    assert np.isfinite(found).all()
+    assert_same(found, reference(model, inputs, [0, 1, 2], rule))
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_an_input_alone_is_explained_as_in_a_batch(network, rule):
+    model, inputs, targets = network("residual")
+    together = xu.lrp(model, inputs, targets, rule=rule, epsilon=0.1)
+    for item in range(len(inputs)):
+        alone = xu.lrp(model, inputs[item : item + 1], targets[item : item + 1], rule=rule, epsilon=0.1)
+        assert_same(alone, together[item : item + 1].astype(float), 1e-5)
