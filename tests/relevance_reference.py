@@ -2,7 +2,8 @@
 
 The matrix of a layer is what its copy in float64 answers to unit vectors, less what it answers to zeros, its bias. A
 rule says which share of a neuron's relevance each input takes, from the inputs a, the weights w and the bias b of that
-one neuron. Additions and average pools are layers of weights as well; activations pass; a maximum goes to its winner.
+one neuron. Sums and averages share in proportion, under z_plus by the positive parts; activations pass; a maximum goes
+to its winner; a gate is a constant.
 """
 
 from dataclasses import dataclass
@@ -182,7 +183,7 @@ class Network:
 
     def __init__(self, model, item, fold=True):
         self.values, self.steps, self.fold = [], [], fold
-        self.inputs = [self._value(np.asarray(item, np.float64)[None])]
+        self.inputs, self.named = [self._value(np.asarray(item, np.float64)[None])], {}
         (self.output,) = self._run(model, self.inputs)
 
     def _value(self, array):
@@ -203,6 +204,7 @@ class Network:
             inner = isinstance(node.operation, keras.Model)
             found = self._run(node.operation, places) if inner else [self._apply(node.operation, places, alone)]
             known.update(zip(map(id, node.outputs), found, strict=True))
+            self.named[node.operation.name] = found[0]
         return [known[id(tensor)] for tensor in model.outputs]
 
     def _step(self, sources, what, array):
@@ -251,19 +253,26 @@ class Network:
         what = before.normalised(np.diag(norm.W), norm.b)
         return self._step([start], what, what.forward(self.values[start].ravel()).reshape(shape))
 
-    def relevance(self, target, rule, options, start=None):
-        """The relevance of every value, by number; `rule` is a name, or a function from a `Weighted` to a name."""
+    def relevance(self, target, rule, options, through=None):
+        """The relevance of every value, by number; `rule` is a name, or a function from a `Weighted` to a name.
+
+        `through` is the name of a layer and a list of its channels: what its output has in others is dropped.
+        """
         R = [np.zeros(value.shape) for value in self.values]
-        R[self.output][0, target] = self.values[self.output][0, target] if start is None else start
+        R[self.output][0, target] = self.values[self.output][0, target]
         for sources, sink, what in reversed(self.steps):
+            if through and sink == self.named[through[0]]:
+                R[sink] = R[sink] * np.isin(np.arange(R[sink].shape[-1]), through[1])
             of_sources = [self.values[source] for source in sources]
             for source, part in zip(sources, _back(what, of_sources, R[sink], rule, options), strict=True):
                 R[source] += part
         return R
 
-    def map(self, target, rule, options=None):
+    def map(self, target, rule, options=None, at=None, through=None):
+        """That of the input, or of the output of the layer of the name `at`."""
         options = Options() if options is None else options
-        return self.relevance(target, rule, options)[self.inputs[0]][0]
+        place = self.inputs[0] if at is None else self.named[at]
+        return self.relevance(target, rule, options, through)[place][0]
 
 
 def _places(layer, array):
@@ -285,5 +294,6 @@ def _back(what, arrays, R, rule, options):
         np.add.at(found, what.ravel(), R.ravel())
         return [found[:-1].reshape(arrays[0].shape)]
     name = rule if isinstance(rule, str) else rule(what)
+    name = "epsilon" if what.kind in POOLS and name != "z_plus" else name
     found = what.back(np.concatenate([array.ravel() for array in arrays]), R.ravel(), name, options)
     return [part.reshape(array.shape) for part, array in zip(np.split(found, len(arrays)), arrays, strict=True)]

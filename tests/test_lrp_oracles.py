@@ -146,15 +146,130 @@ def test_every_treatment_of_biases_is_its_loop_over_neurons(network, name, rule,
     assert_same(found, reference(model, inputs, targets, rule, bias=bias))
 
 
-@pytest.mark.parametrize("name", ["valid", "norm_first", "signal"])
+def first_weights(model):
+    return next(layer.name for layer in model.layers if layer.weights)
+
+
+@pytest.mark.parametrize("name", ["valid", "dilated", "signal", "dense"])
 def test_the_box_below_is_its_loop_over_neurons(network, name):
-    """Below the rule of the box, above the plain one; the bounds lie outside of every input."""
+    """z_plus above it as "z_box", LRP-0 above it in a mapping; the bounds lie outside of every input."""
     model, inputs, targets = network(name)
-    first = next(layer.name for layer in model.layers if layer.weights)
-    low, high = float(inputs.min()) - 0.5, float(inputs.max()) + 1
-    found = xu.lrp(model, inputs, targets, rule={first: "z_box"}, epsilon=0, low=low, high=high)
-    rule = lambda layer: "z_box" if layer.name == first else "epsilon"  # noqa: E731
-    assert_same(found, reference(model, inputs, targets, rule, low=low, high=high))
+    box = {"low": float(inputs.min()) - 0.5, "high": float(inputs.max()) + 1}
+    first = first_weights(model)
+    for rule, above in (("z_box", "z_plus"), ({first: "z_box"}, "epsilon")):
+        found = xu.lrp(model, inputs, targets, rule=rule, epsilon=0, **box)
+        by_layer = lambda layer, above=above: "z_box" if layer.name == first else above  # noqa: E731
+        assert_same(found, reference(model, inputs, targets, by_layer, **box))
+
+
+def test_a_box_may_have_bounds_for_each_channel(network):
+    model, inputs, targets = network("same")
+    low, high = np.array([-5.0, -4]), np.array([6.0, 4.5])
+    found = xu.lrp(model, inputs, targets, rule="z_box", epsilon=0, low=low, high=high)
+    box = {"low": np.tile(low, 20), "high": np.tile(high, 20)}
+    by_layer = lambda layer: "z_box" if layer.name == "conv" else "z_plus"  # noqa: E731
+    assert_same(found, reference(model, inputs, targets, by_layer, **box))
+
+
+COMPOSITES = {
+    "epsilon_plus": ("z_plus", "z_plus"),
+    "epsilon_plus_flat": ("flat", "z_plus"),
+    "epsilon_gamma_box": ("z_box", "gamma"),
+    "epsilon_alpha2_beta1": ("alpha_beta", "alpha_beta"),
+}
+
+
+@pytest.mark.parametrize("name", ["same", "signal", "residual", "separable"])
+@pytest.mark.parametrize("rule", COMPOSITES)
+def test_a_composite_is_one_rule_below_one_in_convolutions_one_in_dense_layers(network, rule, name):
+    model, inputs, targets = network(name)
+    below, inside = COMPOSITES[rule]
+    first, box = first_weights(model), {"low": -5.0, "high": 5.0}
+
+    def by_layer(layer):
+        return below if layer.name == first else inside if layer.kind.endswith("Conv") else "epsilon"
+
+    found = xu.lrp(model, inputs, targets, rule=rule, epsilon=0, **box)
+    assert_same(found, reference(model, inputs, targets, by_layer, **box))
+
+
+def test_a_rule_for_a_name_a_layer_or_whatever_fits(network):
+    """The first key that fits counts, and epsilon for the rest."""
+    model, inputs, targets = network("same")
+    inside = {"conv": "flat", "next": "gamma"}
+    wanted = reference(model, inputs, targets, lambda layer: inside.get(layer.name, "epsilon"))
+    is_convolution = lambda layer: isinstance(layer, layers.Conv2D)  # noqa: E731
+    for rule in (inside, {model.get_layer("conv"): "flat", is_convolution: "gamma"}):
+        assert_same(xu.lrp(model, inputs, targets, rule=rule, epsilon=0), wanted)
+    gamma_first = xu.lrp(model, inputs, targets, rule={is_convolution: "gamma", "conv": "flat"}, epsilon=0)
+    by_kind = lambda layer: "gamma" if layer.kind == "Conv" else "epsilon"  # noqa: E731
+    assert_same(gamma_first, reference(model, inputs, targets, by_kind))
+
+
+# --- inner layers, channels, the ledger ---------------------------------------------------------------------------
+
+INNER = {"same": "conv", "residual": "first", "concatenated": "left"}
+
+
+@pytest.mark.parametrize("rule", ["epsilon", "z_plus", "gamma"])
+@pytest.mark.parametrize("name", ["same", "residual", "concatenated"])
+def test_the_relevance_of_an_inner_layer_and_what_flows_through_its_channels(network, name, rule):
+    """At the layer itself; through one channel; and all channels make up the whole map."""
+    model, inputs, targets = network(name)
+    layer, options = INNER[name], {"rule": rule, "epsilon": 0}
+    taken = list(zip([Network(model, item) for item in inputs], targets, strict=True))
+    wanted = np.stack([one.map(c, rule, at=layer) for one, c in taken])
+    assert_same(xu.lrp(model, inputs, targets, relevance_at=layer, **options), wanted)
+    through = [xu.lrp(model, inputs, targets, through=(layer, [channel]), **options) for channel in range(3)]
+    for channel, found in enumerate(through):
+        wanted = np.stack([one.map(c, rule, through=(layer, [channel])) for one, c in taken])
+        assert np.abs(found - wanted).max() <= 2e-5 * np.abs(through).max()
+    every = xu.lrp(model, inputs, targets, through=(layer, [0, 1, 2]), **options)
+    np.testing.assert_allclose(sum(through), every, atol=2e-5 * np.abs(every).max())
+
+
+def test_all_channels_of_the_only_way_make_up_the_whole_map(network):
+    model, inputs, targets = network("same")
+    parts = [xu.lrp(model, inputs, targets, rule="epsilon_plus", through=("conv", [c])) for c in range(3)]
+    assert_same(sum(parts), xu.lrp(model, inputs, targets, rule="epsilon_plus").astype(float))
+
+
+@pytest.mark.parametrize("bias", BIASES)
+@pytest.mark.parametrize("rule", [*RULES, "epsilon_plus", "epsilon_alpha2_beta1"])
+@pytest.mark.parametrize("name", ["dense", "residual", "norm_apart", "average", "shared", "signal"])
+def test_the_ledger_closes(network, name, rule, bias):
+    """Each row, and the score: what arrived is what was passed on and what was taken."""
+    model, inputs, targets = network(name)
+    found, ledger = xu.lrp(model, inputs, targets, rule=rule, bias=bias, epsilon=1e-3, ledger=True)
+    S = xu.scores(model, inputs, targets, score="logit")
+    size = np.abs(S) + sum(np.abs(row.arrived) for row in ledger)
+    taken = 0
+    for row in ledger:
+        assert (np.abs(row.arrived - row.passed - row.biases - row.epsilon - row.lost) <= 1e-5 * size).all()
+        taken = taken + row.biases + row.epsilon + row.lost
+    assert (np.abs(S - found.reshape(len(S), -1).sum(axis=1) - taken) <= 1e-5 * size).all()
+    np.testing.assert_array_equal(found, xu.lrp(model, inputs, targets, rule=rule, bias=bias, epsilon=1e-3))
+
+
+def test_the_ledger_of_the_hand_net():
+    """S = 3. Score: 4 - 1/2 arrive below, the bias -1/2 took its share. Hidden: 2 arrive, the biases 1 + 1/2."""
+    x = np.array([[1, 2]], "float32")
+    _, ledger = xu.lrp(hand(biases=True), x, 0, rule="epsilon", epsilon=0, ledger=True, score="value")
+    rows = {row.layer: [row.arrived[0], row.passed[0], row.biases[0], row.epsilon[0], row.lost[0]] for row in ledger}
+    np.testing.assert_allclose(rows["score"], [3, 3.5, -0.5, 0, 0], atol=1e-6)
+    np.testing.assert_allclose(rows["hidden"], [3.5, 2, 1.5, 0, 0], atol=1e-6)
+
+
+def test_the_ledger_says_what_epsilon_took_and_what_a_rule_lost():
+    """Epsilon 1/2: 2/3 of 2 taken at the score. Alpha 2, beta 1: one hidden neuron has no negative part, 4 made."""
+    x = np.array([[1, 2]], "float32")
+    _, ledger = xu.lrp(hand(), x, 0, rule="epsilon", epsilon=0.5, ledger=True, score="value")
+    top = next(row for row in ledger if row.layer == "score")
+    np.testing.assert_allclose([top.arrived[0], top.passed[0], top.epsilon[0]], [2, 4 / 3, 2 / 3], rtol=1e-5)
+    found, ledger = xu.lrp(hand(), x, 0, rule="alpha_beta", epsilon=0, ledger=True, score="value")
+    rows = {row.layer: [row.arrived[0], row.passed[0], row.lost[0]] for row in ledger}
+    np.testing.assert_allclose(rows["score"], [2, 2, 0], atol=1e-5)
+    np.testing.assert_allclose(rows["hidden"], [2, 6, -4], atol=1e-5)
 
 
 # --- a network worked by hand -------------------------------------------------------------------------------------

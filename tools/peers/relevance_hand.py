@@ -1,7 +1,7 @@
 """Networks small enough for pencil and paper, and the relevance that the formulas give there.
 
-A network is a tuple of parts, in order; every library builds it from them. A rule is a pair: the rule of the first layer
-of weights and that of those above it. `by_hand` is worked from the formulas of the rules alone:
+A network is a tuple of parts, in order; every library builds it from them. A rule is one name, or that of the first
+layer of weights and that of those above it. `by_hand` is worked from the formulas of the rules alone:
 
 - epsilon: a w / (z + epsilon sign z), z = sum a w + b; LRP-0 is epsilon = 0
 - alpha-beta: alpha (a w)+ / (sum (a w)+ + b+) - beta (a w)- / (sum (a w)- + b-); z+ is alpha = 1, beta = 0
