@@ -97,6 +97,7 @@ from heatproof.methods.gradients import (
 from heatproof.methods.lime import lime
 from heatproof.methods.masks import rise, sise
 from heatproof.methods.occlusion import occlusion
+from heatproof.methods.propagation import lrp
 from heatproof.methods.rows import Method
 from heatproof.methods.segments import pros_and_cons, superpixels
 from heatproof.methods.shap import kernel_shap
@@ -173,6 +174,7 @@ __all__ = [
     "load_model",
     "load_photos",
     "logits",
+    "lrp",
     "max_sensitivity",
     "methods_table",
     "occlusion",

@@ -6,7 +6,7 @@ Adding a method is one function in its family and one row here; the fields of a 
 import numpy as np
 import numpy.typing as npt
 
-from heatproof.methods import cam, cam_by_scores, expected, gradients, lime, masks, occlusion, shap
+from heatproof.methods import cam, cam_by_scores, expected, gradients, lime, masks, occlusion, propagation, shap
 from heatproof.methods.rows import Method, chosen
 
 _ROWS = (
@@ -47,6 +47,10 @@ _ROWS = (
     Method(
         function=expected.expected_gradients, title="Expected Gradients", family="gradients", output="inputs",
         formula="mean_k (x - x'_k) * dS_c/dx (x'_k + a_k (x - x'_k))", reference="erion2021",
+    ),
+    Method(
+        function=propagation.lrp, title="LRP", family="relevance", output="inputs",
+        formula="R_j = sum_k x_j w_jk / (z_k + e sign z_k) R_k, layer by layer", reference="bach2015",
     ),
     Method(
         function=cam.cam, title="CAM", family="cam", output="map",

@@ -24,7 +24,7 @@ class Method:
     output: str  # "inputs": the shape of the inputs; "map": (N, H, W) or (N, T)
     name: str = ""  # that of the function, unless given
     title: str = ""
-    family: str = ""  # "gradients", "cam" or "perturbation"
+    family: str = ""  # "gradients", "relevance", "cam" or "perturbation"
     signed: bool = True  # whether negative values mean evidence against
     relevance: str = "positive"  # how sign and channels enter a ranking: "magnitude" or "positive"
     additive: bool = False  # whether its sum is a difference of scores (completeness)

@@ -1,0 +1,132 @@
+"""Which rule of relevance propagation each layer gets, and which tensors of the graph are meant by its options."""
+
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+
+from heatproof import checks
+from heatproof.engine.anatomy import anatomy, find_layer
+from heatproof.engine.passing import SUMS
+from heatproof.engine.relevance import COMPOSITES, Owners, Paths
+from heatproof.engine.relevance_rules import RULES
+from heatproof.hiding import by_name
+from heatproof.problems import ArgumentTypeError, ArgumentValueError
+
+_KEYS = "a layer, its name or a function of a layer"
+
+
+class Seen:
+    """What a query's trace tells of the ways from its inputs to its score."""
+
+    def __init__(self, query):
+        self.query, self.anatomy = query, anatomy(query.recipe)
+        seen = self.anatomy
+        self.inputs, self.calls = seen.inputs, seen.calls
+        self.paths = Paths(seen.inputs, seen.values if query.score.kind == "value" else seen.logits)
+        self.owners = Owners(self)
+
+    def rules(self, rule):
+        """The key of `How.rules`: the word, or for a mapping the rule of every operation that has one."""
+        if isinstance(rule, str):
+            return checks.one_of("rule", rule, tuple(COMPOSITES))
+        if not isinstance(rule, Mapping) or not rule:
+            allowed = f"one of {', '.join(map(repr, COMPOSITES))}, or {{{_KEYS}: rule}}"
+            raise ArgumentTypeError("rule", checks.shown(rule), allowed)
+        for key, name in rule.items():
+            checks.one_of(f"rule[{_label(key)}]", name, tuple(RULES))
+            if not (isinstance(key, (str, keras.layers.Layer)) or callable(key)):
+                raise ArgumentTypeError("rule", f"the key {checks.shown(key)}", _KEYS)
+        found, used = [], set[int]()
+        for operation in self.paths.operations:
+            layers = self.owners.of(operation)
+            number = next((n for n, key in enumerate(rule) if _is_meant(key, layers)), None)
+            used |= {number} - {None} if _has_rule(operation, self.paths) else set()
+            name = "epsilon" if number is None else list(rule.values())[number]
+            self._check_box(operation, name)
+            found.append((operation.name, name))
+        self._check_used([key for n, key in enumerate(rule) if n not in used])
+        return tuple(found)
+
+    def _check_box(self, operation, name):
+        layer = self.paths.layers.get(operation.name)
+        if name == "z_box" and layer is not None and layer.weighs and not layer.is_first:
+            given = f"'z_box' for {self.owners.name(operation)!r}, whose inputs have no known bounds"
+            raise ArgumentValueError("rule", given, "z_box in the first linear layer", "z_plus or gamma there")
+
+    def _check_used(self, keys):
+        unused = [key for key in keys if isinstance(key, (str, keras.layers.Layer))]
+        if unused:
+            names = [self.owners.name(each) for each in self.paths.operations if _has_rule(each, self.paths)]
+            allowed = f"layers that share relevance out: {list(dict.fromkeys(names))}"
+            raise ArgumentValueError("rule", f"the key {_label(unused[0])}", allowed)
+
+    def tensor(self, argument, layer):
+        """The output of a layer that relevance comes through, as a tensor of the trace."""
+        if not isinstance(layer, (str, keras.layers.Layer)):
+            raise ArgumentTypeError(argument, checks.shown(layer), "a layer or its name")
+        try:
+            output = find_layer(self.query.recipe, layer).output
+        except ArgumentValueError as error:
+            raise ArgumentValueError(argument, error.given, error.allowed, error.cure) from None
+        if output.name not in self.paths.names:
+            raise ArgumentValueError(argument, f"{_label(layer)}, which the score does not depend on")
+        return output
+
+    def through(self, pair):
+        """(name of the tensor, channels) of the argument `through`."""
+        if pair is None:
+            return None
+        allowed = "(layer, channels), with a number or a list of numbers"
+        layer, channels = checks.as_pair("through", pair, allowed)
+        output = self.tensor("through", layer)
+        channels = np.atleast_1d(checks.as_array("through", channels)).tolist()
+        found = tuple(sorted(checks.as_count("through", each, 0, output.shape[-1] - 1) for each in channels))
+        if not found or len(set(found)) < len(found):
+            raise ArgumentValueError("through", f"the channels {checks.shown(pair[1])}", "one or more, each once")
+        return output.name, found
+
+    def box(self, low, high):
+        """(l, h) in the shape of the inputs: given, or the range that the model states."""
+        ends = [
+            self.query.each(lambda part, name, n=n, end=end: self._end(n, end, part, name))
+            for n, end in enumerate((low, high))
+        ]
+        inputs = self.query.inputs
+        if not (ends[0] < ends[1]).all():
+            raise ArgumentValueError("high", f"{checks.shown(high)}, which is not above low everywhere")
+        if (inputs < ends[0]).any() or (inputs > ends[1]).any():
+            given = f"values from {inputs.min():g} to {inputs.max():g}, outside the box"
+            raise ArgumentValueError("inputs", given, "values from low to high", "wider bounds low and high")
+        return ends
+
+    def _end(self, number, end, part, name):
+        """One end of the box for one input."""
+        argument = ("low", "high")[number]
+        stated = getattr(self.query.recipe.base, "input_range", None)
+        stated = stated.get(name) if isinstance(stated, dict) else self.query.input_range
+        end = by_name(argument, end, name)
+        if end is None and stated is None:
+            given = "None, but the model states no input_range"
+            raise ArgumentValueError(argument, given, cure=f"{argument}= the bound of the inputs in the model's units")
+        array = checks.as_finite(argument, stated[number] if end is None else end)
+        if array.shape not in ((), part.shape[-1:]):
+            raise ArgumentValueError(argument, f"shape {array.shape}", f"a number, or one for each of {part.shape[-1]}")
+        return array.astype(part.dtype)
+
+
+def _label(key):
+    return checks.shown(key if isinstance(key, str) else getattr(key, "name", key))
+
+
+def _is_meant(key, layers):
+    """Whether a key names one of the layers around an operation, or is true of the innermost."""
+    if isinstance(key, str):
+        return any(layer.name == key for layer in layers)
+    if isinstance(key, keras.layers.Layer):
+        return any(layer is key for layer in layers)
+    return bool(layers) and bool(key(layers[0]))
+
+
+def _has_rule(operation, paths):
+    return operation.name in paths.layers or operation.type in SUMS

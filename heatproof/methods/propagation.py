@@ -1,0 +1,129 @@
+"""Layer-wise relevance propagation: the score, shared out layer by layer among what each layer read.
+
+Shared arguments (model, inputs, targets, score, head, only, batch_size) are explained in `xai_utils`.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from heatproof import checks
+from heatproof.engine.counting import BOTH
+from heatproof.engine.places import CLASSES
+from heatproof.engine.programs import program
+from heatproof.engine.query import BATCH_SIZE, Query
+from heatproof.engine.readings import LOGIT
+from heatproof.engine.relevance import Entry, How, relevance
+from heatproof.engine.relevance_choice import Seen
+from heatproof.problems import ArgumentValueError
+
+Rule = str | Mapping[keras.layers.Layer | str | Callable, str]
+
+
+def lrp(
+    model: keras.Model,
+    inputs: npt.ArrayLike,
+    targets: npt.ArrayLike | None = None,
+    *,
+    rule: Rule = "epsilon",
+    epsilon: float = 1e-6,
+    gamma: float = 0.25,
+    alpha: float = 2.0,
+    beta: float = 1.0,
+    low: npt.ArrayLike | None = None,
+    high: npt.ArrayLike | None = None,
+    bias: str = "split",
+    relevance_at: str | keras.layers.Layer | None = None,
+    through: tuple | None = None,
+    ledger: bool = False,
+    score: Any = LOGIT,
+    activation: str | None = None,
+    head: str | int | None = None,
+    only: str | int | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> Any:
+    """How much of the score each input value carried, as it is shared out layer by layer among what was read.
+
+    With z_jk = x_j w_jk and z_k = sum_j z_jk + b_k, R starts at the score with its value S_c, and the relevance R_k of
+    each neuron goes to what it read. `rule`:
+
+    ==============  ===============================================================================================
+    "epsilon"       R_j = sum_k z_jk / (z_k + e sign z_k) R_k, e = `epsilon` * the root mean square of the layer's z
+                    in the example; epsilon=0 is LRP-0: x * dS_c/dx in a network of ReLUs
+    "z_plus"        the positive parts of the products alone: z_jk+ / (sum_j z_jk+ + b_k+)
+    "gamma"         z_jk + `gamma` z_jk+ where z_k > 0, z_jk + `gamma` z_jk- where z_k < 0
+    "alpha_beta"    `alpha` times the share of the positive parts minus `beta` times that of the negative ones
+    "flat"          in equal parts; padding has none
+    "w_square"      in proportion to w_jk^2
+    "z_box"         z_jk - `low` w_jk+ - `high` w_jk- in the first linear layer, z_plus in all others (deep Taylor)
+    ==============  ===============================================================================================
+
+    or a composite: "epsilon_plus" (epsilon in dense layers, z_plus in convolutions), "epsilon_plus_flat" (the same,
+    flat in the first linear layer), "epsilon_gamma_box" (epsilon, gamma, z_box), "epsilon_alpha2_beta1" (epsilon in
+    dense layers, alpha_beta in convolutions); or a mapping from a layer, a layer's name or a function of a layer to a
+    rule: the first key that fits counts, and "epsilon" for the rest. A BatchNorm or scaling by constants that alone
+    reads a linear layer is folded into it. Sums and averages share in proportion, under "z_plus" by the positive parts;
+    the largest of a pool takes all; an activation passes relevance as it is; a gate counts as a constant. A rescaling
+    in front of the network, with fixed constants, passes it to the inputs unchanged.
+
+    `bias`: the bias takes its share with the part of its sign ("split"), with its whole value in every denominator
+    ("whole"), or none ("none"). `low`, `high`: the box of the inputs, a number or one for each channel, by default
+    `model.input_range`. `relevance_at`: the relevance of that layer's output, in its shape, and not of the inputs.
+    `through`=(layer, channels): only what flows through these channels of that layer's output. `ledger`: the pair of
+    the map and a list of rows (layer, rule, arrived, passed, biases, epsilon, lost), each (N,), from the score down:
+    arrived = passed + biases + epsilon + lost; what a rule makes is lost below 0. S_c is the sum of the map and of all
+    that the rows say was taken. Returns float32 in the shape of the inputs.
+
+    Raises `ValueError` for operations without a rule (attention, normalisation over the inputs), for
+    alpha - beta != 1, inputs outside the box, and score="probability". Source: Bach et al. 2015; Montavon et al. 2019.
+    """
+    numbers = _checked_numbers(epsilon, gamma, alpha, beta)
+    bias, ledger = checks.one_of("bias", bias, ("split", "whole", "none")), checks.as_flag("ledger", ledger)
+    query = Query(
+        model, inputs, targets, score=score, activation=activation, head=head, only=only, batch_size=batch_size
+    )
+    if query.score.kind == "probability":
+        given = "'probability', whose softmax shares nothing out"
+        raise ArgumentValueError(
+            "score", given, cure="score='logit', or xu.contrast(a, b) for one class against another"
+        )
+    seen = Seen(query)
+    at = None if relevance_at is None else seen.tensor("relevance_at", relevance_at).name
+    how = How(seen.rules(rule), *numbers, bias, at, seen.through(through), ledger)
+    maps, rows = _propagated(query, how, seen.box(low, high) if how.has_box else [])
+    maps = maps.astype(np.float32) if relevance_at is not None else query.in_form(maps.astype(np.float32))
+    return (maps, rows) if ledger else maps
+
+
+def _checked_numbers(epsilon, gamma, alpha, beta):
+    epsilon, gamma = checks.as_number("epsilon", epsilon, 0), checks.as_number("gamma", gamma, 0)
+    alpha, beta = checks.as_number("alpha", alpha, 1), checks.as_number("beta", beta, 0)
+    if abs(alpha - beta - 1) > 1e-9:
+        given = f"{beta:g} beside alpha={alpha:g}"
+        raise ArgumentValueError("beta", given, "alpha - beta = 1", f"beta={alpha - 1:g}")
+    return epsilon, gamma, alpha, beta
+
+
+def _propagated(query, how, box):
+    """The maps of all inputs and the rows of the ledger."""
+
+    def build(run, *given):
+        *box, classes = given
+        return relevance(run, query.score, classes, how, *box)
+
+    specs = [tf.TensorSpec((None, *end.shape[1:]), end.dtype) for end in box]
+    asked, names = program(query.recipe, ("relevance", query.score, how), build, *specs, CLASSES), []
+
+    def chunk(*given):
+        found, rows = asked(*given)
+        names[:] = rows
+        return [found, *rows.values()]
+
+    found = query.batched(chunk, query.inputs, *query.told(), *box, query.targets, passes=BOTH)
+    maps, *rows = found if names else [found]
+    entries = zip(names, rows, strict=True)
+    return maps, [Entry(layer, rule, *np.moveaxis(row, 1, 0)) for (_, layer, rule), row in entries]
