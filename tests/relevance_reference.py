@@ -120,8 +120,8 @@ class Weighted:
             if rule == "flat":
                 found[read] += R[k] / read.sum()
             else:
-                of_read = _bounds_of(options, read)
-                found[read] += R[k] * RULES[rule](a[read], self.W[read, k], self.b[k], size, of_read)
+                bounds = _bounds_of(options, read) if rule == "z_box" else options
+                found[read] += R[k] * RULES[rule](a[read], self.W[read, k], self.b[k], size, bounds)
         return found
 
     def normalised(self, scale, shift):
@@ -164,6 +164,19 @@ def weighted(layer, shapes):
     for variable in made.weights:
         variable.assign(np.full(variable.shape, 0.0 if "bias" in variable.name else 1.0))
     return Weighted(layer.name, kind_of(layer), W, b, answer()[1:] != 0)
+
+
+def in_two(layer, shape):
+    """A separable convolution as the two it consists of: one kernel for each channel, then a mixture of channels."""
+    config, rank = layer.get_config(), len(layer.kernel_size)
+    names = ("strides", "padding", "dilation_rate", "depth_multiplier")
+    deep, point = (getattr(keras.layers, f"{name}Conv{rank}D") for name in ("Depthwise", ""))
+    inputs = keras.Input(shape[1:])
+    first = deep(layer.kernel_size, use_bias=False, name=layer.name, **{name: config[name] for name in names})
+    last = point(layer.filters, 1, activation=layer.activation, use_bias=layer.use_bias, name=f"{layer.name}_mixed")
+    model = keras.Model(inputs, last(first(inputs)))
+    model.set_weights(layer.get_weights())
+    return model
 
 
 def addition(layer, side, terms):
@@ -230,6 +243,8 @@ class Network:
             return self._step(sources, what, what.forward(flat).reshape(arrays[0].shape))
         if kind == "BatchNormalization" and self.fold and alone and (before := self._weights_of(sources[0])):
             return self._folded(layer, before)
+        if kind == "SeparableConv":
+            return self._run(in_two(layer, arrays[0].shape), sources)[0]
         what = weighted(layer, arrays[0].shape)
         shape = layer.compute_output_shape(arrays[0].shape)
         sink = self._step(sources, what, what.forward(arrays[0].ravel()).reshape(shape))
@@ -253,26 +268,30 @@ class Network:
         what = before.normalised(np.diag(norm.W), norm.b)
         return self._step([start], what, what.forward(self.values[start].ravel()).reshape(shape))
 
-    def relevance(self, target, rule, options, through=None):
+    def relevance(self, target, rule, options, start=None):
         """The relevance of every value, by number; `rule` is a name, or a function from a `Weighted` to a name.
 
-        `through` is the name of a layer and a list of its channels: what its output has in others is dropped.
+        It starts with the score, or with the relevance `start` = (number, array) of an inner value.
         """
         R = [np.zeros(value.shape) for value in self.values]
-        R[self.output][0, target] = self.values[self.output][0, target]
+        if start is None:
+            R[self.output][0, target] = self.values[self.output][0, target]
+        else:
+            R[start[0]][:] = start[1]
         for sources, sink, what in reversed(self.steps):
-            if through and sink == self.named[through[0]]:
-                R[sink] = R[sink] * np.isin(np.arange(R[sink].shape[-1]), through[1])
             of_sources = [self.values[source] for source in sources]
             for source, part in zip(sources, _back(what, of_sources, R[sink], rule, options), strict=True):
                 R[source] += part
         return R
 
     def map(self, target, rule, options=None, at=None, through=None):
-        """That of the input, or of the output of the layer of the name `at`."""
-        options = Options() if options is None else options
-        place = self.inputs[0] if at is None else self.named[at]
-        return self.relevance(target, rule, options, through)[place][0]
+        """That of the input, or of the output of the layer `at`; `through` = (layer, channels): what these pass on."""
+        options, start = Options() if options is None else options, None
+        if through:
+            place = self.named[through[0]]
+            R = self.relevance(target, rule, options)[place]
+            start = place, R * np.isin(np.arange(R.shape[-1]), through[1])
+        return self.relevance(target, rule, options, start)[self.inputs[0] if at is None else self.named[at]][0]
 
 
 def _places(layer, array):

@@ -143,7 +143,7 @@ def test_every_rule_is_its_loop_over_neurons(network, name, rule):
 def test_every_treatment_of_biases_is_its_loop_over_neurons(network, name, rule, bias):
     model, inputs, targets = network(name)
     found = xu.lrp(model, inputs, targets, rule=rule, epsilon=0, bias=bias)
-    assert_same(found, reference(model, inputs, targets, rule, bias=bias))
+    assert_same(found, reference(model, inputs, targets, rule, bias=bias), 1e-4)
 
 
 def first_weights(model):
@@ -201,8 +201,10 @@ def test_a_rule_for_a_name_a_layer_or_whatever_fits(network):
     is_convolution = lambda layer: isinstance(layer, layers.Conv2D)  # noqa: E731
     for rule in (inside, {model.get_layer("conv"): "flat", is_convolution: "gamma"}):
         assert_same(xu.lrp(model, inputs, targets, rule=rule, epsilon=0), wanted)
-    gamma_first = xu.lrp(model, inputs, targets, rule={is_convolution: "gamma", "conv": "flat"}, epsilon=0)
-    by_kind = lambda layer: "gamma" if layer.kind == "Conv" else "epsilon"  # noqa: E731
+    gamma_first = xu.lrp(
+        model, inputs, targets, rule={is_convolution: "gamma", lambda layer: True: "z_plus"}, epsilon=0
+    )
+    by_kind = lambda layer: "gamma" if layer.kind == "Conv" else "z_plus"  # noqa: E731
     assert_same(gamma_first, reference(model, inputs, targets, by_kind))
 
 
@@ -234,9 +236,12 @@ def test_all_channels_of_the_only_way_make_up_the_whole_map(network):
     assert_same(sum(parts), xu.lrp(model, inputs, targets, rule="epsilon_plus").astype(float))
 
 
-@pytest.mark.parametrize("bias", BIASES)
+LEDGERS = [("dense", bias) for bias in BIASES]
+LEDGERS += [(name, "split") for name in ("residual", "norm_apart", "average", "shared", "signal")]
+
+
 @pytest.mark.parametrize("rule", [*RULES, "epsilon_plus", "epsilon_alpha2_beta1"])
-@pytest.mark.parametrize("name", ["dense", "residual", "norm_apart", "average", "shared", "signal"])
+@pytest.mark.parametrize(("name", "bias"), LEDGERS)
 def test_the_ledger_closes(network, name, rule, bias):
     """Each row, and the score: what arrived is what was passed on and what was taken."""
     model, inputs, targets = network(name)
