@@ -180,6 +180,14 @@ COMPARISONS = (
         "lrp", "zennit", "without_biases", lambda ours: ours.lrp("alpha_beta", bias="none"),
         step="alpha 2, beta 1, no biases",
     ),
+    *(
+        Comparison(
+            "lrp", "crp", f"through_{channel}",
+            lambda ours, channel=channel: ours.lrp("z_plus", through=(ours.case.layer, [channel])),
+            step=f"z+, through channel {channel} of a layer",
+        )
+        for channel in (0, 3)
+    ),
     Comparison("lrp", "innvestigate", "epsilon", lambda ours: ours.lrp("epsilon"), step="LRP-0"),
     Comparison(
         "lrp", "innvestigate", "alpha_1_beta_0", lambda ours: ours.lrp("z_plus"), step="alpha 1, beta 0",

@@ -14,8 +14,8 @@ VENV = ROOT / ".venv-peers"
 REQUIREMENTS = ROOT / "requirements-peers.txt"
 OLD_VENV = ROOT / ".venv-innvestigate"
 OLD_REQUIREMENTS = ROOT / "requirements-innvestigate.txt"
-# Installed as they are: Xplique asks for TensorFlow's CUDA build on Linux, zennit-crp for an older zennit, and zennit for
-# a later patch of Python 3.11 than it needs. What they need is pinned beside them.
+# Installed as they are: Xplique asks for TensorFlow's CUDA build on Linux, zennit-crp for an older zennit, zennit for a
+# later patch of Python 3.11 than it needs. What they need is pinned beside them.
 ALONE = ("xplique==", "zennit==", "zennit-crp==")
 TITLES = {
     "tf_keras_vis": "tf-keras-vis",

@@ -112,6 +112,7 @@ CASES = (
     Hand("an average pool", (3, 1, -1, 2), ZERO, (1.5, 0.5, -1, 2), "rules for layers of weights alone"),
     Hand("a maximum", (3, 1, -1, 2), ZERO, (3, 0, 0, 4)),
     Hand("a signal of three", (1, 5, 2), ZERO, (0, 10, 0)),
+    Hand("a signal of three", (1, 5, 2), ZERO, (0, 10, 0), "nothing said about Flatten"),
     Hand("a signal of three", (1, 5, 2), "flat", (50 / 18, 80 / 18, 50 / 18)),
     Hand("a layer used twice", (1, 2), ZERO, (0, 4)),
     Hand("x sigmoid(x)", (2,), ZERO, (2 / (1 + E2),)),

@@ -1,6 +1,7 @@
 """Our relevance propagation on the cases by hand."""
 
 import keras
+import numpy as np
 from keras import layers
 
 import xai_utils as xu
@@ -72,5 +73,5 @@ def weighted(part, layer, x, made):
 def normalised(x, gamma, beta, mean, variance):
     layer = layers.BatchNormalization(epsilon=0)
     found = layer(x)
-    layer.set_weights([[gamma] * x.shape[-1], [beta] * x.shape[-1], [mean] * x.shape[-1], [variance] * x.shape[-1]])
+    layer.set_weights([np.full(x.shape[-1], value) for value in (gamma, beta, mean, variance)])
     return found

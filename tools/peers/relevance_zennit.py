@@ -1,5 +1,8 @@
 """Zennit's relevance propagation on the cases by hand."""
 
+from tools.peers import operators  # noqa: F401 - before zennit
+
+# isort: split
 import torch
 from torch import nn
 from zennit import composites, rules

@@ -64,6 +64,11 @@ def twin(model):
     return Graph(stages, reads).eval()
 
 
+def layer_of(case, network):
+    """The ReLU inside the layer, or the layer itself where that is one."""
+    return getattr(network, f"{case.layer}_relu", None) or getattr(network, case.layer)
+
+
 def padded_inside(network):
     """The same twin with even padding done by its convolutions: for rules that must not count it as inputs."""
     for name, module in list(network.named_children()):

@@ -11,7 +11,7 @@ from captum.attr._utils.lrp_rules import Alpha1_Beta0_Rule, EpsilonRule, GammaRu
 from torch import nn
 
 from tools.peers.case import ALPHA, BATCH, NOISE, STEPS
-from tools.peers.twin import FlattenLast, Mean, to_numpy, to_torch, twin
+from tools.peers.twin import FlattenLast, Mean, layer_of, to_numpy, to_torch, twin
 
 PACKAGE, BACKEND = "captum", "torch"
 TINY = 1e-9  # the epsilon of relevance propagation: next to nothing
@@ -21,11 +21,6 @@ def parts(case):
     """The twin, the inputs (N, C, ...) and their classes as tensors."""
     network = case.once("twin", lambda: twin(case.network()))
     return network, to_torch(case.inputs), torch.from_numpy(case.targets.astype("int64"))
-
-
-def layer_of(case, network):
-    """The ReLU inside the layer, or the layer itself where that is one."""
-    return getattr(network, f"{case.layer}_relu", None) or getattr(network, case.layer)
 
 
 def placed(maps, case, upsample):

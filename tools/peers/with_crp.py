@@ -1,11 +1,14 @@
 """zennit-crp, relevance that flows through one channel of a layer, on the twin of zennit."""
 
+from tools.peers import operators  # noqa: F401 - before zennit
+
+# isort: split
 import numpy as np
 import torch
 from crp.attribution import CondAttribution
 
-from tools.peers.twin import to_numpy
-from tools.peers.with_zennit import composite, layer_of, parts, rule
+from tools.peers.twin import layer_of, to_numpy
+from tools.peers.with_zennit import composite, parts, rule
 
 PACKAGE, BACKEND = "zennit-crp", "torch"
 CHANNELS = (0, 3)
@@ -14,7 +17,8 @@ CHANNELS = (0, 3)
 def through(case, channel):
     """What flows through one channel of the layer that the CAM family looks at."""
     network, x, targets = parts(case)
-    tool, name = CondAttribution(network), layer_of(case, network)
+    layer = layer_of(case, network)
+    tool, name = CondAttribution(network), next(name for name, each in network.named_modules() if each is layer)
 
     def one(item):
         conditions = [{name: [channel], "y": [int(targets[item])]}]

@@ -1,5 +1,8 @@
 """zennit's relevance propagation on a PyTorch twin of the network (twin.py)."""
 
+from tools.peers import operators  # noqa: F401 - before zennit
+
+# isort: split
 import torch
 from torch import nn
 from zennit import composites, rules
