@@ -24,6 +24,7 @@ OPTIONS = {
     "var_grad": {"samples": 3, "noise": 0.2, "seed": 7},
     "integrated_gradients": {"steps": 3, "baseline": 0.25},
     "expected_gradients": {"samples": 3, "seed": 7, "background": "uniform"},
+    "lrp": {"epsilon": 0.0},
     "cam": {"upsample": False},
     "grad_cam": {"upsample": False},
     "grad_cam_plus_plus": {"upsample": False},
@@ -52,6 +53,17 @@ def guided_relu(a):
 def deconv_relu(a):
     """Zeiler and Fergus 2014: back through a ReLU only where the signal is positive."""
     return tf.nn.relu(a), lambda R: R * tf.cast(R > 0, R.dtype)
+
+
+def passing(activation):
+    """An activation f that passes relevance R(f) as it is: the gradient R(f) / f goes back as R(f) / a."""
+
+    @tf.custom_gradient
+    def passed(a):
+        f = activation(a)
+        return f, lambda gradient: gradient * f / a
+
+    return passed
 
 
 def of_classes(z, targets):
@@ -216,6 +228,8 @@ def _gradient_map(name, truth, x, gradient):
         return _path_integral(x, gradient)
     if name == "expected_gradients":
         return _expected_path(x, gradient)
+    if name == "lrp":  # R = a dS/da at every linear layer
+        return x * gradient(x, passing(truth.activation))
     rules = {"saliency": None, "guided_backprop": guided_relu, "deconvnet": deconv_relu}
     return gradient(x, rules[name])
 
@@ -709,6 +723,7 @@ COMPARED = {
     "deconvnet": ("R", "deconvnet rule at both ReLUs"),
     "integrated_gradients": ("G", "midpoint sum along the same path"),
     "expected_gradients": ("G", "mean over the same draws of start and place"),
+    "lrp": ("R", "LRP-0: the input times a gradient that goes through an activation f as f(a) / a"),
     "cam": ("F", "class weights times the maps before the pooling"),
     "grad_cam": ("F", "ReLU of the maps weighted by their mean gradients"),
     "grad_cam_plus_plus": ("F", "weights of eq. (5) and (19) with g^2 and g^3 as printed"),

@@ -159,6 +159,7 @@ def test_catalogue_row_is_true_of_its_method(answers, name):
     assert row.name == name and getattr(xu, name) is row.function
     rooms = {
         "gradients": ("gradients", "expected"),
+        "relevance": ("propagation",),
         "cam": ("cam", "cam_by_scores"),
         "perturbation": ("occlusion", "masks", "lime", "shap"),
     }[row.family]

@@ -11,7 +11,7 @@ from heatproof.display import style
 from heatproof.display.charts import as_reference
 from heatproof.problems import ArgumentTypeError, ArgumentValueError
 
-FAMILIES = {"gradients": style.COLOURS[0], "cam": style.COLOURS[1], "perturbation": style.COLOURS[2]}
+FAMILIES = dict(zip(("gradients", "cam", "perturbation", "relevance"), style.COLOURS, strict=False))
 COLUMNS = ("method", "metric", "mean", "low", "high", "family", "better")
 
 

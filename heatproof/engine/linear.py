@@ -200,7 +200,7 @@ class Linear:
         """The transposed map."""
         again = self._again(self.x, w)
         again.skip_input_indices = tuple(n for n in range(len(again.inputs)) if n != self.place)
-        return ops.get_gradient_function(again)(again, relevance)[self.place]
+        return transposed(again, relevance)[self.place]
 
     def _again(self, x, w):
         given = list(self.operation.inputs)
@@ -222,6 +222,12 @@ class Linear:
             return self.x * self.back(relevance, w_of_positive)
         plus, minus = tf.nn.relu(self.x), -tf.nn.relu(-self.x)
         return plus * self.back(relevance, w_of_positive) + minus * self.back(relevance, w_of_negative)
+
+
+def transposed(operation, *arriving):
+    """What arrives at the outputs of an operation, taken to each of its inputs by its transposed map, None for none."""
+    found = ops.get_gradient_function(operation)(operation, *arriving)
+    return found if isinstance(found, (list, tuple)) else [found]
 
 
 def again(tensor, names, instead):

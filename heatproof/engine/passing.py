@@ -6,11 +6,10 @@ how much of the other goes on: it counts as a constant.
 """
 
 import tensorflow as tf
-from tensorflow.python.framework import ops
 
 from heatproof.engine.arrays import as_float
 from heatproof.engine.gates import RELUS, is_gate
-from heatproof.engine.linear import created, step
+from heatproof.engine.linear import created, step, transposed
 
 MOVED = {"Reshape", "Transpose", "ExpandDims", "Squeeze", "Pad", "PadV2", "MirrorPad", "Slice", "StridedSlice", "Split"}
 MOVED |= {"SplitV", "ConcatV2", "Pack", "Unpack", "GatherV2", "GatherNd", "SpaceToBatchND", "BatchToSpaceND", "Tile"}
@@ -23,7 +22,18 @@ ACTIVATIONS |= {"Exp", "Expm1", "Log", "Log1p", "Sin", "Cos", "Atan", "Sinh", "C
 ACTIVATIONS |= {"Pow", "Neg", "Cast", "Identity", "StopGradient", "ClipByValue", "PreventGradient", "CheckNumerics"}
 SCALINGS = {"Mul", "RealDiv", "DivNoNan", "MulNoNan"}
 SUMS = {"Add", "AddV2", "AddN", "Sub", "BiasAdd", "FusedBatchNormV3"}
-_THROUGH = {"Reshape", "ExpandDims", "Squeeze", "Identity", "Cast", "Tile", "BroadcastTo", "Minimum", "Transpose"}
+_THROUGH = {
+    "Reshape",
+    "StridedSlice",
+    "ExpandDims",
+    "Squeeze",
+    "Identity",
+    "Cast",
+    "Tile",
+    "BroadcastTo",
+    "Minimum",
+    "Transpose",
+}
 _GATES = {"Sigmoid", "Softmax", "Erf", "Erfc"}
 
 
@@ -33,14 +43,13 @@ def moved(operation, relevance):
     if any(one is not other for one, other in zip(given, operation.inputs, strict=True)):
         operation = created(operation, given)  # in half precision
     arriving = [tf.zeros_like(out) if R is None else R for out, R in zip(operation.outputs, relevance, strict=True)]
-    found = ops.get_gradient_function(operation)(operation, *arriving)
-    found = found if isinstance(found, (list, tuple)) else [found]
-    return [None if each is None else tf.convert_to_tensor(each) for each in found]
+    return [None if each is None else tf.convert_to_tensor(each) for each in transposed(operation, *arriving)]
 
 
 def narrowed(relevance, like):
     """Relevance in the shape of a tensor that was broadcast: summed over what it was repeated to."""
-    if like.shape.is_compatible_with(relevance.shape) and like.shape[1:].is_fully_defined():
+    shapes = like.shape[1:], relevance.shape[1:]
+    if shapes[0].is_fully_defined() and shapes[1].is_fully_defined() and shapes[0] == shapes[1]:
         return relevance
     axes, _ = tf.raw_ops.BroadcastGradientArgs(s0=tf.shape(like), s1=tf.shape(relevance))
     return tf.reshape(tf.reduce_sum(relevance, axis=axes), tf.shape(like))

@@ -49,7 +49,7 @@ def signed(size, d):
 
 
 def epsilon(layer, R, how):
-    """R_j = sum_k z_jk / (z_k + e sign z_k) R_k, e = epsilon * rms(z) (Bach et al. 2015, eq. (58))."""
+    """R_j = sum_k z_jk / (z_k + e sign z_k) R_k, e = epsilon * rms(z) (Bach et al. 2015)."""
     b = _kept(layer.b, how)
     d = layer.z if how.bias != "none" else layer.z - layer.b
     e = signed(stabiliser(layer.z, how, layer.is_in_blocks), d)
@@ -58,18 +58,18 @@ def epsilon(layer, R, how):
 
 
 def alpha_beta(layer, R, how, alpha=None, beta=None):
-    """R_j = sum_k (alpha z_jk+ / (sum_j z_jk+ + b_k+) - beta z_jk- / (sum_j z_jk- + b_k-)) R_k (ibid., eq. (60))."""
+    """R_j = sum_k (alpha z_jk+ / (sum_j z_jk+ + b_k+) - beta z_jk- / (sum_j z_jk- + b_k-)) R_k (Bach et al. 2015)."""
     alpha, beta = (how.alpha, how.beta) if alpha is None else (alpha, beta)
     (up, down), (b_up, b_down) = parts(layer.w), of_bias(layer.b, how)
     d = layer.parts(up, down) + b_up
     s = divide(alpha * R, d)
     passed, biases = layer.back_parts(s, up, down), b_up * s
-    lost = R - tf.where(d == 0, 0.0, alpha * R)
+    lost = R - alpha * (R - _unshared(R, d))
     if beta:
         d = layer.parts(down, up) + b_down
         s = divide(beta * R, d)
         passed, biases = passed - layer.back_parts(s, down, up), biases - b_down * s
-        lost += tf.where(d == 0, 0.0, beta * R)
+        lost += beta * (R - _unshared(R, d))
     return Shares(passed, biases, tf.zeros_like(R), lost)
 
 
@@ -87,8 +87,8 @@ def gamma(layer, R, how):
     b = tf.where(is_up, b_up, b_down)
     d = tf.where(is_up, layer.parts(up, down), layer.parts(down, up)) + b
     s = divide(R, d)
-    s_up, s_down = tf.where(is_up, s, 0.0), tf.where(is_up, 0.0, s)
-    passed = layer.back_parts(s_up, up, down) + layer.back_parts(s_down, down, up)
+    s_up = tf.where(is_up, s, tf.zeros_like(s))
+    passed = layer.back_parts(s_up, up, down) + layer.back_parts(s - s_up, down, up)
     return Shares(passed, b * s, tf.zeros_like(R), _unshared(R, d))
 
 
@@ -144,7 +144,7 @@ def sums(summands, constant, R, how, positive):
 
 def _unshared(R, d):
     """What arrives at a neuron without anything to share it out by."""
-    return tf.where(d == 0, R, 0.0)
+    return tf.where(d == 0, R, tf.zeros_like(R))
 
 
 def of_examples(tensor, count, reduce, in_blocks=False):
