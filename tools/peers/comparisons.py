@@ -35,7 +35,6 @@ RULES = {
     "gamma": "gamma 1/4",
     "alpha_beta": "alpha 2, beta 1",
     "flat": "flat",
-    "w_square": "w^2",
     "z_box": "z^B below, z+ above",
     "epsilon_plus": "epsilon, z+",
     "epsilon_plus_flat": "epsilon, z+, flat",
@@ -170,11 +169,18 @@ COMPARISONS = (
         reason=WHOLE,
         adapted=lambda ours: ours.lrp("z_plus", bias="whole"),
     ),
-    Comparison("lrp", "captum", "lrp_gamma", lambda ours: ours.lrp("gamma"), step="gamma 1/4"),
+    Comparison(
+        "lrp", "captum", "lrp_gamma", lambda ours: ours.lrp("gamma"), step="gamma 1/4",
+        reason="the bias stands in the denominators without 1 + gamma", adapted=lambda ours: ours.lrp("gamma", bias="whole"),
+    ),
     Comparison("deep_lift", "captum", "deep_lift", lambda ours: ours("deep_lift", baseline="zero"), step="from zero"),
     *(
         Comparison("lrp", "zennit", rule, lambda ours, rule=rule: ours.lrp(rule), step=step, absent=PADDED)
         for rule, step in RULES.items()
+    ),
+    Comparison(
+        "lrp", "zennit", "w_square", lambda ours: ours.lrp("w_square"), step="w^2", absent=PADDED,
+        reason="the square of the bias stands in the denominators", adapted_key="w_square_without_biases",
     ),
     Comparison(
         "lrp", "zennit", "without_biases", lambda ours: ours.lrp("alpha_beta", bias="none"),
@@ -183,7 +189,7 @@ COMPARISONS = (
     *(
         Comparison(
             "lrp", "crp", f"through_{channel}",
-            lambda ours, channel=channel: ours.lrp("z_plus", through=(ours.case.layer, [channel])),
+            lambda ours, channel=channel: ours.lrp("z_plus", through=(ours.case.layer, (channel,))),
             step=f"z+, through channel {channel} of a layer",
         )
         for channel in (0, 3)

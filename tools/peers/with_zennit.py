@@ -60,6 +60,7 @@ def rule(name, box=(0, 1)):
         "without_biases": lambda: rules.AlphaBeta(alpha=2, beta=1, zero_params="bias", **options),
         "flat": lambda: rules.Flat(**options),
         "w_square": lambda: rules.WSquare(**options),
+        "w_square_without_biases": lambda: rules.WSquare(zero_params="bias", **options),
         "z_box": lambda: rules.ZBox(low=box[0], high=box[1], **options),
     }[name]()
 
@@ -81,7 +82,7 @@ def answers(case):
     torch.set_num_threads(1)
     network, names, made = parts(case)[0], EVERYWHERE, COMPOSITES
     if not is_padded(network):
-        names += ("flat", "w_square")
+        names += ("flat", "w_square", "w_square_without_biases")
     if not is_padded(network[:1] if isinstance(network, nn.Sequential) else network):
         made = made | BELOW
     runs = {name: lrp(case, composite(rule(name), rule(name))) for name in names}
