@@ -72,6 +72,11 @@ class Case:
         return self.inputs.ndim == 4
 
     @property
+    def box(self):
+        """The smallest and the largest value of the inputs, the bounds of z^B."""
+        return float(self.inputs.min()), float(self.inputs.max())
+
+    @property
     def one_hot(self):
         return np.eye(self.network().output_shape[-1], dtype="float32")[self.targets]
 

@@ -27,6 +27,20 @@ IMAGES_ONLY = "its CAMs average over two axes, so signals are beyond it"
 SQUARE_ONLY = "its window is a square, so signals are beyond it"
 IMAGES_REPLACED = "its enlargement was replaced, for the comparison, on images only"
 CORNERS = 'enlarges the map corner to corner; ours, asked for align="stretch", keeps pixel centres'
+WHOLE = "the whole bias stands in every denominator; ours has its positive or its negative part, unless told otherwise"
+PADDED = "the uneven padding of this network is a layer of its own in the twin, and zennit counts it as inputs"
+RULES = {
+    "epsilon": "LRP-0",
+    "z_plus": "z+",
+    "gamma": "gamma 1/4",
+    "alpha_beta": "alpha 2, beta 1",
+    "flat": "flat",
+    "z_box": "z^B below, z+ above",
+    "epsilon_plus": "epsilon, z+",
+    "epsilon_plus_flat": "epsilon, z+, flat",
+    "epsilon_gamma_box": "epsilon, gamma, z^B",
+    "epsilon_alpha2_beta1": "epsilon, alpha 2, beta 1",
+}
 
 
 @dataclass(frozen=True)
@@ -149,6 +163,56 @@ COMPARISONS = (
         "kernel_shap", "shap", "kernel_shap", lambda ours: ours.kernel_shap(2**8),
         step="all 256 coalitions of 8 segments",
     ),
+    Comparison("lrp", "captum", "lrp_epsilon", lambda ours: ours.lrp("epsilon"), step="LRP-0"),
+    Comparison(
+        "lrp", "captum", "lrp_z_plus", lambda ours: ours.lrp("z_plus"), step="alpha 1, beta 0",
+        reason=WHOLE,
+        adapted=lambda ours: ours.lrp("z_plus", bias="whole"),
+    ),
+    Comparison(
+        "lrp", "captum", "lrp_gamma", lambda ours: ours.lrp("gamma"), step="gamma 1/4",
+        reason="the bias stands in the denominators without 1 + gamma", adapted=lambda ours: ours.lrp("gamma", bias="whole"),
+    ),
+    Comparison("deep_lift", "captum", "deep_lift", lambda ours: ours("deep_lift", baseline="zero"), step="from zero"),
+    *(
+        Comparison("lrp", "zennit", rule, lambda ours, rule=rule: ours.lrp(rule), step=step, absent=PADDED)
+        for rule, step in RULES.items()
+    ),
+    Comparison(
+        "lrp", "zennit", "w_square", lambda ours: ours.lrp("w_square"), step="w^2", absent=PADDED,
+        reason="the square of the bias stands in the denominators", adapted_key="w_square_without_biases",
+    ),
+    Comparison(
+        "lrp", "zennit", "without_biases", lambda ours: ours.lrp("alpha_beta", bias="none"),
+        step="alpha 2, beta 1, no biases",
+    ),
+    *(
+        Comparison(
+            "lrp", "crp", f"through_{channel}",
+            lambda ours, channel=channel: ours.lrp("z_plus", through=(ours.case.layer, (channel,))),
+            step=f"z+, through channel {channel} of a layer",
+        )
+        for channel in (0, 3)
+    ),
+    Comparison("lrp", "innvestigate", "epsilon", lambda ours: ours.lrp("epsilon"), step="LRP-0"),
+    Comparison(
+        "lrp", "innvestigate", "alpha_1_beta_0", lambda ours: ours.lrp("z_plus"), step="alpha 1, beta 0",
+        reason=WHOLE, adapted=lambda ours: ours.lrp("z_plus", bias="whole"),
+    ),
+    Comparison(
+        "lrp", "innvestigate", "alpha_2_beta_1", lambda ours: ours.lrp("alpha_beta"), step="alpha 2, beta 1",
+        reason=WHOLE, adapted=lambda ours: ours.lrp("alpha_beta", bias="whole"),
+    ),
+    Comparison(
+        "lrp", "innvestigate", "without_biases", lambda ours: ours.lrp("z_plus", bias="none"),
+        step="alpha 1, beta 0, no biases",
+    ),
+    Comparison(
+        "lrp", "innvestigate", "alpha_2_beta_1_without_biases", lambda ours: ours.lrp("alpha_beta", bias="none"),
+        step="alpha 2, beta 1, no biases",
+    ),
+    Comparison("lrp", "innvestigate", "flat", lambda ours: ours.lrp("flat"), step="flat"),
+    Comparison("lrp", "innvestigate", "w_square", lambda ours: ours.lrp("w_square"), step="w^2"),
     Comparison(
         "saliency", "xplique", "saliency_abs", lambda ours: ours("saliency"), reason="takes |gradient|; ours is signed",
         adapted=lambda ours: np.abs(ours("saliency")),

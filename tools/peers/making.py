@@ -10,6 +10,7 @@ import mnist1d_utils as m1
 import xai_utils as xu
 from heatproof.methods.masks import RandomMasks
 from heatproof.methods.shap import coalitions
+from heatproof.writing import write
 from tools.environment import ROOT
 from tools.peers.case import NOISE, Case
 
@@ -98,13 +99,16 @@ def last_convolution(model):
 
 
 def write_case(case, model):
-    """The arrays, the network, and the same network before its softmax."""
+    """The arrays, the network, and the same network before its softmax, that one for Keras 2 as well."""
     case.folder.mkdir(parents=True, exist_ok=True)
     case.save()
     model.save(case.folder / "model.keras")
     logits = keras.models.clone_model(model, clone_function=partial(without_softmax, last=model.layers[-1]))
     logits.set_weights(model.get_weights())
     logits.save(case.folder / "logits.keras")
+    weights = {f"{layer.name}/{i}": each for layer in logits.layers for i, each in enumerate(layer.get_weights())}
+    np.savez(case.folder / "weights.npz", **weights)
+    write(case.folder / "logits.json", logits.to_json())
 
 
 def without_softmax(layer, last):

@@ -53,6 +53,11 @@ class Ours:
         options = {"segments": case.parts, "samples": samples, "fill": case.fill}
         return xu.kernel_shap(self.model, case.inputs, case.targets, **options)
 
+    def lrp(self, rule, **options):
+        """Without epsilon; the box of z^B is the range of the inputs."""
+        low, high = self.case.box
+        return self("lrp", rule=rule, epsilon=0, **({"low": low, "high": high} | options))
+
     def expected(self, precision="float32"):
         """With every layer and every number in this precision."""
         network = keras.models.model_from_json(self.model.to_json().replace("float32", precision))

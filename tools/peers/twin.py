@@ -64,6 +64,25 @@ def twin(model):
     return Graph(stages, reads).eval()
 
 
+def layer_of(case, network):
+    """The ReLU inside the layer, or the layer itself where that is one."""
+    return getattr(network, f"{case.layer}_relu", None) or getattr(network, case.layer)
+
+
+def padded_inside(network):
+    """The same twin with even padding done by its convolutions: for rules that must not count it as inputs."""
+    for name, module in list(network.named_children()):
+        if is_padded(module) and module.padding[::2] == module.padding[1::2]:
+            getattr(network, name.removesuffix("_pad")).padding = module.padding[::-2]
+            setattr(network, name, nn.Identity())
+    return network
+
+
+def is_padded(network):
+    """Is there a layer of padding?"""
+    return any(isinstance(module, nn.ZeroPad1d | nn.ZeroPad2d) for module in network.modules())
+
+
 def _stage(layer):
     """The modules of one layer by their names, in order."""
     kind = type(layer).__name__.removesuffix("1D").removesuffix("2D")

@@ -7,22 +7,20 @@ import numpy as np
 import torch
 from captum import attr
 from captum._utils.models.linear_model import SkLearnRidge
+from captum.attr._utils.lrp_rules import Alpha1_Beta0_Rule, EpsilonRule, GammaRule
+from torch import nn
 
 from tools.peers.case import ALPHA, BATCH, NOISE, STEPS
-from tools.peers.twin import Mean, to_numpy, to_torch, twin
+from tools.peers.twin import FlattenLast, Mean, layer_of, to_numpy, to_torch, twin
 
 PACKAGE, BACKEND = "captum", "torch"
+TINY = 1e-9  # the epsilon of relevance propagation: next to nothing
 
 
 def parts(case):
     """The twin, the inputs (N, C, ...) and their classes as tensors."""
     network = case.once("twin", lambda: twin(case.network()))
     return network, to_torch(case.inputs), torch.from_numpy(case.targets.astype("int64"))
-
-
-def layer_of(case, network):
-    """The ReLU inside the layer, or the layer itself where that is one."""
-    return getattr(network, f"{case.layer}_relu", None) or getattr(network, case.layer)
 
 
 def placed(maps, case, upsample):
@@ -194,6 +192,23 @@ def kernel_shap(case):
     return lambda: np.stack([one(item) for item in range(len(x))])
 
 
+def lrp(case, rule):
+    """`rule()` makes the rule of each layer of weights; averages, padding and flattening share in proportion."""
+    network, x, targets = parts(case)
+    network = deepcopy(network)
+    for module in network.modules():
+        if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d):
+            module.rule = rule()
+        elif isinstance(module, Mean | FlattenLast | nn.ZeroPad1d | nn.ZeroPad2d | nn.MaxPool1d | nn.MaxPool2d):
+            module.rule = EpsilonRule(epsilon=TINY)
+    tool = attr.LRP(network)
+    return lambda: to_numpy(tool.attribute(x.clone().requires_grad_(), target=targets))
+
+
+def deep_lift(case, baseline):
+    return of_inputs(case, attr.DeepLift, baselines=baseline)
+
+
 # --- what is timed ----------------------------------------------------------------------------------------------
 
 METHODS = {
@@ -230,6 +245,12 @@ def answers(case):
         "kernel_shap": kernel_shap(case),
         "gradient_shap": gradient_shap(case),
         "gradient_shap_float64": gradient_shap(case, torch.float64),
+    }
+    runs |= {
+        "lrp_epsilon": lrp(case, lambda: EpsilonRule(epsilon=TINY)),
+        "lrp_z_plus": lrp(case, Alpha1_Beta0_Rule),
+        "lrp_gamma": lrp(case, lambda: GammaRule(gamma=0.25)),
+        "deep_lift": deep_lift(case, 0.0),
     }
     for rule in ("riemann_middle", "gausslegendre", "riemann_trapezoid"):
         runs[rule] = integrated_gradients(case, STEPS, rule)
