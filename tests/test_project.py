@@ -209,9 +209,13 @@ def test_peers_serve_parity_and_benchmark_and_know_neither():
             assert others <= allowed, name
 
 
+KINDS = ("with", "metrics", "relevance")  # of rooms that call another library, KIND_NAME.py
+TORCH = {"twin.py", "operators.py", "relevance_torch.py"}
+
+
 def test_every_other_library_is_wrapped_once():
-    """with_NAME.py and, of metrics, metrics_NAME.py; Quantus calls Captum for the maps that it scores."""
-    known = {name: {f"tools.peers.with_{name}", f"tools.peers.metrics_{name}"} for name in TITLES}
+    """KIND_NAME.py of the kinds above; Quantus calls Captum for the maps that it scores."""
+    known = {name: {f"tools.peers.{kind}_{name}" for kind in KINDS} for name in TITLES}
     known |= {"quantus": {"tools.peers.metrics_quantus"}}
     known["captum"].add("tools.peers.metrics_quantus")
     users = {name: set() for name in known}
@@ -268,7 +272,7 @@ def test_the_lock_pins_everything_and_holds_no_address():
 
 def elsewhere() -> set[str]:
     """Files that run in .venv-peers alone."""
-    return {f"{kind}_{name}.py" for name in (*ELSEWHERE, "quantus") for kind in ("with", "metrics")} | {"twin.py"}
+    return {f"{kind}_{name}.py" for name in (*ELSEWHERE, "quantus") for kind in KINDS} | TORCH
 
 
 def test_every_imported_library_is_a_direct_requirement():

@@ -1,5 +1,7 @@
 """A layer of a query's network as a place for maps: what comes out there, and what the score makes of it."""
 
+from dataclasses import replace
+
 import numpy as np
 import tensorflow as tf
 
@@ -102,3 +104,30 @@ class Place:
             return run(query.inputs[[item]], *query.told([item]), part, classes)
 
         return query.batched(chunk, activations, passes=())
+
+
+def block_ends(query):
+    """The last place of each resolution that every way to the score of a query leads through."""
+    seen = replace(query.anatomy, moved=query.moved)
+    calls = seen.carriers or seen.places
+    last = {size: call for size, call in zip(_sizes(query, calls), calls, strict=True) if set(size) != {1}}
+    return [Place(query, call.layer) for call in last.values()]
+
+
+def _sizes(query, calls):
+    """How many positions come out along each axis; of a model of any size as one of these inputs tells."""
+    sizes = [call.shape[1:-1] for call in calls]
+    if all(None not in size for size in sizes):
+        return sizes
+    layers = [call.layer for call in calls]
+
+    def build(run):
+        return [tf.shape(run.call_of(layer).output)[1:-1] for layer in layers]
+
+    found = program(query.recipe, "sizes", build)(query.inputs[:1], *query.told([0]))
+    return [tuple(size.numpy().tolist()) for size in found]
+
+
+def rows_like(array: np.ndarray) -> tf.TensorSpec:
+    """The specification of any number of rows such as those of an array."""
+    return tf.TensorSpec((None, *array.shape[1:]), array.dtype)

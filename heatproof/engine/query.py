@@ -20,7 +20,7 @@ from heatproof.engine.arrays import input_dtype
 from heatproof.engine.centres import moved
 from heatproof.engine.comparing import compare
 from heatproof.engine.counting import BOTH, FORWARD
-from heatproof.engine.places import CLASSES, Place
+from heatproof.engine.places import CLASSES, Place, block_ends
 from heatproof.engine.programs import Program, program
 from heatproof.engine.readings import LOGIT, PROBABILITY, WORDS, Score, reading
 from heatproof.engine.rules import RULES
@@ -269,23 +269,7 @@ class Query:
 
     def block_ends(self) -> list[Place]:
         """The last place of each resolution that every way to the score leads through: the ends of the blocks."""
-        seen = replace(self.anatomy, moved=self.moved)
-        calls = seen.carriers or seen.places
-        last = {size: call for size, call in zip(self._sizes(calls), calls, strict=True) if set(size) != {1}}
-        return [Place(self, call.layer) for call in last.values()]
-
-    def _sizes(self, calls):
-        """How many positions come out along each axis; of a model of any size as one of these inputs tells."""
-        sizes = [call.shape[1:-1] for call in calls]
-        if all(None not in size for size in sizes):
-            return sizes
-        layers = [call.layer for call in calls]
-
-        def build(run):
-            return [tf.shape(run.call_of(layer).output)[1:-1] for layer in layers]
-
-        found = program(self.recipe, "sizes", build)(self.inputs[:1], *self.told([0]))
-        return [tuple(size.numpy().tolist()) for size in found]
+        return block_ends(self)
 
 
 def scores(

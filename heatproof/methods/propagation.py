@@ -9,11 +9,10 @@ from typing import Any
 import keras
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 
 from heatproof import checks
 from heatproof.engine.counting import BOTH
-from heatproof.engine.places import CLASSES
+from heatproof.engine.places import CLASSES, rows_like
 from heatproof.engine.programs import program
 from heatproof.engine.query import BATCH_SIZE, Query
 from heatproof.engine.readings import LOGIT
@@ -115,7 +114,7 @@ def _propagated(query, how, box):
         *box, classes = given
         return relevance(run, query.score, classes, how, *box)
 
-    specs = [tf.TensorSpec((None, *end.shape[1:]), end.dtype) for end in box]
+    specs = [rows_like(end) for end in box]
     asked, names = program(query.recipe, ("relevance", query.score, how), build, *specs, CLASSES), []
 
     def chunk(*given):

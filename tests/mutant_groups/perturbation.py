@@ -1,6 +1,6 @@
 """Mutants of the methods that hide parts of the input: occlusion, RISE, SISE, LIME, KernelSHAP."""
 
-from mutant_groups.modules import CHUNKS, HIDING, LIME, MASKS, OCCLUSION, QUERY, SEGMENTS, SHAP
+from mutant_groups.modules import CHUNKS, HIDING, LIME, MASKS, OCCLUSION, PLACES, QUERY, SEGMENTS, SHAP
 from mutant_groups.mutant import group
 
 RISE_MAP = "((change - np.multiply.outer(total, mean / masks)) / (masks * p))"
@@ -81,7 +81,8 @@ GROUPS = {
         (MASKS, "functools.reduce(_fused, blocks)", "functools.reduce(_fused, blocks[::-1])"),
         (MASKS, "[_unit_range(block) for block in blocks if", "[block for block in blocks if"),
         (MASKS, "(values - values.min()) / np.ptp(values) if", "values / values.max() if"),
-        (QUERY, "in zip(self._sizes(calls), calls, strict=True)", "in [*zip(self._sizes(calls), calls, strict=True)][::-1]"),
+        (PLACES, "in zip(_sizes(query, calls), calls, strict=True)",
+         "in [*zip(_sizes(query, calls), calls, strict=True)][::-1]"),
     ),
     "lime": group(
         "test_perturbation.py", "lime or proximity",

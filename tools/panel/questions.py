@@ -89,6 +89,17 @@ def shown(options):
     return ", ".join(f"{key}={value!r}" if np.ndim(value) < 2 else key for key, value in options.items())
 
 
+GAMES = [
+    {"game": "preservation", "reference": "noise", "steps": 4, "jitter": 0, "score": "logit", "seed": 2},
+    {"reference": "constant", "grid": 3, "steps": 4, "variation_power": 2.0, "area_weight": 0.2},
+]
+RULES = [
+    *({"rule": rule} for rule in ("z_plus", "gamma", "alpha_beta", "flat", "w_square", "epsilon_plus")),
+    {"rule": "alpha_beta", "bias": "whole"},
+    {"bias": "none", "epsilon": 0.1},
+]
+
+
 def variants(subject):
     """{method: options other than the defaults}, each asked for class 1."""
     layer, probability, native = {"layer": subject.layer}, {"score": "probability"}, {"upsample": False}
@@ -106,6 +117,7 @@ def variants(subject):
             {"tolerance": 0.2, "max_steps": 18},
             {"steps": 3} | probability,
         ],
+        "lrp": RULES,
         "deep_lift": [*({"baseline": baseline} for baseline in baselines), probability],
         "expected_gradients": [{"background": subject.inputs[::-1], "samples": 5}, {"background": "uniform"}],
         "cam": [native],
@@ -128,10 +140,7 @@ def variants(subject):
             {"samples": 50, "segments": 8, "fill": "blur", "kernel_width": 0.5, "alpha": 0.1, "score": "logit"},
         ],
         "kernel_shap": [{"samples": 50, "segments": 6, "fill": "segment"}, {"segments": 8, "score": "logit"}],
-        "meaningful_perturbation": [
-            {"game": "preservation", "reference": "noise", "steps": 4, "jitter": 0, "score": "logit", "seed": 2},
-            {"reference": "constant", "grid": 3, "steps": 4, "variation_power": 2.0, "area_weight": 0.2},
-        ],
+        "meaningful_perturbation": GAMES,
     }
 
 

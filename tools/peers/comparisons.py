@@ -171,7 +171,8 @@ COMPARISONS = (
     ),
     Comparison(
         "lrp", "captum", "lrp_gamma", lambda ours: ours.lrp("gamma"), step="gamma 1/4",
-        reason="the bias stands in the denominators without 1 + gamma", adapted=lambda ours: ours.lrp("gamma", bias="whole"),
+        reason="the bias stands in the denominators without 1 + gamma",
+        adapted=lambda ours: ours.lrp("gamma", bias="whole"),
     ),
     Comparison("deep_lift", "captum", "deep_lift", lambda ours: ours("deep_lift", baseline="zero"), step="from zero"),
     *(
