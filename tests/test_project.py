@@ -272,7 +272,7 @@ def test_the_lock_pins_everything_and_holds_no_address():
 
 def elsewhere() -> set[str]:
     """Files that run in .venv-peers alone."""
-    return {f"{kind}_{name}.py" for name in (*ELSEWHERE, "quantus") for kind in KINDS} | TORCH
+    return {f"{kind}_{name}.py" for name in (*ELSEWHERE, "quantus", "innvestigate") for kind in KINDS} | TORCH
 
 
 def test_every_imported_library_is_a_direct_requirement():

@@ -14,7 +14,6 @@ from mutant_groups.modules import (
     MASKS,
     MOVES,
     PLACES,
-    QUERY,
     TOKENS,
     TRACING,
 )
@@ -208,7 +207,7 @@ GROUPS = {
         (CENTRES, "if len(shape) in grid.order)", "if False)"),
         (ANATOMY, " and call.output.name not in self.moved\n", "\n"),
         (ANATOMY, "if spatial and found[0].output.name in moved:", "if False:"),
-        (QUERY, "seen = replace(self.anatomy, moved=self.moved)", "seen = self.anatomy"),
+        (PLACES, "seen = replace(query.anatomy, moved=query.moved)", "seen = query.anatomy"),
         (HEADS, "== query.inputs.ndim and x.name not in query.moved", "== query.inputs.ndim"),
     ),
     "several layers": group(
