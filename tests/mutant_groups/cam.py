@@ -168,7 +168,7 @@ GROUPS = {
         "test_centres.py", "",
         (CENTRES, "sorted((self.first + self.apart * low, self.last + self.apart * high))",
          "self.first + low, self.last + high"),
-        (CENTRES, "Field(self.axis, first, last, self.apart * apart)", "Field(self.axis, first, last, apart)"),
+        (CENTRES, "apart=self.apart * apart)", "apart=apart)"),
         (CENTRES, "middle = (side / parts - 1) / 2", "middle = 0"),
         (CENTRES, "max(self.last, other.last)", "self.last"),
         (CENTRES, "or not np.isclose(self.apart, other.apart)", ""),
