@@ -107,6 +107,12 @@ def test_strongest_refuses_what_has_too_few_places():
         xu.strongest(model, "conv_2", iter([]))
     with pytest.raises(ValueError, match="layer: got 'scores', which has no positions left"):
         xu.strongest(model, "scores", x, 1)
+    inputs = keras.Input((None, None, 2))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(2, 3, name="conv")(inputs))
+    model, sizes = models.randomised(keras.Model(inputs, layers.Dense(2)(x))), [(2, 5, 4, 2), (1, 4, 5, 2)]
+    with pytest.raises(ValueError, match=r"inputs: got a batch \(1, 4, 5, 2\) behind a batch \(2, 5, 4, 2\)"):
+        xu.strongest(model, "conv", [np.ones(size, np.float32) for size in sizes], 1)
+    assert xu.strongest(model, "conv", [np.ones(sizes[0], np.float32)] * 2, 1).positions.tolist() == [[[0, 0]]] * 2
 
 
 # --- what they read ----------------------------------------------------------------------------------------------

@@ -71,7 +71,10 @@ class Stream:
             return
         start, query = 0, None
         for batch in self.inputs:
-            query = self._query(batch, query)
+            before, query = query, self._query(batch, query)
+            if before and before.inputs.shape[1:] != query.inputs.shape[1:]:
+                given = f"a batch {query.inputs.shape} behind a batch {before.inputs.shape}"
+                raise ArgumentValueError(self.argument, given, "inputs of one size")
             yield start, query
             start += len(query.inputs)
         if not start:

@@ -26,10 +26,10 @@ class Largest:
             self._reduce()
 
     def _reduce(self):
-        rows = np.concatenate(self.pending).T
+        rows = -np.concatenate(self.pending).T  # many answers of 0 slow the other end of a partition down
         if rows.shape[1] > self.most:
-            rows = np.partition(rows, rows.shape[1] - self.most, axis=1)[:, -self.most :]
-        self.pending, self.rows = [rows.T], rows.shape[1]
+            rows = np.partition(rows, self.most - 1, axis=1)[:, : self.most]
+        self.pending, self.rows = [-rows.T], rows.shape[1]
 
     def quantile(self) -> np.ndarray:
         """T of each unit, by linear interpolation between two neighbouring answers, as numpy.quantile does."""
@@ -59,7 +59,7 @@ def hits(
     for start in range(0, len(images), step):
         item, unit = images[start : start + step], units[start : start + step]
         above = enlarge(activations[item, :, :, unit]) > thresholds[unit, None, None]
-        which, places = np.nonzero(above.reshape(len(item), -1))
+        which, places = np.divmod(np.flatnonzero(above), pixels)
         yield Hits(item[which], unit[which], places)
 
 
@@ -76,8 +76,12 @@ class Tally:
 
     def add(self, found: Hits) -> None:
         """Count the pixels of some masks."""
-        places = found.images * self.units + found.units
-        self.areas += np.bincount(places, minlength=self.areas.size).reshape(self.areas.shape)
+        if not len(found.images):
+            return
+        first, last = found.images.min(), found.images.max() + 1
+        places = (found.images - first) * self.units + found.units
+        counts = np.bincount(places, minlength=(last - first) * self.units)
+        self.areas[first:last] += counts.reshape(last - first, self.units)
         for category in self.flat:
             self.shared += self.meetings(category, found.images, found)
 
