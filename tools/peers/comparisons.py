@@ -16,6 +16,7 @@ from tools.peers.ours import (
     grad_cam_plus_plus_of_the_program,
     half,
     overlapping_sum,
+    parts_of_weights,
     rise,
     rise_as_a_mean,
     shown,
@@ -28,6 +29,10 @@ SQUARE_ONLY = "its window is a square, so signals are beyond it"
 IMAGES_REPLACED = "its enlargement was replaced, for the comparison, on images only"
 CORNERS = 'enlarges the map corner to corner; ours, asked for align="stretch", keeps pixel centres'
 WHOLE = "the whole bias stands in every denominator; ours has its positive or its negative part, unless told otherwise"
+WEIGHTS = (
+    "the whole bias stands in the denominators, and for the parts of the products it takes those of the weights, which "
+    "is another rule where inputs are negative (mnist1d)"
+)
 PADDED = "the uneven padding of this network is a layer of its own in the twin, and zennit counts it as inputs"
 RULES = {
     "epsilon": "LRP-0",
@@ -165,14 +170,12 @@ COMPARISONS = (
     ),
     Comparison("lrp", "captum", "lrp_epsilon", lambda ours: ours.lrp("epsilon"), step="LRP-0"),
     Comparison(
-        "lrp", "captum", "lrp_z_plus", lambda ours: ours.lrp("z_plus"), step="alpha 1, beta 0",
-        reason=WHOLE,
-        adapted=lambda ours: ours.lrp("z_plus", bias="whole"),
+        "lrp", "captum", "lrp_z_plus", lambda ours: ours.lrp("z_plus"), step="alpha 1, beta 0", reason=WEIGHTS,
+        adapted=lambda ours: parts_of_weights(ours, "z_plus"),
     ),
     Comparison(
-        "lrp", "captum", "lrp_gamma", lambda ours: ours.lrp("gamma"), step="gamma 1/4",
-        reason="the bias stands in the denominators without 1 + gamma",
-        adapted=lambda ours: ours.lrp("gamma", bias="whole"),
+        "lrp", "captum", "lrp_gamma", lambda ours: ours.lrp("gamma"), step="gamma 1/4", reason=WEIGHTS,
+        adapted=lambda ours: parts_of_weights(ours, "gamma"), adapted_key="lrp_gamma_float64",
     ),
     Comparison("deep_lift", "captum", "deep_lift", lambda ours: ours("deep_lift", baseline="zero"), step="from zero"),
     *(

@@ -89,6 +89,31 @@ def shown(maps):
     return (maps - low) / (high - low)
 
 
+def parts_of_weights(ours, rule):
+    """Relevance as Captum has it: whole biases and, in the first layer, the parts of the weights for those of products.
+
+    Behind a ReLU both are one, and so are they where no input is negative: then no more than the biases differ.
+    """
+    case, whole = ours.case, ours.lrp(rule, bias="whole")
+    if case.inputs.min() >= 0:
+        return whole
+    layer = case.network().layers[0 if case.network().layers[0].weights else 1]
+    R = ours.lrp(rule, bias="whole", relevance_at=layer.name).reshape(len(whole), -1)
+    side = int(np.prod(case.inputs.shape[1:]))
+    units = np.concatenate([np.zeros((1, side)), np.eye(side)]).reshape(-1, *case.inputs.shape[1:])
+    plain = keras.Sequential([keras.Input(case.inputs.shape[1:]), type(layer).from_config(linear(layer))])
+    plain.set_weights(layer.get_weights())
+    found = plain.predict(units).reshape(side + 1, -1)
+    b, W = found[0], found[1:] - found[0]
+    W = np.maximum(W, 0) if rule == "z_plus" else W + 0.25 * np.maximum(W, 0)
+    x = case.inputs.reshape(len(whole), -1)
+    return (x * (R / (x @ W + b) @ W.T)).reshape(whole.shape)
+
+
+def linear(layer):
+    return layer.get_config() | {"activation": None, "name": "linear"}
+
+
 def bicubic(maps, ours):
     return tf.image.resize(maps[..., None], ours.case.inputs.shape[1:-1], "bicubic").numpy()[..., 0]
 

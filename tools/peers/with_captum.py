@@ -192,10 +192,10 @@ def kernel_shap(case):
     return lambda: np.stack([one(item) for item in range(len(x))])
 
 
-def lrp(case, rule):
+def lrp(case, rule, precision=torch.float32):
     """`rule()` makes the rule of each layer of weights; averages, padding and flattening share in proportion."""
     network, x, targets = parts(case)
-    network = deepcopy(network)
+    network, x = deepcopy(network).to(precision), x.to(precision)
     for module in network.modules():
         if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d):
             module.rule = rule()
@@ -250,6 +250,7 @@ def answers(case):
         "lrp_epsilon": lrp(case, lambda: EpsilonRule(epsilon=TINY)),
         "lrp_z_plus": lrp(case, Alpha1_Beta0_Rule),
         "lrp_gamma": lrp(case, lambda: GammaRule(gamma=0.25)),
+        "lrp_gamma_float64": lrp(case, lambda: GammaRule(gamma=0.25), torch.float64),
         "deep_lift": deep_lift(case, 0.0),
     }
     for rule in ("riemann_middle", "gausslegendre", "riemann_trapezoid"):
