@@ -60,7 +60,8 @@ from heatproof.checks import XAIWarning
 from heatproof.data.fer2013 import load_fer2013
 from heatproof.data.hmt import load_hmt
 from heatproof.data.phantoms import schematic_faces, tissue_phantom
-from heatproof.data.pictures import load_faces, load_photos
+from heatproof.data.photographs import crops, load_photos
+from heatproof.data.pictures import load_faces
 from heatproof.display.charts import plot_architecture, plot_confusion, plot_curves, plot_intervals
 from heatproof.display.plots import plot_attributions, plot_images, plot_signals
 from heatproof.display.saving import describe, save_figure, save_table, save_value
@@ -123,6 +124,7 @@ from heatproof.metrics.summary import rank_agreement, summarise
 from heatproof.metrics.tuning import tune
 from heatproof.networks.accuracy import wilson_interval
 from heatproof.networks.cards import load_model, read_card, save_model
+from heatproof.networks.imagenet import imagenet_network
 
 __all__ = [
     "METHODS",
@@ -144,6 +146,7 @@ __all__ = [
     "class_model",
     "completeness_gap",
     "contrast",
+    "crops",
     "deconvnet",
     "deep_dream",
     "deletion_curve",
@@ -159,6 +162,7 @@ __all__ = [
     "guided_grad_cam",
     "head",
     "hires_cam",
+    "imagenet_network",
     "infidelity",
     "insertion_curve",
     "integrated_gradients",

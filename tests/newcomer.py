@@ -301,7 +301,7 @@ ADD_A_DATA_SET = (
         "xai_utils.py",
         both(
             after(
-                "from heatproof.data.pictures import load_faces, load_photos\n",
+                "from heatproof.data.pictures import load_faces\n",
                 "from heatproof.data.stripes import load_stripes\n",
             ),
             after('    "load_photos",\n', '    "load_stripes",\n'),

@@ -32,6 +32,7 @@ TABLE = pd.DataFrame(
 )
 SIGNALS = {"x": np.ones((520, 40)), "y": np.arange(520) % 10, "x_test": np.ones((10, 40)), "y_test": np.arange(10)}
 RANDOM = np.random.default_rng(0)
+PHOTOS = xu.load_photos(16, ["cat", "coffee"])
 CARD = {
     "name": "n",
     "data": "d",
@@ -509,8 +510,31 @@ ARGUMENTS = {
     "schematic_faces": ({"count": 2}, GENERATED),
     "tissue_phantom": ({"count": 2}, GENERATED),
     "load_photos": (
-        {},
-        {"size": [*whole(1), (-1, ValueError, "-1", "at least 1")]},
+        {"size": 8},
+        {
+            "size": [*whole(1), (-1, ValueError, "-1", "at least 1")],
+            "names": [
+                ("cat", TypeError, "'cat'", "a list of names", "coffee"),
+                (3, TypeError, "3", "a list of names"),
+                ([], ValueError, "[]", "coffee"),
+                (["cat", "dog"], ValueError, "['dog']", "coffee"),
+                (["cat", None], ValueError, "[None]", "coffee"),
+                (["cat", "cat"], ValueError, "['cat', 'cat']", "at most once"),
+            ],
+        },
+    ),
+    "crops": (
+        {"photos": PHOTOS, "count": 2, "size": 8},
+        {
+            "photos": [(each, TypeError, type(each).__name__, "xu.load_photos()") for each in (None, "cat", X)],
+            "count": COUNT,
+            "size": COUNT,
+            "seed": SEED,
+            "scales": [
+                *((each, TypeError, repr(each), "a list of shares") for each in (None, 0.5, "0.5", [], np.ones(2))),
+                *(([each], *wrong) for each, *wrong in number(0, -0.5, 1.1, allowed="above 0 and at most 1")),
+            ],
+        },
     ),
     "load_fer2013": ({}, {"part": PART}),
     "load_hmt": ({}, {"part": PART}),
@@ -740,7 +764,7 @@ ARGUMENTS = {
     ),
 }
 FREE = {
-    "no arguments": {"use_style", "methods_table", "load_faces", "m1.templates"},
+    "no arguments": {"use_style", "methods_table", "load_faces", "imagenet_network", "m1.templates"},
     "names, no functions": {"METHODS", "METRICS", "XAIWarning"},
     "refuses as evaluate does: test_memory.py": {"peak_memory"},
     "passed on to the method": {"max_sensitivity.options", "randomisation.options"},

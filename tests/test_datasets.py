@@ -3,18 +3,24 @@
 import hashlib
 import http.server
 import io
+import re
+import socket
 import threading
 import time
 import zipfile
+from functools import partial
 from pathlib import Path
 
+import matplotlib.cbook
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import skimage
 from PIL import Image
+from sklearn.datasets import load_sample_image as sample
 
 from heatproof import folders
-from heatproof.data import fer2013, hmt, pictures
+from heatproof.data import fer2013, hmt, photographs, pictures
 from heatproof.data.archives import Source
 
 TEST_TILE, TRAIN_TILE = "D948_CRC-Prim-HE-09_006.tif_Row_151_Col_1", "1B22_CRC-Prim-HE-10_003.tif_Row_1_Col_301"
@@ -177,12 +183,97 @@ def test_faces_are_the_photographs_that_scikit_image_ships():
 
 
 def test_photos_are_centre_squares():
-    photos = pictures.load_photos(512)
+    photos = photographs.load_photos(512)
     np.testing.assert_allclose(photos.images[3] * 255, skimage.data.astronaut(), atol=0.01)
-    square = pictures._centre_square(np.arange(24).reshape(4, 6))
+    square = photographs._centre_square(np.arange(24).reshape(4, 6))
     np.testing.assert_array_equal(square, [[1, 2, 3, 4], [7, 8, 9, 10], [13, 14, 15, 16], [19, 20, 21, 22]])
     with pytest.raises(ValueError, match="size: got 0"):
-        pictures.load_photos(0)
+        photographs.load_photos(0)
+
+
+def test_every_photograph_is_the_one_that_its_name_source_and_licence_say():
+    """In its own resolution a photograph is its centre square, whichever package brings it."""
+    theirs = {name: getattr(skimage.data, name) for name in ("coffee", "rocket", "coins", "moon", "retina")}
+    theirs |= {"cat": skimage.data.chelsea, "clock": skimage.data.clock, "flower": partial(sample, "flower.jpg")}
+    theirs |= {"temple": partial(sample, "china.jpg"), "motorcycle": lambda: skimage.data.stereo_motorcycle()[0]}
+    theirs["admiral"] = lambda: plt.imread(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
+    for name, load in theirs.items():
+        square = photographs._centre_square(load())
+        photo = photographs.load_photos(len(square), [name])
+        grey = square if square.ndim == 3 else np.repeat(square[..., None], 3, axis=-1)
+        np.testing.assert_allclose(photo.images[0] * 255, grey, atol=0.01, err_msg=name)
+        assert photo.names == photo.class_names == (name,) and photo.labels.tolist() == [0]
+
+
+def test_photos_come_without_a_network_with_a_line_of_source_and_of_licence_each(monkeypatch):
+    def refuse(*arguments, **options):
+        raise AssertionError("a photograph was fetched")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    photos = photographs.load_photos(16)
+    assert photos.images.shape == (21, 16, 16, 3) and photos.names[:4] == ("cat", "coffee", "rocket", "astronaut")
+    assert 0 <= photos.images.min() and photos.images.max() <= 1 and photos.images.std(axis=(1, 2, 3)).min() > 0.005
+    for text in (photos.source, photos.licence):
+        lines = text.splitlines()
+        assert [line.partition(": ")[0] for line in lines] == list(photos.names) and all(
+            line[-1] != " " for line in lines
+        )
+    assert "flower: CC BY 2.0" in photos.licence and "cat: Stefan van der Walt" in photos.source
+    some = photographs.load_photos(16, ["flower", "cat"])
+    np.testing.assert_array_equal(some.images, photos.images[[photos.names.index("flower"), 0]])
+
+
+def test_a_photograph_that_a_package_does_not_bring_is_refused(monkeypatch):
+    gone = photographs.PHOTOGRAPHS["cat"]._replace(file="chelsea.tif")
+    monkeypatch.setitem(photographs.PHOTOGRAPHS, "cat", gone)
+    with pytest.raises(FileNotFoundError, match="chelsea.tif, which the installed skimage does not bring"):
+        photographs.load_photos(8, ["cat"])
+    monkeypatch.setitem(photographs.PHOTOGRAPHS, "cat", gone._replace(package="matplotlib"))
+    monkeypatch.setattr(photographs.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(FileNotFoundError, match="the installed matplotlib does not bring"):
+        photographs.load_photos(8, ["cat"])
+
+
+def ramps(side=(40, 50)):
+    """Two photographs whose first channel is the row, whose second is the column, whose third is the photograph."""
+    rows, columns = np.mgrid[: side[0], : side[1]]
+    images = [np.stack([rows / 100, columns / 100, np.full(side, number)], axis=-1) for number in (0, 1)]
+    return pictures.as_dataset(images, (5, 3), tuple("abcdef"), ("one", "two"), "made here", "none")
+
+
+def test_crops_are_the_squares_that_their_names_say():
+    """Of a ramp every pixel tells its place: the centre of pixel k of n lies at top + (k + 1/2) side / n - 1/2."""
+    found = photographs.crops(ramps(), 60, scales=(0.25, 0.5, 0.75), size=80)
+    assert found.images.dtype == np.float32 and found.class_names == tuple("abcdef") and found.source == "made here"
+    for number, (image, label, name) in enumerate(zip(found.images, found.labels, found.names, strict=True)):
+        photo, side, top, left = re.fullmatch(r"(\w+), (\d+) pixels from row (\d+), column (\d+)", name).groups()
+        side, top, left = int(side), int(top), int(left)
+        assert (photo, label) == (("one", 5), ("two", 3))[number % 2] and side == (10, 20, 30)[number // 2 % 3]
+        assert 0 <= top <= 40 - side and 0 <= left <= 50 - side
+        inner = np.clip((np.arange(80) + 0.5) * side / 80 - 0.5, 0, side - 1)
+        np.testing.assert_allclose(image[:, 7, 0], (top + inner) / 100, atol=1e-5)
+        np.testing.assert_allclose(image[9, :, 1], (left + inner) / 100, atol=1e-5)
+        np.testing.assert_allclose(image[..., 2], number % 2, atol=1e-6)
+
+
+def test_crops_reach_every_place_alike_and_fewer_are_the_first_of_more():
+    many = photographs.crops(ramps((10, 12)), 1400, scales=(0.4,), size=4, seed=3)
+    places = [tuple(map(int, re.findall(r"row (\d+), column (\d+)", name)[0])) for name in many.names]
+    for axis, ways in ((0, 7), (1, 9)):
+        share = np.bincount([place[axis] for place in places], minlength=ways) / 1400
+        assert len(share) == ways and np.abs(share - 1 / ways).max() < 4 * np.sqrt(1 / ways / 1400)
+    few = photographs.crops(ramps((10, 12)), 9, scales=(0.4,), size=4, seed=3)
+    np.testing.assert_array_equal(few.images, many.images[:9])
+    assert photographs.crops(ramps((10, 12)), 9, scales=(0.4,), size=4, seed=4).names != few.names
+
+
+def test_a_crop_that_is_reduced_keeps_its_mean_and_the_whole_stays_the_whole():
+    chequered = np.indices((40, 40)).sum(axis=0)[None, ..., None] % 2
+    photo = pictures.as_dataset(chequered, (0,), ("a",), ("a",), "made here", "none")
+    reduced = photographs.crops(photo, 1, scales=(1,), size=10).images
+    np.testing.assert_allclose(reduced, 0.5, atol=0.01)  # no pixel is left out: every second one alone would be 0 or 1
+    whole = photographs.crops(photo, 2, scales=(1,), size=40).images
+    np.testing.assert_array_equal(whole, np.repeat(photo.images, 2, axis=0))
 
 
 # ------------------------------------------------------------------------------------------------------- bad input

@@ -142,14 +142,15 @@ def wheel(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_the_wheel_holds_every_room_the_faces_and_the_mark_of_types_and_nothing_else(wheel):
+def test_the_wheel_holds_every_room_its_texts_the_faces_and_the_mark_of_types_and_nothing_else(wheel):
     assert wheel.name == f"heatproof-{PROJECT['version']}-py3-none-any.whl"
     with zipfile.ZipFile(wheel) as files:
         names = [name for name in files.namelist() if ".dist-info/" not in name]
         assert len(names) == len(set(names))
         for name in names:
             assert files.read(name) == (ROOT / name).read_bytes(), name
-    sources = [*(ROOT / "heatproof").rglob("*.py"), *ROOT.glob("*_utils.py"), ROOT / "heatproof" / "py.typed"]
+    sources = [*(ROOT / "heatproof").rglob("*.py"), *(ROOT / "heatproof").rglob("*.txt"), *ROOT.glob("*_utils.py")]
+    sources += [ROOT / "heatproof" / "py.typed"]
     assert set(names) == {path.relative_to(ROOT).as_posix() for path in sources}
     assert {room(path).replace(".", "/") + ".py" for path in ROOMS} <= set(names)
 

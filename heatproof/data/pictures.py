@@ -1,4 +1,4 @@
-"""Real images: what a data set is, where data sets lie, and the faces and photographs that scikit-image ships.
+"""Real images: what a data set is, where data sets lie, and the faces that scikit-image ships.
 
 Data sets live in the folder that the environment variable ``XAI_DATA`` names; without it, in the one that
 ``heatproof/folders.py`` says. A zip dropped in there works as it is. Every loader returns a ``Dataset`` with images as
@@ -59,35 +59,6 @@ def load_faces() -> Dataset:
         "scikit-image: portrait of Eileen Collins (NASA) and Labeled Faces in the Wild (Huang et al. 2007)",
         "portrait: public domain; Labeled Faces in the Wild: research use",
     )
-
-
-def load_photos(size: int = 224) -> Dataset:
-    """Four photographs that scikit-image ships (cat, coffee, rocket, astronaut), centre square, ``size`` pixels, RGB.
-
-    Raises ``TypeError`` or ``ValueError`` when ``size`` is not a positive integer.
-    """
-    size = checks.as_count("size", size)
-    pictures = {"cat": skimage.data.chelsea(), "coffee": skimage.data.coffee()}
-    pictures |= {"rocket": skimage.data.rocket(), "astronaut": skimage.data.astronaut()}
-    images = [
-        skimage.transform.resize(_centre_square(picture), (size, size), anti_aliasing=True)
-        for picture in pictures.values()
-    ]
-    return as_dataset(
-        np.clip(images, 0, 1),
-        range(len(pictures)),
-        tuple(pictures),
-        tuple(pictures),
-        "scikit-image: Chelsea (S. van der Walt), coffee (R. Michetti), rocket (SpaceX), Eileen Collins (NASA)",
-        "CC0 and public domain",
-    )
-
-
-def _centre_square(picture: np.ndarray) -> np.ndarray:
-    height, width = picture.shape[:2]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    return picture[top : top + side, left : left + side]
 
 
 # ----------------------------------------------------------------------------------------------------- what all use

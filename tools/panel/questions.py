@@ -241,7 +241,11 @@ def ask_without_a_network(answers):
     for phantom in (xu.schematic_faces, xu.tissue_phantom):
         answers.keep(phantom.__name__, phantom(4, 3))
         answers.keep(f"{phantom.__name__}, confounded", phantom(2, 3, labels=[1, 2], confounded=0.5))
-    images = {"faces": faces.images[:2], "photographs": photographs.images, "signals": np.zeros((2, 40, 1), "float32")}
+    images = {
+        "faces": faces.images[:2],
+        "photographs": photographs.images[:4],
+        "signals": np.zeros((2, 40, 1), "float32"),
+    }
     for name, inputs in images.items():
         answers.ask(f"superpixels of {name}", xu.superpixels, inputs)
         answers.ask(f"superpixels of {name}, 12", xu.superpixels, inputs, 12)
