@@ -190,6 +190,12 @@ class Query:
         """The scores of all classes or outputs, (N, classes)."""
         return self.batched(self._program_of_all(score or self.score), self.inputs, *self.beside)
 
+    def predicted(self, inputs: np.ndarray, items: Items) -> np.ndarray | None:
+        """The predicted classes of other `inputs`; None where the score is a number and none is predicted."""
+        if self.score.kind == "value" or self.anatomy.kind in ("own", "unit"):
+            return None
+        return self.batched(self._program_of_all(Score("logit")), inputs, *self.told(items)).argmax(axis=-1)
+
     def _program_of_all(self, score):
         return program(self.recipe, ("all", score), lambda run: run.all(score))
 
