@@ -86,6 +86,7 @@ from heatproof.methods.cam import (
 from heatproof.methods.cam_by_scores import ablation_cam, score_cam
 from heatproof.methods.catalogue import METHODS, methods_table, relevance
 from heatproof.methods.expected import expected_gradients
+from heatproof.methods.extremal import extremal_perturbation
 from heatproof.methods.gradients import (
     deconvnet,
     gradient_x_input,
@@ -95,6 +96,7 @@ from heatproof.methods.gradients import (
     smooth_grad,
     var_grad,
 )
+from heatproof.methods.learned_masks import meaningful_perturbation
 from heatproof.methods.lime import lime
 from heatproof.methods.masks import rise, sise
 from heatproof.methods.occlusion import occlusion
@@ -154,6 +156,7 @@ __all__ = [
     "evaluate",
     "evidence_mass",
     "expected_gradients",
+    "extremal_perturbation",
     "forget",
     "grad_cam",
     "grad_cam_plus_plus",
@@ -178,6 +181,7 @@ __all__ = [
     "load_photos",
     "logits",
     "max_sensitivity",
+    "meaningful_perturbation",
     "methods_table",
     "occlusion",
     "peak_memory",

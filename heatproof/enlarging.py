@@ -118,7 +118,7 @@ def enlarged(maps: np.ndarray, shape: tuple[int, ...], centres: Sequence | None 
 
 
 class Enlarging:
-    """The linear enlarging of maps (..., cells) of one grid to a `shape`, and its transpose, which leads gradients back.
+    """The linear enlarging of maps (..., *grid) to a `shape`, and its transpose, which leads gradients back.
 
     Each position of the last axis comes `times` in a row, once for each channel of an input.
     """

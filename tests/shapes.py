@@ -36,9 +36,14 @@ OPTIONS = {
     "sise": {"fill": 0.25},
     "lime": {"samples": 60, "segments": 8, "seed": 7},
     "kernel_shap": {"samples": 60, "segments": 8, "seed": 7},
-}
+    "meaningful_perturbation": {
+        "steps": 3, "grid": 3, "jitter": 1, "seed": 7, "reference": 0.25, "learning_rate": 0.05, "area_weight": 1.0,
+        "variation_weight": 30.0, "variation_power": 2.0,
+    },
+}  # fmt: skip
 # An inner unit has no probability: these methods are asked for its value there. SISE has no such option.
-OF_UNIT = {"score_cam": {"weights": "softmax"}} | dict.fromkeys(("rise", "lime", "kernel_shap"), {"score": "logit"})
+BY_PROBABILITY = ("rise", "lime", "kernel_shap", "meaningful_perturbation")
+OF_UNIT = {"score_cam": {"weights": "softmax"}} | dict.fromkeys(BY_PROBABILITY, {"score": "logit"})
 TARGETS = np.array([2, 0, 1])
 
 
@@ -411,6 +416,51 @@ def _kernel_shap(x, target, score, labels):
     return (shapley(count, values) if exact else constrained(z, values))[labels]
 
 
+def moved_by(x, shift):
+    """x with the value of position p at p + shift; where none comes from, that of the nearest border."""
+    for axis, by in enumerate(shift):
+        x = np.take(x, np.clip(np.arange(x.shape[axis]) - by, 0, x.shape[axis] - 1), axis)
+    return x
+
+
+def learned_loss(cells, x, value, option, shift):
+    """Of the deletion game, as a function that a tape differentiates down to the cells."""
+    mask, r = cells, option["reference"]
+    for axis, side in enumerate(x.shape[:-1]):
+        weights = line_weights(option["grid"], side)
+        mask = tf.experimental.numpy.moveaxis(tf.tensordot(weights, mask, (1, axis)), 0, axis)
+    blend = moved_by(x, shift) * mask[..., None] + r * (1 - mask[..., None])
+    ends = [slice(1, None), slice(None, -1)]
+    pairs = [[cells[(slice(None),) * axis + (end,)] for end in ends] for axis in range(x.ndim - 1)]
+    varied = sum(tf.reduce_sum(tf.abs((a - b) * option["grid"] / 28) ** option["variation_power"]) for a, b in pairs)
+    hidden = option["area_weight"] * tf.reduce_mean(tf.abs(1 - cells))
+    return hidden + option["variation_weight"] * varied / np.prod(cells.shape) + value(blend[None])
+
+
+def learned_mask(x, value, option):
+    """1 - m after Adam's steps from 1/2, each cut to [0, 1]; value(points) is the score of one point, (1, ..., C)."""
+    steps, jitter, rate = (option[name] for name in ("steps", "jitter", "learning_rate"))
+    shifts = np.random.default_rng(option["seed"]).integers(-jitter, jitter + 1, (steps, x.ndim - 1))
+    cells, first, second = np.full((option["grid"],) * (x.ndim - 1), 0.5), 0, 0
+    for step, shift in enumerate(shifts, start=1):
+        at = tf.constant(cells)
+        with tf.GradientTape() as tape:
+            tape.watch(at)
+            loss = learned_loss(at, x, value, option, shift)
+        g = tape.gradient(loss, at).numpy()
+        first, second = 0.9 * first + 0.1 * g, 0.999 * second + 0.001 * g**2
+        change = rate * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
+        cells = np.clip(cells - change, 0, 1)
+    return enlarged(1 - cells, x.shape[:-1])
+
+
+def _learned(x, target, score):
+    def value(points):
+        return score.of_maps(score.truth.features(points), np.array([target]), True)[0]
+
+    return learned_mask(x, value, OPTIONS["meaningful_perturbation"])
+
+
 def _perturbation_map(name, truth, x, targets, score):
     each = list(zip(x.astype(np.float64), targets, strict=True))
     if name == "occlusion":
@@ -419,6 +469,8 @@ def _perturbation_map(name, truth, x, targets, score):
         return np.stack([_rise(one, c, score) for one, c in each])
     if name == "sise":
         return np.stack([_sise(truth, one, c, score) for one, c in each])
+    if name == "meaningful_perturbation":
+        return np.stack([_learned(one, c, score) for one, c in each])
     by_segments = {"lime": _lime, "kernel_shap": _kernel_shap}[name]
     labels = xu.superpixels(x, OPTIONS[name]["segments"])
     return np.stack([by_segments(one, c, score, own) for (one, c), own in zip(each, labels, strict=True)])
@@ -721,5 +773,6 @@ COMPARED = {
     "rise": ("B", "one masked input per mask, the masks drawn again from the seed"),
     "sise": ("B", "one masked input per map, Otsu's threshold by trying all of 256"),
     "lime": ("B", "one input per draw on the same 8 segments, the ridge by its normal equations"),
+    "meaningful_perturbation": ("G", "Adam's steps on the whole loss, differentiated down to the cells of the mask"),
     "kernel_shap": ("B", "one input per coalition of the same 8 segments, the constraint by a multiplier"),
 }

@@ -19,6 +19,7 @@ import xai_utils as xu
 TARGETS = np.array([2, 0, 1, 2])
 FEW = {"smooth_grad": {"samples": 5}, "var_grad": {"samples": 5}, "expected_gradients": {"samples": 5}}
 FEW |= {"rise": {"masks": 50}, "lime": {"samples": 50}, "kernel_shap": {"samples": 400}}
+FEW |= {"meaningful_perturbation": {"steps": 5}}
 # One pixel is one patch, one segment; nothing hidden but 0; no penalty; and the logit, of which the shares are.
 ONE_PIXEL = {
     xu.occlusion: {"patch": 1, "stride": 1, "fill": "zero"},

@@ -18,6 +18,7 @@ import xai_utils as xu
 ALL = sorted(xu.METHODS)
 # Where the defaults are asked for, but not their number.
 FEWER = {"rise": {"masks": 200}, "lime": {"samples": 200}, "kernel_shap": {"samples": 250}}
+FEWER |= {"meaningful_perturbation": {"steps": 5}}
 
 
 def has(argument):

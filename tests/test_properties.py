@@ -107,6 +107,13 @@ def right_options(shape):
         "alpha": st.floats(0.01, 10),
         "head": st.none(),  # of one output and one input there is nothing to choose: see `test_several_inputs.py`
         "only": st.none(),
+        "game": st.sampled_from(["deletion", "preservation"]),
+        "reference": st.sampled_from(["blur", "constant", "noise", "zero", 0.25, -3]),
+        "learning_rate": st.floats(0.01, 1),
+        "area_weight": st.floats(0, 1),
+        "variation_weight": st.floats(0, 10),
+        "variation_power": st.floats(1, 4),
+        "jitter": st.none() | st.integers(0, side - 1),
     }
 
 
@@ -198,6 +205,13 @@ WRONG_OPTIONS = {
     "alpha": numbers_outside(0),
     "head": no_words.filter(lambda value: value is not None),
     "only": no_words.filter(lambda value: value is not None),
+    "game": no_words,
+    "reference": no_fills,
+    "learning_rate": numbers_outside(0) | st.just(0),
+    "area_weight": numbers_outside(0),
+    "variation_weight": numbers_outside(0),
+    "variation_power": numbers_outside(1),
+    "jitter": no_counts(0).filter(lambda value: value is not None) | st.integers(10),
 }
 every_dtype = st.sampled_from([bool, np.uint8, np.int64, np.float16, np.float32, np.float64, complex, object, "M8[D]"])
 
@@ -250,10 +264,11 @@ def test_every_option_has_right_and_wrong_values():
 def test_an_input_of_one_position_is_answered_or_refused_by_name(name, shape):
     """There is nothing to hide and no layer keeps positions: a method may say so, and that is all it may do."""
     fewer = {"masks": 4} if name == "rise" else {"samples": 4} if "samples" in parameters(name) else {}
+    fewer |= {"steps": 2} if "steps" in parameters(name) else {}
     try:
         maps = getattr(xu, name)(network(shape), np.ones((2, *shape), np.float32), **fewer)
     except ValueError as error:
-        assert str(error).startswith(("layer:", "layers:", "segments:", "inputs:")), str(error)
+        assert str(error).startswith(("layer:", "layers:", "segments:", "inputs:", "reference:")), str(error)
     else:
         assert np.isfinite(maps).all() and len(maps) == 2
 

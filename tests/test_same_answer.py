@@ -30,6 +30,7 @@ SMALL = {  # less work than the defaults, so that the processes are quick
     "lime": {"samples": 120},
     "expected_gradients": {"samples": 4},
     "kernel_shap": {"samples": 250, "segments": 20},
+    "meaningful_perturbation": {"steps": 5},
 }
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 HERE = int(os.environ.get("TF_NUM_INTRAOP_THREADS") or CORES)  # threads of this process

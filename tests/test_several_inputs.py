@@ -13,7 +13,7 @@ DRAW = np.random.default_rng(0)
 IMAGE, META = (DRAW.normal(size=shape).astype(np.float32) for shape in ((3, 8, 6, 2), (3, 5)))
 TARGETS = [2, 0, 1]
 GRADIENTS = [name for name, row in xu.METHODS.items() if row.family == "gradients"]
-PERTURBATIONS = ["occlusion", "rise", "lime", "kernel_shap"]
+PERTURBATIONS = ["occlusion", "rise", "lime", "kernel_shap", "meaningful_perturbation"]
 ON_LAYERS = [name for name, row in xu.METHODS.items() if name not in (*GRADIENTS, *PERTURBATIONS, "cam")]
 OF_SEGMENTS = {"segments": None, "fill": {"image": "mean", "meta": "zero"}}
 WIDER = {
@@ -22,6 +22,7 @@ WIDER = {
     "kernel_shap": OF_SEGMENTS,
     "occlusion": {"patch": None, "stride": None},
     "rise": {"grid": None},
+    "meaningful_perturbation": {"grid": None, "reference": {"image": "blur", "meta": "zero"}},
 }
 
 

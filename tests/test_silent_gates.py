@@ -287,6 +287,7 @@ OPTIONS = {
     "lime": {"samples": 60, "fill": 0.0},
     "expected_gradients": {"samples": 4, "background": "constant"},  # one value for a whole input, in any layout
     "kernel_shap": {"samples": 300, "fill": 0.0},
+    "meaningful_perturbation": {"steps": 5, "reference": 0.0},
 }
 CASES = [(name, 2, False) for name in xu.METHODS if name != "var_grad"]  # with so little noise its map is rounding
 CASES += [(name, 1, True) for name in ("gradient_x_input", "hires_cam", "occlusion", "sise")]

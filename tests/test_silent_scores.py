@@ -22,6 +22,7 @@ FAST = {  # few samples: equal seeds make the comparison exact
     "lime": {"samples": 60, "segments": 16},
     "expected_gradients": {"samples": 4},
     "kernel_shap": {"samples": 120, "segments": 10},
+    "meaningful_perturbation": {"steps": 5, "reference": 0.0},
 }
 BOTH_READINGS = ("value", "activation", "softmax", "sigmoid")
 
@@ -204,7 +205,7 @@ def test_what_is_asked_for_is_not_overruled_by_the_loss():
 
 # --- where nothing tells ----------------------------------------------------------------------------------------------
 
-BY_PROBABILITY = ("rise", "lime", "kernel_shap", "score_cam", "sise")
+BY_PROBABILITY = ("rise", "lime", "kernel_shap", "score_cam", "sise", "meaningful_perturbation")
 
 
 def names_both_readings(texts):

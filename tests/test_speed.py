@@ -54,6 +54,11 @@ PASSES = {
     "rise": (xu.rise, {"masks": 11}, (11 * N + N, 0)),
     "lime": (xu.lime, {"samples": 11, "segments": np.arange(48).reshape(SIDES) // 6}, (11 * N, 0)),
     "kernel_shap": (xu.kernel_shap, {"samples": 27, "segments": np.arange(48).reshape(SIDES) // 6}, (27 * N, 0)),
+    "meaningful_perturbation": (
+        xu.meaningful_perturbation,
+        {"steps": 7, "game": "preservation"},
+        (7 * N + 3 * N, 7 * N),  # the loss at the start, before the last tenth of the steps, and at the end
+    ),
     "kernel_shap, all": (xu.kernel_shap, {"segments": np.arange(48).reshape(SIDES) // 6}, (2**8 * N, 0)),
     "deletion_curve": (of_relevance(xu.deletion_curve), {"steps": 6}, (7 * N, 0)),
     "insertion_curve": (of_relevance(xu.insertion_curve), {"steps": 6}, (7 * N, 0)),

@@ -21,6 +21,7 @@ RISE = {"masks": 24, "grid": 4, "p": 0.5, "seed": 7}
 PATCH, PARTS, STEPS, THRESHOLD, CHUNK = 32, 16, 3, 0.5, 16
 LIME = {"samples": 48, "seed": 7}
 SHAP = {"samples": 160, "seed": 7}
+LEARNED = {"steps": 2, "grid": 4, "jitter": 0, "reference": 0.1, "area_weight": 1.0, "variation_weight": 0.0}
 GRADIENTS = ("saliency", "gradient_x_input", "smooth_grad", "var_grad", "guided_backprop", "deconvnet")
 GRADIENTS += ("integrated_gradients", "expected_gradients")
 CAMS = ("cam", "grad_cam", "grad_cam_plus_plus", "layer_cam", "hires_cam", "guided_grad_cam")

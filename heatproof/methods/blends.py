@@ -49,7 +49,7 @@ def _of_features(choice: Any) -> Any:
 
 
 def _noise(query, seed):
-    """Normal numbers with the mean and the deviation of each channel, the same draw for all inputs, within the range."""
+    """Normal numbers of the mean and deviation of each channel, within the range; one draw serves all inputs."""
     inputs, axes = query.inputs, tuple(range(1, query.inputs.ndim - 1))
     drawn = np.random.default_rng([seed, 1]).standard_normal(inputs.shape[1:], np.float32)
     noise = inputs.mean(axis=axes, keepdims=True) + inputs.std(axis=axes, keepdims=True) * drawn

@@ -6,7 +6,7 @@ Adding a method is one function in its family and one row here; the fields of a 
 import numpy as np
 import numpy.typing as npt
 
-from heatproof.methods import cam, cam_by_scores, expected, gradients, lime, masks, occlusion, shap
+from heatproof.methods import cam, cam_by_scores, expected, gradients, learned_masks, lime, masks, occlusion, shap
 from heatproof.methods.rows import Method, chosen
 
 _ROWS = (
@@ -108,6 +108,11 @@ _ROWS = (
     Method(
         function=shap.kernel_shap, title="KernelSHAP", family="perturbation", output="map",
         formula="Shapley values of p_c on visible segments", reference="lundberg2017",
+    ),
+    Method(
+        function=learned_masks.meaningful_perturbation, title="Meaningful perturbation", family="perturbation",
+        output="map", signed=False,
+        formula="1 - argmin_m area(1 - m) + variation(m) + p_c(m x + (1 - m) r)", reference="fong2017",
     ),
 )  # fmt: skip
 

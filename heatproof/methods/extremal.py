@@ -4,7 +4,7 @@ Shared arguments (model, inputs, targets, score, seed, batch_size) are explained
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -22,7 +22,7 @@ from heatproof.progress import progress
 GAMES = ("preservation", "deletion")
 RATE, NOISE = 0.03, 1.0  # of Adam, and the scale of the noise at the start
 STEEP = (4.0, 20.0)  # k at the first step and at the last
-ROUNDS = 4  # of the search for the level at each step; the last search is exact
+ROUNDS = 2  # of the search for the level at each step; the last search is exact
 
 
 class Extremal(NamedTuple):
@@ -92,13 +92,12 @@ def _areas(areas):
 
 
 class _Search:
-    """Masks of all areas for all inputs of a query, some inputs at a time."""
+    """Masks of all areas for all inputs of a query, some inputs at a time; masks and heights are rows (n, areas, P)."""
 
     def __init__(self, query: Query, hidden: np.ndarray, grid: list[int], areas: np.ndarray, deletes: bool) -> None:
         self.query, self.hidden, self.grid, self.deletes = query, hidden, grid, deletes
-        self.areas = areas.reshape(1, -1, *[1] * len(grid))
-        self.axes = tuple(range(2, self.areas.ndim))
-        self.enlarge = Enlarging(grid, query.inputs.shape[1:-1], dtype=query.inputs.dtype)
+        self.areas, self.space = areas[:, None], query.inputs.shape[1:-1]
+        self.enlarge = Enlarging(grid, self.space, dtype=query.inputs.dtype)
         self.whole, self.nothing = query.scores(), query.scores(hidden)
         self.unit = self._unit()
 
@@ -107,17 +106,19 @@ class _Search:
         apart = self.whole.astype(np.float64) - self.nothing
         same = np.abs(apart) <= 1e-6 * np.maximum(np.abs(self.whole), np.abs(self.nothing))
         if same.any():
-            given = f"one with which input {np.flatnonzero(same)[0]} has the score that it has without, {self.whole[same][0]:g}"
+            first = np.flatnonzero(same)[0]
+            given = f"one that scores as input {first} does, {self.whole[first]:g}"
             raise ArgumentValueError("reference", given, "one that changes the score", "another reference")
         if (apart < 0).any():
-            given = f"one that scores higher than {(apart < 0).sum()} of {len(apart)} inputs themselves"
+            given = f"one that scores higher than the input for {(apart < 0).sum()} of {len(apart)} inputs"
             checks.warn(ArgumentWarning("reference", given, cure="the predicted class, or another reference"))
-        return np.abs(apart)
+        return np.abs(apart)[:, None, None]
 
     def found(self, steps: int, seed: int) -> Extremal:
-        size = max(1, self.query.batch_size // self.areas.size)
-        numbers = np.arange(len(self.query.inputs))
-        parts = [self._part(numbers[start : start + size], steps, seed) for start in range(0, len(numbers), size)]
+        """The masks after all steps, and their scores."""
+        size, count = max(1, self.query.batch_size // self.areas.size), len(self.query.inputs)
+        starts = range(0, count, size)
+        parts = [self._part(np.arange(count)[start : start + size], steps, seed) for start in starts]
         masks, scores, binary, decided = (np.concatenate(each) for each in zip(*parts, strict=True))
         areas = self.areas.ravel()
         smallest = np.where(decided.any(axis=1), areas[decided.argmax(axis=1)], np.nan)
@@ -126,37 +127,42 @@ class _Search:
     def _part(self, items, steps, seed):
         """Masks, scores, binary scores, and which binary masks decide the class, of some inputs."""
         blends = Blends(self.query, items, self.hidden, self.areas.size)
-        heights = self.enlarge(self._climbed(blends, steps, seed))
-        masks, binary = hardened(heights, self.areas, STEEP[1]), top(heights, self.areas)
+        heights = self._rows(self.enlarge(self._climbed(blends, steps, seed)))
+        masks = hardened(heights, self.areas, STEEP[1])
         scores = blends.scores(self._shown(blends, masks))
-        scored = blends.scores(self._shown(blends, binary))
-        return masks.astype(np.float32), scores, scored, self._decided(blends)
+        binary = blends.scores(self._shown(blends, top(heights, self.areas)))
+        return masks.reshape(*masks.shape[:2], *self.space).astype(np.float32), scores, binary, self._decided(blends)
 
     def _climbed(self, blends, steps, seed):
         """theta (n, areas, *grid) after all steps."""
         generator, adam = np.random.default_rng(seed), Adam(RATE)
         theta = np.zeros((len(blends.items), self.areas.size, *self.grid))
-        level = np.zeros((*theta.shape[:2], *[1] * len(self.grid)))
+        level = np.zeros((*theta.shape[:2], 1))
         for step in progress(range(steps), steps, "extremal perturbation"):
             steep, fading = STEEP[0] * (STEEP[1] / STEEP[0]) ** (step / steps), NOISE * (1 - step / steps)
             tried = theta + fading * generator.logistic(size=theta.shape[1:])
-            heights = self.enlarge(tried.astype(blends.points.dtype))
+            heights = self._rows(self.enlarge(tried.astype(blends.points.dtype)))
             level = level_of(heights, self.areas, steep, level, ROUNDS)
-            theta += adam.step(self.enlarge.back(self._rise(blends, mask_at(heights, steep, level)) * steep))
+            rise = steep * self._rise(blends, mask_at(heights, steep, level))
+            theta += adam.step(self.enlarge.back(rise.reshape(*rise.shape[:2], *self.space)))
         return theta
 
     def _rise(self, blends, masks):
-        """The gradient of the share with respect to k h where the area stays: m' (g - the mean of g weighted by m')."""
-        slope = blends.gradient(self._shown(blends, masks)).reshape(*masks.shape, -1).sum(axis=-1)
-        slope /= self.unit[blends.items].reshape(-1, *[1] * (masks.ndim - 1))
+        """The gradient of the share by k h where the area stays: m' (g - the mean of g weighted by m'), m' = m (1 - m).
+
+        The reward falls with what is shown of the input where it is deleted.
+        """
+        slope = blends.gradient(self._shown(blends, masks)).reshape(*masks.shape, blends.channels).sum(axis=-1)
+        slope /= self.unit[blends.items]
         bend = masks * (1 - masks)
-        mean = (bend * slope).sum(self.axes, keepdims=True) / np.maximum(bend.sum(self.axes, keepdims=True), 1e-30)
-        return bend * (slope - mean)
+        weights = np.maximum(bend.sum(axis=-1, keepdims=True), 1e-30)
+        return bend * (slope - (bend * slope).sum(axis=-1, keepdims=True) / weights)
 
     def _shown(self, blends, masks):
         """What of the inputs is seen, for each channel."""
-        shown = 1 - masks if self.deletes else masks
-        return np.repeat(shown.astype(blends.points.dtype), blends.channels, axis=-1)
+        shown = (1 - masks if self.deletes else masks).astype(blends.points.dtype, copy=False)
+        wide = np.repeat(shown, blends.channels, axis=-1) if blends.channels > 1 else shown
+        return wide.reshape(*masks.shape[:2], *self.space[:-1], -1)
 
     def _decided(self, blends):
         """Whether the blend that was made last has the class predicted (preservation) or not (deletion)."""
@@ -164,3 +170,7 @@ class _Search:
         if predicted is None:
             return np.zeros((len(blends.items), blends.count), bool)
         return ((predicted == self.query.targets[blends.rows]) != self.deletes).reshape(-1, blends.count)
+
+    @staticmethod
+    def _rows(maps):
+        return maps.reshape(*maps.shape[:2], -1)

@@ -142,9 +142,9 @@ def _learned(loss, blends, grid, shifts, rate):
         return (loss.of_score(blends.scores(wide(cells))) + loss.regular(cells, apart))[:, 0]
 
     cells, adam, late = np.full((len(blends.items), 1, *grid), 0.5), Adam(rate), len(shifts) - -(-len(shifts) // 10)
-    first = value(cells)
+    before = first = value(cells)
     for step in progress(range(len(shifts)), len(shifts), "meaningful perturbation"):
-        before = value(cells) if step == late else None if step < late else before
+        before = value(cells) if step == late else before
         slope = loss.of_score(enlarge.back(blends.gradient(wide(cells), shifts[step]))) + loss.slope(cells, apart)
         cells = np.clip(cells - adam.step(slope), 0, 1)
     _doubt(first, before, value(cells))

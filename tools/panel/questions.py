@@ -24,8 +24,10 @@ FEW = {
     "lime": {"samples": 40, "segments": 12},
     "expected_gradients": {"samples": 4},
     "kernel_shap": {"samples": 96, "segments": 12},
+    "meaningful_perturbation": {"steps": 5},
 }
-OF_UNIT = {"score_cam": {"weights": "softmax"}} | dict.fromkeys(("rise", "lime", "kernel_shap"), {"score": "logit"})
+BY_PROBABILITY = ("rise", "lime", "kernel_shap", "meaningful_perturbation")
+OF_UNIT = {"score_cam": {"weights": "softmax"}} | dict.fromkeys(BY_PROBABILITY, {"score": "logit"})
 
 
 class Answers(dict):
@@ -125,6 +127,10 @@ def variants(subject):
             {"samples": 50, "segments": 8, "fill": "blur", "kernel_width": 0.5, "alpha": 0.1, "score": "logit"},
         ],
         "kernel_shap": [{"samples": 50, "segments": 6, "fill": "segment"}, {"segments": 8, "score": "logit"}],
+        "meaningful_perturbation": [
+            {"game": "preservation", "reference": "noise", "steps": 4, "jitter": 0, "score": "logit", "seed": 2},
+            {"reference": "constant", "grid": 3, "steps": 4, "variation_power": 2.0, "area_weight": 0.2},
+        ],
     }
 
 
