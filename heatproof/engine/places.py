@@ -126,8 +126,3 @@ def _sizes(query, calls):
 
     found = program(query.recipe, "sizes", build)(query.inputs[:1], *query.told([0]))
     return [tuple(size.numpy().tolist()) for size in found]
-
-
-def rows_like(array: np.ndarray) -> tf.TensorSpec:
-    """The specification of any number of rows such as those of an array."""
-    return tf.TensorSpec((None, *array.shape[1:]), array.dtype)
