@@ -14,9 +14,11 @@ import models
 import xai_utils as xu
 from heatproof.engine.counting import counting
 from heatproof.engine.query import Query
+from heatproof.hiding import baselines
 from heatproof.methods.blends import Blends
 from heatproof.methods.extremal import _Search
 from heatproof.methods.levels import hardened, level_of, mask_at, top
+from heatproof.methods.masks import RandomMasks
 
 AREAS = (0.05, 0.1, 0.2, 0.4)
 
@@ -68,8 +70,6 @@ def test_the_binary_mask_has_the_largest_heights():
 def test_scores_are_those_of_the_masks_and_the_ends_those_of_input_and_reference(faces, found):
     model, data = faces
     blur, targets = xu.Query(model, data.images), xu.Query(model, data.images).targets
-    from heatproof.hiding import baselines
-
     hidden = baselines("blur", blur.inputs)
     for area in range(4):
         m = found.masks[:, area, ..., None]
@@ -276,3 +276,28 @@ def test_signals_and_volumes(shape):
         found = xu.extremal_perturbation(model, truth.inputs(), truth.targets, areas=(0.25,), steps=3)
     assert found.masks.shape == (3, 1, *shape[:-1])
     np.testing.assert_allclose(found.masks.reshape(3, -1).mean(axis=-1), 0.25, atol=1e-6)
+
+
+def test_other_masks_of_equal_area_seldom_do_better(faces, found):
+    """On schematic faces: the binary masks of RISE, occlusion and chance against ours, areas and faces together."""
+    model, x = faces[0], faces[1].images
+    query = Query(model, x)
+    hidden, areas = baselines("blur", query.inputs), np.array(AREAS)[:, None]
+
+    def scores(maps):
+        masks = top(np.repeat(maps.reshape(6, 1, -1), 4, axis=1), areas).reshape(24, 48, 48, 1)
+        points = np.where(masks, x.repeat(4, axis=0), hidden.repeat(4, axis=0)).astype(np.float32)
+        return query.scores(points, np.arange(24) // 4).reshape(6, 4)
+
+    draw = RandomMasks(x.shape[1:], [7, 7], 0.5, 0)
+    others = {
+        "chance": [np.repeat(draw.mask(number)[None, ..., 0], 6, axis=0) for number in range(10)],
+        "RISE": [xu.rise(model, x, masks=300, score="logit", fill="blur")],
+        "occlusion": [xu.occlusion(model, x, fill="blur")],
+    }
+    most = {"chance": 0.02, "RISE": 0.15, "occlusion": 0.3}
+    for name, maps in others.items():
+        beaten = np.concatenate([scores(one) > found.binary_scores + 1e-4 for one in maps])
+        low, high = xu.wilson_interval(int(beaten.sum()), beaten.size)
+        print(f"{name} beats the extremal mask in {beaten.mean():.3f} of {beaten.size} [{low:.3f}, {high:.3f}]")
+        assert beaten.mean() <= most[name]

@@ -20,7 +20,8 @@ from heatproof.problems import ArgumentValueError, ArgumentWarning
 from heatproof.progress import progress
 
 GAMES = ("preservation", "deletion")
-RATE, NOISE = 0.03, 1.0  # of Adam, and the scale of the noise at the start
+FASTEST, WAY = 0.1, 24.0  # the largest rate of Adam, and the sum of the rates of all steps
+NOISE = 1.0  # its scale at the start
 STEEP = (4.0, 20.0)  # k at the first step and at the last
 JUDGED = 20  # steps after which what is tried is scored as a binary mask: the best one is kept
 ROUNDS = 2  # of the search for the level at each step; the last search is exact
@@ -141,7 +142,7 @@ class _Search:
 
     def _climbed(self, blends, steps, seed):
         """theta (n, areas, *grid), of all that was tried and judged the best."""
-        generator, adam, best = np.random.default_rng(seed), Adam(RATE), None
+        generator, adam, best = np.random.default_rng(seed), Adam(min(FASTEST, WAY / steps)), None
         theta = np.zeros((len(blends.items), self.areas.size, *self.grid))
         level = np.zeros((*theta.shape[:2], 1))
         for step in progress(range(steps), steps, "extremal perturbation"):
