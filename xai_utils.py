@@ -38,10 +38,10 @@ seed        feeds a generator of the call's own; the same noise serves every inp
             batch get the same answer.
 batch_size  inputs per pass through the network: memory and speed, not the answer.
 
-returns     one float32 array, raw and signed: in the shape of `inputs` from the gradient family and Guided
-            Grad-CAM, without the channels, (N, H, W) or (N, T), from the CAM and perturbation families. Of several
-            inputs a list or dictionary of these; None stands for an input that has no map of the kind. Nothing is
-            scaled for the eye: that is what the plots do.
+returns     one float32 array, raw and signed: in the shape of `inputs` from the gradient and relevance families
+            and Guided Grad-CAM, without the channels, (N, H, W) or (N, T), from the CAM and perturbation families. Of
+            several inputs a list or dictionary of these; None stands for an input that has no map of the kind. Nothing
+            is scaled for the eye: that is what the plots do.
 raises      TypeError, ValueError before any compute, naming the argument, what was given, what is allowed and
             the cure; `XAIWarning` for what is legal but probably not meant.
 

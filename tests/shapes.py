@@ -25,6 +25,7 @@ OPTIONS = {
     "integrated_gradients": {"steps": 3, "baseline": 0.25},
     "expected_gradients": {"samples": 3, "seed": 7, "background": "uniform"},
     "lrp": {"epsilon": 0.0},
+    "deep_lift": {"baseline": 0.25},
     "cam": {"upsample": False},
     "grad_cam": {"upsample": False},
     "grad_cam_plus_plus": {"upsample": False},
@@ -122,8 +123,8 @@ class Truth:
         order = {3: "NWC", 4: "NHWC", 5: "NDHWC"}[len(x.shape)]  # without a word Conv3D has no gradient
         return tf.nn.convolution(x, tf.constant(kernel), padding="SAME", data_format=order) + bias
 
-    def _pool(self, x):
-        """The largest of each 2 x 2 ... block, the first of equals; what is left over at the far border is cut off."""
+    def blocks(self, x):
+        """The values of each 2 x 2 ... block, along a new last axis; what is left over at the far border is cut off."""
         for axis in self.space:
             x = tf.gather(x, range(x.shape[axis] // 2 * 2), axis=axis)
         halves = [size for side in x.shape[1:-1] for size in (side // 2, 2)]
@@ -131,8 +132,12 @@ class Truth:
         count = len(self.space)
         order = (0, *range(1, 2 * count, 2), 2 * count + 1, *range(2, 2 * count + 1, 2))
         blocks = tf.transpose(blocks, order)
-        blocks = tf.reshape(blocks, (*blocks.shape[: count + 2], 2**count))
-        return tf.gather(blocks, tf.argmax(blocks, axis=-1), batch_dims=count + 2)
+        return tf.reshape(blocks, (*blocks.shape[: count + 2], 2**count))
+
+    def _pool(self, x):
+        """The largest of each block, the first of equals."""
+        blocks = self.blocks(x)
+        return tf.gather(blocks, tf.argmax(blocks, axis=-1), batch_dims=len(self.space) + 2)
 
     def _norm(self, x, name):
         gamma, beta, mean, variance = self.weights[name]
@@ -188,6 +193,64 @@ class Truth:
             tape.watch(x)
             score = tf.reduce_mean(self.features(x, relu)[..., channel], axis=self.space)
         return tape.gradient(score, x).numpy()
+
+
+class Difference:
+    """How the difference of x and x' goes forwards through a `Truth`, by its slopes and winners (DeepLIFT)."""
+
+    def __init__(self, truth, x, start):
+        self.truth = truth
+        self.x, self.start = (tf.constant(np.broadcast_to(each, x.shape), tf.float64) for each in (x, start))
+
+    def shares(self, targets, channel=None):
+        """(x - x') times the slope of what comes out: for the logit of a class, or the mean of one map."""
+        way = self.x - self.start
+        with tf.GradientTape() as tape:
+            tape.watch(way)
+            A = self._through(way)
+            score = of_classes(self._head(A), targets) if channel is None else tf.reduce_mean(
+                A[..., channel], axis=self.truth.space
+            )  # fmt: skip
+        return (way * tape.gradient(score, way)).numpy()
+
+    def _head(self, A):
+        return self.truth.head(A) - self.truth.head(tf.zeros_like(A))
+
+    def _linear(self, function, way):
+        """A sum of weights, without its bias."""
+        return function(way) - function(tf.zeros_like(way))
+
+    def _through(self, way):
+        truth, here, there = self.truth, self.x, self.start
+        convolve = [functools.partial(truth._convolve, name=f"conv_{k}") for k in (1, 2)]
+        norm = [functools.partial(truth._norm, name=f"norm_{k}") for k in (1, 2)]
+        first = (lambda a: norm[0](convolve[0](a))) if truth.residual else convolve[0]
+        way, here, there = self._activated(self._linear(first, way), first(here), first(there))
+        if truth.residual:
+            branch = lambda a: norm[1](convolve[1](a))  # noqa: E731
+            second = lambda a: a + branch(a)  # noqa: E731
+        else:
+            way, here, there = self._pooled(way, here, there)
+            second = convolve[1]
+        return self._activated(self._linear(second, way), second(here), second(there))[0]
+
+    def _activated(self, way, a, b):
+        f = self.truth.activation
+        slope = (f(a) - f(b)) / np.where(np.abs(a - b) < 1e-12, np.inf, a - b)
+        return way * slope, f(a), f(b)
+
+    def _pooled(self, way, a, b):
+        """The change of each maximum, paid by the place of the larger one, or by that of x if both can be."""
+        ways, here, there = (self.truth.blocks(each).numpy() if k else self.truth.blocks(each)
+                             for k, each in enumerate((way, a, b)))  # fmt: skip
+        rise = here.max(axis=-1) - there.max(axis=-1)
+        of_x, of_start = here.argmax(axis=-1), there.argmax(axis=-1)
+        held = np.take_along_axis(there, of_x[..., None], axis=-1)[..., 0]
+        place = np.where((rise >= 0) | (held == there.max(axis=-1)), of_x, of_start)[..., None]
+        moved = np.take_along_axis(here - there, place, axis=-1)[..., 0]
+        share = np.divide(rise, moved, out=np.zeros_like(rise), where=moved != 0)
+        picked = tf.gather(ways, tf.constant(place[..., 0]), batch_dims=len(self.truth.space) + 2)
+        return picked * share, tf.constant(here.max(axis=-1)), tf.constant(there.max(axis=-1))
 
 
 def _noisy_gradients(truth, x, gradient):
@@ -454,6 +517,8 @@ def expected(name, truth, x, targets, channel=None):
         coarse = _cam_family("grad_cam", truth, x, targets, score)
         fine = np.stack([enlarged(one, x.shape[1:-1]) for one in coarse])
         return gradient(x, guided_relu) * fine[..., None]
+    if name == "deep_lift":
+        return Difference(truth, x, OPTIONS[name]["baseline"]).shares(targets, channel)
     if family == "cam":
         return _cam_family(name, truth, x, targets, score)
     if family == "perturbation":
@@ -724,6 +789,7 @@ COMPARED = {
     "integrated_gradients": ("G", "midpoint sum along the same path"),
     "expected_gradients": ("G", "mean over the same draws of start and place"),
     "lrp": ("R", "LRP-0: the input times a gradient that goes through an activation f as f(a) / a"),
+    "deep_lift": ("F", "the slopes of both passes, the difference carried forwards through the network without Keras"),
     "cam": ("F", "class weights times the maps before the pooling"),
     "grad_cam": ("F", "ReLU of the maps weighted by their mean gradients"),
     "grad_cam_plus_plus": ("F", "weights of eq. (5) and (19) with g^2 and g^3 as printed"),

@@ -161,6 +161,7 @@ def test_catalogue_row_is_true_of_its_method(answers, name):
         "gradients": ("gradients", "expected"),
         "relevance": ("propagation",),
         "cam": ("cam", "cam_by_scores"),
+        "relevance": ("deep_lift",),
         "perturbation": ("occlusion", "masks", "lime", "shap"),
     }[row.family]
     assert row.function.__module__ in [f"heatproof.methods.{room}" for room in rooms]

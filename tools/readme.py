@@ -153,11 +153,11 @@ def _said(shape: str, units: tuple) -> str:
 
 
 def further_tests(xu) -> dict:
-    """{method: what its tests in the files of the families say}, read from the functions' names."""
+    """{method: what its tests in the files of the families and methods say}, read from the functions' names."""
     one = "|".join(sorted(xu.METHODS, key=len, reverse=True))
     found = {name: [] for name in xu.METHODS}
-    for family in ("gradients", "cam", "perturbation"):
-        text = (ROOT / "tests" / f"test_{family}.py").read_text(encoding="utf-8")
+    for room in ("gradients", "cam", "deep_lift", "perturbation"):
+        text = (ROOT / "tests" / f"test_{room}.py").read_text(encoding="utf-8")
         for first, second, said in re.findall(rf"^def test_({one})(?:_and_({one}))?_(\w+)\(", text, re.M):
             for name in filter(None, (first, second)):
                 found[name].append(said.replace("_", " "))

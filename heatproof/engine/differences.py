@@ -114,7 +114,8 @@ def choice(operation, carriers, gradient):
         pays = (chosen | stays[3 - number]) & ~stays[number]
         way = tf.where(pays, here[number] - there[number], tf.ones_like(y))
         turned = tf.where(pays, signal * (y - z) / way, tf.zeros_like(y))
-        multipliers[number] = tf.where(holds == held, tf.where(chosen, signal, tf.zeros_like(y)), turned)
+        same = tf.where(chosen, signal, tf.zeros_like(y))
+        multipliers[number] = _summed_to(tf.where(holds == held, same, turned), here[number])
     return _placed(operation, multipliers)
 
 

@@ -71,8 +71,10 @@ def _planes(operation, volume):
     sizes, strides = operation.get_attr("ksize"), operation.get_attr("strides")
     steps, read = [], tf.reshape(volume, (rows * depth, height, width, channels))
     for part in (slice(2, 4), slice(1, 2)):
-        windows = {name: [1, *values[part], *[1] * (part.start == 1), 1]
-                   for name, values in (("ksize", sizes), ("strides", strides))}
+        windows = {
+            name: [1, *values[part], *[1] * (part.start == 1), 1]
+            for name, values in (("ksize", sizes), ("strides", strides))
+        }
         windows["padding"] = operation.get_attr("padding")
         given = tf.raw_ops.MaxPool(input=read, **windows)
         steps.append((read, given, windows))

@@ -20,9 +20,9 @@ from heatproof.engine.towards import only_towards
 from heatproof.engine.ways import SHAPES, Ways
 from heatproof.problems import ArgumentValueError
 
-_MOVING = """Cast EnsureShape Identity Reshape Squeeze ExpandDims Transpose Concat ConcatV2 Pack Unpack Split SplitV Slice
-StridedSlice Pad PadV2 MirrorPad Tile BroadcastTo GatherV2 GatherNd Roll ReverseV2 SpaceToBatchND BatchToSpaceND
-SpaceToDepth DepthToSpace"""
+_MOVING = """Cast EnsureShape Identity Reshape Squeeze ExpandDims Transpose Concat ConcatV2 Pack Unpack Split SplitV
+Slice StridedSlice Pad PadV2 MirrorPad Tile BroadcastTo GatherV2 GatherNd Roll ReverseV2 SpaceToBatchND
+BatchToSpaceND SpaceToDepth DepthToSpace"""
 _SUMMING = """Add AddV2 AddN Sub Neg BiasAdd Sum Mean Cumsum AvgPool AvgPool3D ResizeBilinear ResizeNearestNeighbor
 ResizeBicubic"""
 _LINEAR = {*_MOVING.split(), *_SUMMING.split()}
@@ -144,7 +144,7 @@ def _refuse(rules):
     unknown = {operation.type: operation.name for operation, _, rule in reversed(rules) if rule is None}
     if unknown:
         listed = ", ".join(f"{kind} ({name})" for kind, name in sorted(unknown.items()))
-        given = f"one that reads differences of its inputs through operations without a rule, {listed}"
+        given = f"one whose inputs reach the score through operations without a rule for differences, {listed}"
         raise ArgumentValueError("model", given, cure="xu.integrated_gradients, which needs derivatives alone")
 
 

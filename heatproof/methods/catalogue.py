@@ -6,7 +6,18 @@ Adding a method is one function in its family and one row here; the fields of a 
 import numpy as np
 import numpy.typing as npt
 
-from heatproof.methods import cam, cam_by_scores, expected, gradients, lime, masks, occlusion, propagation, shap
+from heatproof.methods import (
+    cam,
+    cam_by_scores,
+    deep_lift,
+    expected,
+    gradients,
+    lime,
+    masks,
+    occlusion,
+    propagation,
+    shap,
+)
 from heatproof.methods.rows import Method, chosen
 
 _ROWS = (
@@ -91,6 +102,11 @@ _ROWS = (
         function=cam.guided_grad_cam, title="Guided Grad-CAM", family="cam", output="inputs",
         relevance="magnitude", needs="ReLU",
         formula="guided backprop * Grad-CAM", reference="selvaraju2017",
+    ),
+    Method(
+        function=deep_lift.deep_lift, title="DeepLIFT", family="relevance", output="inputs",
+        additive=True,
+        formula="(x - x') * m, m = (f(a) - f(a')) / (a - a') at each nonlinearity", reference="shrikumar2017",
     ),
     Method(
         function=occlusion.occlusion, title="Occlusion", family="perturbation", output="map",

@@ -43,7 +43,7 @@ def deep_lift(
     (stop_gradient) counts too, as S_c does. `baseline`: as for `integrated_gradients`; the maps of a list are averaged.
     In units of the score. Raises `TypeError`, `ValueError` for an unknown baseline and for a model with operations for
     which no rule is known (loops, sorting): they are named; draws an `XAIWarning` where the sum does not come out, as
-    where the network takes a step that no slope tells. Source: Shrikumar, Greenside, Kundaje 2017, eq. (1)-(3), (10).
+    where the network takes a step that no slope tells. Source: Shrikumar, Greenside, Kundaje 2017, sec. 3.
     """
     options: dict[str, Any] = {"score": score, "activation": activation, "head": head, "only": only}
     query = Query(model, inputs, targets, batch_size=batch_size, **options)

@@ -66,6 +66,7 @@ KNOBS: dict[str, dict[str, Callable]] = {
     "smooth_grad": _NOISE,
     "var_grad": _NOISE,
     "integrated_gradients": {"baseline": _baselines},
+    "deep_lift": {"baseline": _baselines},
     "expected_gradients": {"background": _values("background", "shuffled", "uniform", "constant")},
     "grad_cam": _LAYER,
     "grad_cam_plus_plus": _LAYER,

@@ -104,6 +104,7 @@ def variants(subject):
             {"tolerance": 0.2, "max_steps": 18},
             {"steps": 3} | probability,
         ],
+        "deep_lift": [*({"baseline": baseline} for baseline in baselines), probability],
         "expected_gradients": [{"background": subject.inputs[::-1], "samples": 5}, {"background": "uniform"}],
         "cam": [native],
         "grad_cam": [{"relu": False} | native, probability, layer],
