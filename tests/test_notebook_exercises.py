@@ -565,6 +565,60 @@ def test_trust_exercise_2(capsys, trust):
     assert np.mean(both) > np.mean(drop)
 
 
+# ---- 09_relevance_propagation
+
+
+@pytest.fixture(scope="module")
+def relevance_chapter():
+    """What the cells before the exercises of chapter 09 leave behind; of the drawn faces fewer."""
+    W1, W2 = np.array([[1.0, -1], [1, 1]]), np.array([[1.0], [-1]])
+    hand = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, "relu"), keras.layers.Dense(1)])
+    hand.set_weights([W1, np.zeros(2), W2, np.zeros(1)])
+    drawn, phantoms = network("schematic_faces"), xu.schematic_faces(21, seed=3)
+    decided = np.argmax(drawn(phantoms.images), axis=1)
+    composite = xu.lrp(drawn, phantoms.images, decided, rule="epsilon_plus").sum(axis=-1)
+    names = {"np": np, "xu": xu, "keras": keras, "hand": hand, "x": np.array([1.0, 2.0]), "W1": W1, "W2": W2}
+    names |= {"drawn": drawn, "phantoms": phantoms, "decided": decided, "question": (drawn, phantoms.images, decided)}
+    names["mean"] = {"composite": xu.evidence_mass(np.maximum(composite, 0), phantoms.masks).mean()}
+    (cell,) = [cell for cell in cells_of("09_relevance_propagation") if "def likeness(" in cell.source]
+    exec(cell.source.split("def shuffle(")[0], names)
+    return names
+
+
+# Exercise 1: h = (1, 3), S = 1 - 3. By z-plus h1 inherits the whole -2, and of its products -1 and 2 the second takes
+# all. By alpha 2, beta 1 h1 has -4 and h2 has 2: x1 gets 4 and 4/3 from them, x2 -8 and 8/3.
+# Exercise 2: h1 = 4 and h2 = 0.5, so x1 gets 1 + 1, x2 2 - 2, and the biases 1 + 0.5.
+# Exercise 3: alpha-beta in the last convolution moves relevance to the strokes; epsilon there does not.
+RELEVANCE_ANSWERS = {
+    1: (
+        "answer = [[0, -2], [16 / 3, -16 / 3]]",
+        ["answer = [[2, -4], [16 / 3, -16 / 3]]", "answer = [[0, -2], [14 / 3, 4 / 3]]", "answer = [[0, 2], [0, -2]]"],
+    ),
+    2: ("answer = (2, 0, 1.5)", ["answer = (2, 0, 0.5)", "answer = (2, 0, -1.5)", "answer = (2, 1.5)"]),
+    3: (
+        "answer = {'rule': {'conv1': 'flat', 'conv2': 'z_plus', 'conv3': 'alpha_beta'}}",
+        ["answer = {'rule': {'conv1': 'flat', 'conv2': 'z_plus'}}", "answer = {'rule': 'gamma'}"],
+    ),
+}
+
+
+@pytest.mark.parametrize("number", RELEVANCE_ANSWERS)
+def test_relevance_exercise(capsys, relevance_chapter, number):
+    cells = cells_of("09_relevance_propagation")
+    (cell,) = [cell for cell in cells if f"exercise-{number}" in cell.metadata.get("tags", [])]
+    assert cell.source.count("answer = None") == 1
+
+    def says(solution):
+        exec(cell.source.replace("answer = None", solution), dict(relevance_chapter))
+        return capsys.readouterr().out.strip()
+
+    right, wrong = RELEVANCE_ANSWERS[number]
+    assert says("answer = None") == "not attempted"
+    assert says(right).endswith(": True")
+    for answer in wrong:
+        assert says(answer).endswith(": False"), answer
+
+
 # ---- 15_your_own_model
 
 
