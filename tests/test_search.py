@@ -261,12 +261,12 @@ def test_patches_say_where_a_gate_reads_more_than_they_show():
     inputs = keras.Input((6, 6, 2))
     x = layers.Conv2D(3, 3, padding="same", name="before")(inputs)
     gate = layers.Dense(3, activation="sigmoid")(layers.GlobalAveragePooling2D(keepdims=True)(x))
-    x = layers.MaxPooling2D(2, name="behind")(layers.Multiply(name="gated")([x, gate]))
+    x = layers.MaxPooling2D(2, name="pooled")(layers.ReLU(name="behind")(layers.Multiply(name="gated")([x, gate])))
     model = models.randomised(keras.Model(inputs, layers.Dense(2)(layers.Flatten()(x))))
     x = models.examples(model, 1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert xu.patches(model, "before", x, [0], [[1, 1]]).images.shape == (1, 3, 3, 2)
-    for name, side in (("gated", 3), ("behind", 4)):
+    for name, side in (("gated", 3), ("behind", 3), ("pooled", 4)):
         with pytest.warns(xu.XAIWarning, match=f"layer: got '{name}', where a gate reads all positions"):
             assert xu.patches(model, name, x, [0], [[1, 1]]).images.shape == (1, side, side, 2)
