@@ -139,6 +139,20 @@ def test_masks_of_half_the_size_are_met_in_the_middle_of_each_field():
     np.testing.assert_allclose(found.ceiling, ceiling)
 
 
+def test_a_layer_whose_axes_are_exchanged_is_laid_on_the_masks_as_the_pictures_lie():
+    """Rows and columns change places inside the network; every third column is left out there."""
+    inputs = keras.Input((9, 6, 1))
+    x = layers.Conv2D(1, 1, strides=(1, 3), name="units")(layers.Permute((2, 1, 3))(inputs))
+    model = models.randomised(keras.Model(inputs, layers.Dense(2)(layers.Flatten()(x))))
+    model.get_layer("units").set_weights([np.ones((1, 1, 1, 1)), np.zeros(1)])
+    x, random = models.examples(model, 5), np.random.default_rng(2)
+    concepts = xu.Concepts(x, {"blob": {"a": random.random((5, 9, 6)) < 0.3}})
+    found = xu.dissect(model, "units", x, concepts, quantile=0.1, draws=0)
+    _, iou, _ = in_a_loop(x[:, ::3], [(0, 3), (0, 1)], concepts, 0.1)
+    np.testing.assert_allclose(found.iou, iou)
+    assert iou[0, 0] > 0
+
+
 @pytest.mark.parametrize("total", [200, 201, 997])
 @pytest.mark.parametrize("quantile", [0.005, 0.031, 0.4, 0.999])
 def test_the_threshold_is_numpys_quantile_in_any_batches(total, quantile):

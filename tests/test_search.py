@@ -1,5 +1,6 @@
 """Oracles of the strongest places and of what they read: a full sort, hand-made nets, pixels changed outside."""
 
+import tracemalloc
 import warnings
 
 import keras
@@ -89,6 +90,19 @@ def test_strongest_asks_each_input_once():
     with counting() as passes:
         xu.strongest(model, "conv_2", models.examples(model, 7), 2, batch_size=3)
     assert passes == {"forwards": 7, "backwards": 0}
+
+
+def test_strongest_holds_a_batch_and_not_the_set():
+    """Six batches and sixty: the same memory, though the activations of the set are ten times as many."""
+    model = models.cnn((24, 24, 2))
+    x, peaks = models.examples(model, 8), {}
+    for batches in (1, 6, 60):
+        tracemalloc.start()
+        xu.strongest(model, "conv_1", (x + np.float32(number) for number in range(batches)), 2)
+        peaks[batches] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    one = x.nbytes * 4 // 2  # the activations of a batch
+    assert peaks[60] < peaks[6] + one / 2 and peaks[6] > one
 
 
 def test_strongest_refuses_what_has_too_few_places():
@@ -247,12 +261,12 @@ def test_patches_say_where_a_gate_reads_more_than_they_show():
     inputs = keras.Input((6, 6, 2))
     x = layers.Conv2D(3, 3, padding="same", name="before")(inputs)
     gate = layers.Dense(3, activation="sigmoid")(layers.GlobalAveragePooling2D(keepdims=True)(x))
-    x = layers.MaxPooling2D(2, name="behind")(layers.Multiply(name="gated")([x, gate]))
+    x = layers.MaxPooling2D(2, name="pooled")(layers.ReLU(name="behind")(layers.Multiply(name="gated")([x, gate])))
     model = models.randomised(keras.Model(inputs, layers.Dense(2)(layers.Flatten()(x))))
     x = models.examples(model, 1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert xu.patches(model, "before", x, [0], [[1, 1]]).images.shape == (1, 3, 3, 2)
-    for name, side in (("gated", 3), ("behind", 4)):
+    for name, side in (("gated", 3), ("behind", 3), ("pooled", 4)):
         with pytest.warns(xu.XAIWarning, match=f"layer: got '{name}', where a gate reads all positions"):
             assert xu.patches(model, name, x, [0], [[1, 1]]).images.shape == (1, side, side, 2)

@@ -63,7 +63,7 @@ def dissect(
     `inputs` are the pictures of `concepts` in the model's units, an array or batches that can be gone through twice:
     two passes. Memory: a batch, `quantile` of the answers, and, unless `draws` is 0, a list of the pixels of M.
     A T of 0 is warned of: then fewer than `quantile` of the answers are above it. Raises `ValueError` for masks of
-    another size and for fewer than 1 / `quantile` positions. Source: Bau et al. 2017, sec. 2; 2018.
+    another size and for fewer than 1 / `quantile` positions. Source: Bau et al. 2017, sec. 2.
     """
     quantile = checks.as_number("quantile", quantile, 0, 1, True)
     threshold, draws = checks.as_number("threshold", threshold, 0, 1), checks.as_count("draws", draws, 0)

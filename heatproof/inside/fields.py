@@ -43,7 +43,7 @@ def patches(
     beyond the border is marked in `masks`. What was made of all positions and multiplies each, as in
     squeeze-and-excitation, is not counted, and a warning says so. No pass through the network. Raises `ValueError`
     for places outside the inputs, and for a layer whose operations do not tell what it reads.
-    Source: Araujo, Norris, Sim 2019, sec. 2.
+    Source: Araujo, Norris, Sim 2019.
     """
     stream, items, positions = Stream(model, layer, inputs), _whole("items", items), _whole("positions", positions)
     if stream.count is not None:
