@@ -267,8 +267,9 @@ def test_the_lock_pins_everything_and_holds_no_address():
 
 
 def elsewhere() -> set[str]:
-    """Files that run in .venv-peers alone."""
-    return {f"{kind}_{name}.py" for name in (*ELSEWHERE, "quantus") for kind in ("with", "metrics")} | {"twin.py"}
+    """Files that run in .venv-peers alone, or in .venv-innvestigate."""
+    names, kinds = (*ELSEWHERE, "quantus", "innvestigate", "torch"), ("with", "metrics", "relevance")
+    return {f"{kind}_{name}.py" for name in names for kind in kinds} | {"twin.py", "operators.py"}
 
 
 def test_every_imported_library_is_a_direct_requirement():
