@@ -72,15 +72,18 @@ class Case:
     words: tuple
     options: dict
 
+    of: tuple = ()  # for which methods, where an option means another thing elsewhere
+
     @property
     def methods(self):
-        return [name for name in ALL if set(self.options) <= set(parameters(name))]
+        return [name for name in self.of or ALL if set(self.options) <= set(parameters(name))]
 
 
-def case(label, exception, *words, **options):
-    return Case(label, exception, words, options)
+def case(label, exception, *words, of=(), **options):
+    return Case(label, exception, words, options, of)
 
 
+PATHS, LRP = ("integrated_gradients",), ("lrp",)
 ALLOWED_TARGETS = ("targets:", "0 to 2")
 CASES = [
     # inputs: name, what was given, and the cure
@@ -149,8 +152,38 @@ CASES = [
     case("fraction", TypeError, "seed:", "0.5", "integer", seed=0.5),
     case("zero", ValueError, "steps:", "0", "at least 1", steps=0),
     case("fraction", TypeError, "steps:", "3.5", "integer", steps=3.5),
-    case("left open", ValueError, "steps:", "gauss-legendre", "name the steps", rule="gauss-legendre"),
-    case("unknown", ValueError, "rule:", "'simpson'", "'midpoint'", "'gauss-legendre'", rule="simpson"),
+    case("left open", ValueError, "steps:", "gauss-legendre", "name the steps", rule="gauss-legendre", of=PATHS),
+    case("unknown", ValueError, "rule:", "'simpson'", "'midpoint'", "'gauss-legendre'", rule="simpson", of=PATHS),
+    case("unknown", ValueError, "rule:", "'simpson'", "'epsilon'", "'epsilon_plus'", rule="simpson", of=LRP),
+    case("no word", TypeError, "rule:", "3", "'epsilon'", "a function of a layer", rule=3, of=LRP),
+    case("of nothing", TypeError, "rule:", "{}", "a function of a layer", rule={}, of=LRP),
+    case("of no layer", ValueError, "rule:", "'conv9'", "conv_1", rule={"conv9": "flat"}, of=LRP),
+    case("no key", TypeError, "rule:", "2.5", "a layer", rule={2.5: "flat"}, of=LRP),
+    case("a composite in it", ValueError, "rule['conv_1']:", "'epsilon_plus'", "'z_plus'",
+         rule={"conv_1": "epsilon_plus"}, of=LRP),
+    case("a box inside", ValueError, "rule:", "'conv_2'", "first linear layer", rule={"conv_2": "z_box"}, of=LRP),
+    case("negative", ValueError, "epsilon:", "-1", "from 0", epsilon=-1),
+    case("NaN", ValueError, "epsilon:", "nan", "from 0", epsilon=float("nan")),
+    case("negative", ValueError, "gamma:", "-0.5", "from 0", gamma=-0.5),
+    case("text", TypeError, "gamma:", "'much'", "number", gamma="much"),
+    case("below one", ValueError, "alpha:", "0.5", "from 1", alpha=0.5, of=LRP),
+    case("NaN", ValueError, "alpha:", "nan", "finite", alpha=float("nan"), of=LRP),
+    case("negative", ValueError, "beta:", "-1", "from 0", beta=-1),
+    case("not alpha - 1", ValueError, "beta:", "3", "alpha=2", "beta=1", beta=3),
+    case("outside", ValueError, "inputs:", "outside the box", "low", low=0, high=1, rule="z_box", of=LRP),
+    case("not given", ValueError, "low:", "None", "input_range", low=None, high=9, rule="z_box", of=LRP),
+    case("above high", ValueError, "high:", "-9", "low", low=9, high=-9, rule="z_box", of=LRP),
+    case("wrong shape", ValueError, "high:", "(3,)", "each of 2", low=-9, high=[9, 9, 9], rule="z_box", of=LRP),
+    case("unknown", ValueError, "bias:", "'half'", "'split'", "'whole'", "'none'", bias="half"),
+    case("unknown", ValueError, "relevance_at:", "'conv9'", "conv_1", relevance_at="conv9"),
+    case("number", TypeError, "relevance_at:", "7", "its name", relevance_at=7),
+    case("no pair", TypeError, "through:", "'conv_1'", "(layer, channels)", through="conv_1"),
+    case("unknown layer", ValueError, "through:", "'conv9'", "conv_1", through=("conv9", 0)),
+    case("too large", ValueError, "through:", "4", "at most 3", through=("conv_1", 4)),
+    case("no channel", ValueError, "through:", "[]", "one or more", through=("conv_1", [])),
+    case("behind", ValueError, "through:", "'conv_1'", "relevance_at", through=("conv_1", 0), relevance_at="conv_2"),
+    case("not a flag", TypeError, "ledger:", "1", "True or False", ledger=1),
+    case("shares nothing out", ValueError, "score:", "'probability'", "logit", score="probability", of=LRP),
     case("zero", ValueError, "tolerance:", "0", "1", "strictly between", tolerance=0),
     case("one", ValueError, "tolerance:", "1", "strictly between", tolerance=1),
     case("NaN", ValueError, "tolerance:", "nan", "strictly between", tolerance=float("nan")),
@@ -208,8 +241,8 @@ CASES = [
     case("wrong shape", ValueError, "segments:", "(6, 8)", "(8, 6)", segments=np.zeros((6, 8), int)),
     case("float labels", ValueError, "segments:", "float64", "integer", segments=np.zeros((8, 6))),
     case("zero", ValueError, "kernel_width:", "0", "strictly between", kernel_width=0),
-    case("negative", ValueError, "alpha:", "-1", "from 0", alpha=-1.0),
-    case("NaN", ValueError, "alpha:", "nan", "finite", alpha=float("nan")),
+    case("negative", ValueError, "alpha:", "-1", "from 0", alpha=-1.0, of=("lime",)),
+    case("NaN", ValueError, "alpha:", "nan", "finite", alpha=float("nan"), of=("lime",)),
     case("a whole array", ValueError, "layer:", "array([0., 0.])", "conv_1", "conv_2", layer=np.zeros(2)),
     case("a tensor", ValueError, "layer:", "tf.Tensor", "conv_1", "conv_2", layer=tf.zeros(2)),
     case("with a map", ValueError, "score:", "'softmax'", "'logit'", score="softmax", probability_map=True),

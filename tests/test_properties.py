@@ -105,16 +105,33 @@ def right_options(shape):
         "segments": st.integers(2, 5) if len(shape) == 2 else st.none(),
         "kernel_width": st.floats(0.1, 3),
         "alpha": st.floats(0.01, 10),
+        "epsilon": st.sampled_from([0.01, 0.1]),  # relative: without it a share of nearly nothing may be anything
+        "gamma": st.floats(0, 2),
+        "beta": st.just(1.0),
+        "low": st.none(),  # of another rule: see `test_lrp.py`
+        "high": st.none(),
+        "bias": st.sampled_from(["split", "whole", "none"]),
+        "relevance_at": st.none(),
+        "through": st.sampled_from([None, ("conv_1", 0), ("conv_2", [1, 3])]),
+        "ledger": st.just(False),
         "head": st.none(),  # of one output and one input there is nothing to choose: see `test_several_inputs.py`
         "only": st.none(),
     }
+
+
+# What options mean that have other values elsewhere.
+OF_LRP = {
+    "score": st.just("logit"),
+    "rule": st.sampled_from(["epsilon", "z_plus", "gamma", "flat", "w_square", "epsilon_plus", {"conv_1": "gamma"}]),
+    "alpha": st.just(2.0),
+}
 
 
 @st.composite
 def right_questions(draw, name):
     shape = draw(st.sampled_from(SHAPES))
     inputs = draw(right_inputs(shape))
-    strategies = right_options(shape) | {"targets": right_targets(len(inputs))}
+    strategies = right_options(shape) | {"targets": right_targets(len(inputs))} | (OF_LRP if name == "lrp" else {})
     if "layer" in parameters(name):
         strategies["grid"] = st.none()  # the patches of these networks lie as they are: see `test_tokens.py`
     given_ones = [each for each in parameters(name) if draw(st.booleans()) or each in ("samples", "masks", "steps")]
@@ -165,6 +182,7 @@ def numbers_outside(low, high=None):
 
 
 no_fills = st.text() | st.none() | st.booleans() | st.sampled_from([NAN, INF, np.zeros((2, 2)), [[1], [1, 2]]])
+no_boxes = st.text() | st.booleans().map(lambda value: [value] * 7) | st.sampled_from([NAN, INF, np.zeros((2, 2))])
 no_layers = st.text() | st.integers() | st.floats() | st.sampled_from(["head", "gap", np.zeros(2), layers.Dense(2)])
 WRONG_OPTIONS = {
     "score": no_words,
@@ -196,6 +214,15 @@ WRONG_OPTIONS = {
     "segments": no_counts(2).filter(lambda value: value is not None) | st.just(np.zeros((2, 2), int)),
     "kernel_width": numbers_outside(0) | st.just(0),
     "alpha": numbers_outside(0),
+    "epsilon": numbers_outside(0),
+    "gamma": numbers_outside(0),
+    "beta": numbers_outside(0) | st.sampled_from([0.5, 3.0]),
+    "low": no_boxes,
+    "high": no_boxes,
+    "bias": no_words,
+    "relevance_at": no_layers.filter(lambda layer: not isinstance(layer, str) or layer not in ("head", "gap")),
+    "through": st.text() | st.integers() | st.sampled_from([("conv_1", 9), ("conv9", 0), ("conv_1", [])]),
+    "ledger": no_flags,
     "head": no_words.filter(lambda value: value is not None),
     "only": no_words.filter(lambda value: value is not None),
 }

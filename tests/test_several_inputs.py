@@ -12,7 +12,7 @@ import xai_utils as xu
 DRAW = np.random.default_rng(0)
 IMAGE, META = (DRAW.normal(size=shape).astype(np.float32) for shape in ((3, 8, 6, 2), (3, 5)))
 TARGETS = [2, 0, 1]
-GRADIENTS = [name for name, row in xu.METHODS.items() if row.family == "gradients"]
+GRADIENTS = [name for name, row in xu.METHODS.items() if row.family in ("gradients", "relevance")]
 PERTURBATIONS = ["occlusion", "rise", "lime", "kernel_shap"]
 ON_LAYERS = [name for name, row in xu.METHODS.items() if name not in (*GRADIENTS, *PERTURBATIONS, "cam")]
 OF_SEGMENTS = {"segments": None, "fill": {"image": "mean", "meta": "zero"}}

@@ -43,6 +43,7 @@ PASSES = {
         (54 * N + 2 * N, 54 * N),
     ),
     "expected_gradients": (xu.expected_gradients, {"samples": 7}, (7 * N, 7 * N)),
+    "lrp": (xu.lrp, {}, (N, N)),
     "grad_cam": (xu.grad_cam, {}, (N, N)),
     "grad_cam_plus_plus": (xu.grad_cam_plus_plus, {}, (N, N)),
     "layer_cam": (xu.layer_cam, {}, (N, N)),

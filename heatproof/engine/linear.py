@@ -132,12 +132,12 @@ class Linear:
         self.weighs = operation.type not in AVERAGES
         self.is_in_blocks = operation.inputs[self.place].op.type == "SpaceToBatchND"
         others = [n for n, each in enumerate(operation.inputs) if n != self.place and each.dtype.is_floating]
-        self.number = others[0] if self.weighs else None
+        self.number = others[0] if self.weighs and others else None
 
     @functools.cached_property
     def _behind(self):
         """The scale, the shift and the operations that are folded in."""
-        return _followed(self.operation, self.ways) if self.weighs and self.is_single else (None, None, [])
+        return _followed(self.operation, self.ways) if self.number is not None and self.is_single else (None, None, [])
 
     @property
     def folded(self):

@@ -13,9 +13,10 @@ import tensorflow as tf
 
 from heatproof.engine import owned, passing
 from heatproof.engine.arrays import as_float
+from heatproof.engine.examples import Examples
 from heatproof.engine.linear import AVERAGES, CONVOLUTIONS, DENSE, Linear, step
 from heatproof.engine.parts import READING, behind
-from heatproof.engine.relevance_rules import RULES, average, of_examples, sums
+from heatproof.engine.relevance_rules import RULES, average, sums
 from heatproof.engine.ways import Ways
 from heatproof.problems import ArgumentValueError
 
@@ -42,7 +43,7 @@ class How:
     at: str | None = None  # the tensor whose relevance is asked for, by name; None for the inputs
     through: tuple | None = None  # (tensor, channels): nothing goes on but the relevance of these
     ledger: bool = False
-    count: Any = None  # how many examples, in a walk
+    examples: Any = None  # of the inputs, in a walk
     low: Any = None  # the box of the inputs, in a walk
     high: Any = None
 
@@ -123,7 +124,7 @@ class Walk:
 
     def __init__(self, run, end, how):
         self.run, self.paths, self.owners = run, Paths(run.inputs, end), Owners(run)
-        self.how = replace(how, count=tf.shape(run.inputs)[0])
+        self.how = replace(how, examples=Examples(run.inputs))
         self.rows, self._arriving = list[Entry](), dict[str, tf.Tensor]()
         self._folded = {each.name for layer in self.paths.layers.values() for each in layer.folded}
 
@@ -139,7 +140,13 @@ class Walk:
             if any(each is not None for each in arrived):
                 for tensor, share in self._shared(operation, arrived):
                     self._add(tensor, share)
-        return self._arriving[asked]
+        return self._at(asked)
+
+    def _at(self, name):
+        """What arrives at a tensor; 0 where it is part of a gate."""
+        if name not in self._arriving:
+            return tf.zeros_like(as_float(self.run.inputs.graph.get_tensor_by_name(name)))
+        return self._arriving[name]
 
     def _add(self, tensor, share):
         before = self._arriving.get(tensor.name)
@@ -150,7 +157,7 @@ class Walk:
         name, channels = self.how.through or (None, ())
         if all(each.name != name for each in operation.outputs):
             return
-        kept = self._arriving[name]
+        kept = self._at(name)
         mask = tf.reduce_sum(tf.one_hot(channels, kept.shape[-1], dtype=kept.dtype), axis=0)
         self._arriving = {name: kept * mask}
 
@@ -189,6 +196,8 @@ class Walk:
 
     def _by_rule(self, operation, R):
         layer = self.paths.layers[operation.name]
+        if layer.weighs and layer.number is None:
+            raise self._refusal(operation, "of which no rule is known")
         if not layer.is_single:
             raise self._refusal(operation, "a product of two inner tensors, as in attention")
         rule = self.how.rule(operation.name, layer.kind, layer.is_first)
@@ -219,7 +228,7 @@ class Walk:
         return [(each, passing.narrowed(R, each)) for each, R in zip(reads, shares.passed, strict=True)]
 
     def _of_product(self, operation, reads, R):
-        if len(reads) == 1 and (operation.type in ("Mul", "MulNoNan") or reads[0] is operation.inputs[0]):
+        if len(reads) == 1:
             return self._passed(reads, R)
         place = passing.signal(operation, self.paths.names) if operation.type == "Mul" else None
         if place is None:
@@ -231,16 +240,14 @@ class Walk:
         passed = [(operation.inputs[number], found[number]) for number in felt]
         fixed = [each for each in operation.inputs if each.dtype.is_floating and each.name not in self.paths.names]
         if fixed and operation.type in passing.JOINED and self.how.ledger:
-            (R,) = arrived
-            kept, zero = moved_sum([share for _, share in passed], self.how.count), tf.zeros_like(R)
-            arrived = of_examples(R, self.how.count, tf.reduce_sum)
-            none = of_examples(zero, self.how.count, tf.reduce_sum)
-            self.rows.append(Entry(self.owners.name(operation), "constants", arrived, kept, arrived - kept, none, none))
+            total, zero = self.how.examples.total, self.how.examples.total(tf.zeros_like(arrived[0]))
+            R, kept = total(arrived[0]), sum(total(share) for _, share in passed)
+            self.rows.append(Entry(self.owners.name(operation), "constants", R, kept, R - kept, zero, zero))
         return passed
 
     def _note(self, operation, rule, R, shares, in_blocks=False):
         if self.how.ledger:
-            total = functools.partial(of_examples, count=self.how.count, reduce=tf.reduce_sum, in_blocks=in_blocks)
+            total = functools.partial(self.how.examples.total, in_blocks=in_blocks)
             passed = shares.passed if isinstance(shares.passed, list) else [shares.passed]
             others = [total(tf.broadcast_to(each, tf.shape(R))) for each in shares[1:]]
             row = (total(R), sum(map(total, passed)), *others)
@@ -250,11 +257,6 @@ class Walk:
         given = f"one with the operation {operation.type} in {self.owners.name(operation)!r}, {why}"
         allowed = "linear layers, sums, pooling, activations of one number, gates"
         return ArgumentValueError("model", given, allowed, "xu.integrated_gradients, which needs no rules")
-
-
-def moved_sum(tensors, count):
-    """The sum over all tensors of each example."""
-    return sum(of_examples(each, count, tf.reduce_sum) for each in tensors)
 
 
 def relevance(run, score, classes, how, low=None, high=None):

@@ -39,8 +39,7 @@ def stabiliser(z, how, in_blocks=False):
     """epsilon times the root mean square of z in each example, with the sign of what it is to be added to."""
     if how.epsilon == 0:
         return tf.zeros([], z.dtype)
-    size = how.epsilon * tf.sqrt(of_examples(z * z, how.count, tf.reduce_mean, in_blocks))
-    return _to_rows(size, z, in_blocks)
+    return how.epsilon * tf.sqrt(how.examples.mean(z * z, in_blocks))
 
 
 def signed(size, d):
@@ -145,31 +144,6 @@ def sums(summands, constant, R, how, positive):
 def _unshared(R, d):
     """What arrives at a neuron without anything to share it out by."""
     return tf.where(d == 0, R, tf.zeros_like(R))
-
-
-def of_examples(tensor, count, reduce, in_blocks=False):
-    """`reduce` over all values of each of `count` examples: (count,).
-
-    An example may be a run of rows, where its positions were laid in a row behind it, or, `in_blocks`, every count-th
-    row, where a dilated convolution cut it into blocks.
-    """
-    shape = tensor.shape.as_list()
-    axis = shape.index(None) if None in shape else 0
-    if axis:  # examples that do not come first
-        tensor = tf.transpose(tensor, [axis, *(n for n in range(len(shape)) if n != axis)])
-    if in_blocks:
-        rows = tf.reshape(tensor, tf.stack([-1, count, tf.size(tensor) // tf.shape(tensor)[0]]))
-        return reduce(rows, axis=(0, 2))
-    return reduce(tf.reshape(tensor, tf.stack([count, -1])), axis=1)
-
-
-def _to_rows(values, tensor, in_blocks):
-    """One number for each example in the shape that multiplies a tensor."""
-    shape = tensor.shape.as_list()
-    axis = shape.index(None) if None in shape else 0
-    times = tf.shape(tensor)[axis] // tf.size(values)
-    values = tf.tile(values, times[None]) if in_blocks else tf.repeat(values, times)
-    return tf.reshape(values, [-1 if n == axis else 1 for n in range(len(shape))])
 
 
 RULES = {

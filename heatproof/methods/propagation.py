@@ -9,16 +9,12 @@ from typing import Any
 import keras
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 
 from heatproof import checks
-from heatproof.engine.counting import BOTH
-from heatproof.engine.places import CLASSES
-from heatproof.engine.programs import program
 from heatproof.engine.query import BATCH_SIZE, Query
 from heatproof.engine.readings import LOGIT
-from heatproof.engine.relevance import Entry, How, relevance
-from heatproof.engine.relevance_choice import Seen
+from heatproof.engine.relevance import How
+from heatproof.engine.relevance_query import RelevanceQuery
 from heatproof.problems import ArgumentValueError
 
 Rule = str | Mapping[keras.layers.Layer | str | Callable, str]
@@ -91,10 +87,10 @@ def lrp(
         raise ArgumentValueError(
             "score", given, cure="score='logit', or xu.contrast(a, b) for one class against another"
         )
-    seen = Seen(query)
-    at = None if relevance_at is None else seen.tensor("relevance_at", relevance_at).name
-    how = How(seen.rules(rule), *numbers, bias, at, seen.through(through), ledger)
-    maps, rows = _propagated(query, how, seen.box(low, high) if how.has_box else [])
+    asked = RelevanceQuery(query)
+    at = None if relevance_at is None else asked.tensor("relevance_at", relevance_at)
+    how = How(asked.rules(rule), *numbers, bias, None if at is None else at.name, asked.through(through, at), ledger)
+    maps, rows = asked.answers(how, asked.box(low, high, how.has_box))
     maps = maps.astype(np.float32) if relevance_at is not None else query.in_form(maps.astype(np.float32))
     return (maps, rows) if ledger else maps
 
@@ -106,24 +102,3 @@ def _checked_numbers(epsilon, gamma, alpha, beta):
         given = f"{beta:g} beside alpha={alpha:g}"
         raise ArgumentValueError("beta", given, "alpha - beta = 1", f"beta={alpha - 1:g}")
     return epsilon, gamma, alpha, beta
-
-
-def _propagated(query, how, box):
-    """The maps of all inputs and the rows of the ledger."""
-
-    def build(run, *given):
-        *box, classes = given
-        return relevance(run, query.score, classes, how, *box)
-
-    specs = [tf.TensorSpec((None, *end.shape[1:]), end.dtype) for end in box]
-    asked, names = program(query.recipe, ("relevance", query.score, how), build, *specs, CLASSES), []
-
-    def chunk(*given):
-        found, rows = asked(*given)
-        names[:] = rows
-        return [found, *rows.values()]
-
-    found = query.batched(chunk, query.inputs, *query.told(), *box, query.targets, passes=BOTH)
-    maps, *rows = found if names else [found]
-    entries = zip(names, rows, strict=True)
-    return maps, [Entry(layer, rule, *np.moveaxis(row, 1, 0)) for (_, layer, rule), row in entries]

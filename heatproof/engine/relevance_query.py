@@ -1,14 +1,19 @@
-"""Which rule of relevance propagation each layer gets, and which tensors of the graph are meant by its options."""
+"""A question of relevance: which rule each layer gets, which tensors of the graph are meant, and the answer."""
 
+import functools
 from collections.abc import Mapping
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from heatproof import checks
 from heatproof.engine.anatomy import anatomy, find_layer
+from heatproof.engine.counting import BOTH
 from heatproof.engine.passing import SUMS
-from heatproof.engine.relevance import COMPOSITES, Owners, Paths
+from heatproof.engine.places import CLASSES
+from heatproof.engine.programs import program
+from heatproof.engine.relevance import COMPOSITES, Entry, Owners, Paths, relevance
 from heatproof.engine.relevance_rules import RULES
 from heatproof.hiding import by_name
 from heatproof.problems import ArgumentTypeError, ArgumentValueError
@@ -16,8 +21,8 @@ from heatproof.problems import ArgumentTypeError, ArgumentValueError
 _KEYS = "a layer, its name or a function of a layer"
 
 
-class Seen:
-    """What a query's trace tells of the ways from its inputs to its score."""
+class RelevanceQuery:
+    """A query with what its trace tells of the ways from its inputs to its score."""
 
     def __init__(self, query):
         self.query, self.anatomy = query, anatomy(query.recipe)
@@ -70,35 +75,61 @@ class Seen:
         except ArgumentValueError as error:
             raise ArgumentValueError(argument, error.given, error.allowed, error.cure) from None
         if output.name not in self.paths.names:
-            raise ArgumentValueError(argument, f"{_label(layer)}, which the score does not depend on")
+            given = f"{_label(layer)}, on which the score does not depend"
+            raise ArgumentValueError(argument, given, "a layer on the way to the score")
         return output
 
-    def through(self, pair):
+    def through(self, pair, at=None):
         """(name of the tensor, channels) of the argument `through`."""
         if pair is None:
             return None
         allowed = "(layer, channels), with a number or a list of numbers"
         layer, channels = checks.as_pair("through", pair, allowed)
         output = self.tensor("through", layer)
+        if at is not None and self.paths.position(output) < self.paths.position(at):
+            raise ArgumentValueError(
+                "through", f"{_label(layer)}, which comes before relevance_at", "a layer behind it"
+            )
         channels = np.atleast_1d(checks.as_array("through", channels)).tolist()
         found = tuple(sorted(checks.as_count("through", each, 0, output.shape[-1] - 1) for each in channels))
         if not found or len(set(found)) < len(found):
             raise ArgumentValueError("through", f"the channels {checks.shown(pair[1])}", "one or more, each once")
         return output.name, found
 
-    def box(self, low, high):
-        """(l, h) in the shape of the inputs: given, or the range that the model states."""
-        ends = [
-            self.query.each(lambda part, name, n=n, end=end: self._end(n, end, part, name))
-            for n, end in enumerate((low, high))
-        ]
+    def box(self, low, high, is_used):
+        """[l, h] in the shape of the inputs, given or the range that the model states; nothing where no rule asks."""
+        both = enumerate((low, high))
+        ends = [functools.partial(self._end, number, end) for number, end in both if is_used or end is not None]
+        ends = [self.query.each(end) for end in ends]
+        if len(ends) == 2 and not (ends[0] < ends[1]).all():
+            given = f"{checks.shown(high)}, which is not above low everywhere"
+            raise ArgumentValueError("high", given, f"values above low, {checks.shown(low)}")
         inputs = self.query.inputs
-        if not (ends[0] < ends[1]).all():
-            raise ArgumentValueError("high", f"{checks.shown(high)}, which is not above low everywhere")
-        if (inputs < ends[0]).any() or (inputs > ends[1]).any():
+        if is_used and ((inputs < ends[0]).any() or (inputs > ends[1]).any()):
             given = f"values from {inputs.min():g} to {inputs.max():g}, outside the box"
             raise ArgumentValueError("inputs", given, "values from low to high", "wider bounds low and high")
-        return ends
+        return ends if is_used else []
+
+    def answers(self, how, box=()):
+        """The maps of all inputs, and the rows of the ledger."""
+        query, names = self.query, []
+
+        def build(run, *given):
+            *box, classes = given
+            return relevance(run, query.score, classes, how, *box)
+
+        specs = [tf.TensorSpec((None, *end.shape[1:]), end.dtype) for end in box]
+        asked = program(query.recipe, ("relevance", query.score, how), build, *specs, CLASSES)
+
+        def chunk(*given):
+            found, rows = asked(*given)
+            names[:] = rows
+            return [found, *rows.values()]
+
+        found = query.batched(chunk, query.inputs, *query.told(), *box, query.targets, passes=BOTH)
+        maps, *rows = found if names else [found]
+        entries = zip(names, rows, strict=True)
+        return maps, [Entry(layer, rule, *np.moveaxis(row, 1, 0)) for (_, layer, rule), row in entries]
 
     def _end(self, number, end, part, name):
         """One end of the box for one input."""
