@@ -72,7 +72,7 @@ def test_the_page_is_what_the_table_renders_to(table):
 @pytest.fixture(scope="module")
 def pins():
     found = {}
-    for name in ("requirements.txt", "requirements-peers.txt"):
+    for name in ("requirements.txt", "requirements-peers.txt", "requirements-innvestigate.txt"):
         for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
             pin = Requirement(line)
             found.setdefault(canonicalize_name(pin.name), str(pin.specifier).removeprefix("=="))
@@ -80,7 +80,7 @@ def pins():
 
 
 def test_the_versions_of_the_table_are_the_pinned_ones(table, pins):
-    pinned = {title: pins[canonicalize_name(key)] for key, title in environment.TITLES.items()}
+    pinned = {title: pins[canonicalize_name(title.split()[-1])] for title in parity.PEERS.values()}
     assert dict(zip(table["peer"], table["version"], strict=True)) == pinned
 
 
@@ -216,9 +216,10 @@ def test_a_library_compares_today_as_the_table_says(peer, flatten, table):
 
 
 def test_the_peers_are_pinned_without_addresses():
-    text = environment.REQUIREMENTS.read_text(encoding="utf-8")
-    assert "://" not in text and "@" not in text
-    assert all(str(Requirement(line).specifier).startswith("==") for line in text.splitlines())
+    for lock in (environment.REQUIREMENTS, environment.OLD_REQUIREMENTS):
+        text = lock.read_text(encoding="utf-8")
+        assert "://" not in text and "@" not in text
+        assert all(str(Requirement(line).specifier).startswith("==") for line in text.splitlines())
 
 
 def test_every_library_that_a_peer_imports_is_pinned_for_it():
@@ -229,9 +230,13 @@ def test_every_library_that_a_peer_imports_is_pinned_for_it():
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) else []
             found |= {name.split(".")[0] for name in names}
-        inside = path.stem.removeprefix("with_") in set(environment.TITLES) - set(environment.ELSEWHERE)
-        pins = (ROOT / ("requirements.txt" if inside else "requirements-peers.txt")).read_text(encoding="utf-8")
+        peer = path.stem.removeprefix("with_")
+        inside = peer in set(environment.TITLES) - set(environment.ELSEWHERE)
+        lock = "requirements.txt" if inside else "requirements-peers.txt"
+        lock = "requirements-innvestigate.txt" if peer == "innvestigate" else lock
+        pins = (ROOT / lock).read_text(encoding="utf-8")
         pinned = {canonicalize_name(Requirement(line).name) for line in pins.splitlines()}
+        pinned |= {"crp"} if "zennit-crp" in pinned else set()
         pinned |= {"sklearn"} if "scikit-learn" in pinned else set()
         pinned |= {"skimage"} if "scikit-image" in pinned else set()
         pinned |= {"tensorflow"} if "tensorflow-cpu" in pinned else set()

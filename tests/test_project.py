@@ -210,7 +210,6 @@ def test_peers_serve_parity_and_benchmark_and_know_neither():
 
 
 KINDS = ("with", "metrics", "relevance")  # of rooms that call another library, KIND_NAME.py
-TORCH = {"twin.py", "operators.py", "relevance_torch.py"}
 
 
 def test_every_other_library_is_wrapped_once():
@@ -271,8 +270,9 @@ def test_the_lock_pins_everything_and_holds_no_address():
 
 
 def elsewhere() -> set[str]:
-    """Files that run in .venv-peers alone."""
-    return {f"{kind}_{name}.py" for name in (*ELSEWHERE, "quantus", "innvestigate") for kind in KINDS} | TORCH
+    """Files that run in .venv-peers alone, or in .venv-innvestigate."""
+    names = (*ELSEWHERE, "quantus", "innvestigate", "torch")
+    return {f"{kind}_{name}.py" for name in names for kind in KINDS} | {"twin.py", "operators.py"}
 
 
 def test_every_imported_library_is_a_direct_requirement():

@@ -63,13 +63,13 @@ def rows(peer, found) -> list[dict]:
             "answer": answer if isinstance(answer, str) else text(answer or ()),
             "met": verdict(answer, case.by_hand),
         }
-        table.append(row | {"reason": REASONS.get((peer, case.key), "")})
+        table.append(row | {"reason": REASONS[peer].get(case.key, "")})
     return table
 
 
 def text(numbers) -> str:
     """(2, 0.3333): four significant digits, and no minus before a zero."""
-    return f"({', '.join(f'{round(float(number), 9) + 0:.4g}' for number in numbers)})" if len(numbers) else ""
+    return f"({', '.join(f'{round(float(number), 6) + 0:.4g}' for number in numbers)})" if len(numbers) else ""
 
 
 def verdict(answer, by_hand) -> str:

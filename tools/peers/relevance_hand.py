@@ -82,9 +82,11 @@ class Hand:
 
 E2, ELU = np.exp(-2.0), float(np.exp(-1.0) - 1)
 OPERATION, MODULE = "as an operation", "as a layer of the library"
+APART = "ReLU as a layer of its own"
 OPEN, FOLDED = "as it comes", "folded"
 CASES = (
     Hand("two layers", (1, 2), ZERO, (2, 0)),
+    Hand("two layers", (1, 2), ZERO, (2, 0), APART),
     Hand("two layers", (1, 2), PLUS, (2 / 3, 4 / 3)),
     Hand("two layers", (1, 2), G, (8 / 7, 6 / 7)),
     Hand("two layers", (1, 2), A2B1, (14 / 3, 4 / 3)),

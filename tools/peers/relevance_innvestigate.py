@@ -4,7 +4,7 @@ import innvestigate
 import numpy as np
 import tensorflow as tf
 
-from tools.peers.relevance_hand import A2B1, FOLDED, HIGH, LOW, OPERATION, PLUS, ZERO
+from tools.peers.relevance_hand import A2B1, APART, FOLDED, HIGH, LOW, OPERATION, PLUS, ZERO
 
 PACKAGE, TITLE = "innvestigate", "iNNvestigate"
 OTHERS = ("rules for layers of weights alone", "epsilon 0.1 of the size of z", FOLDED, OPERATION)
@@ -18,7 +18,8 @@ def explain(case):
     if method is None or case.way in OTHERS:
         return None
     name, options = method
-    analyzer = innvestigate.create_analyzer(name, network(case.parts, case.inputs.shape[1:]), **options)
+    model = network(case.parts, case.inputs.shape[1:], case.way == APART)
+    analyzer = innvestigate.create_analyzer(name, model, **options)
     return np.asarray(analyzer.analyze(case.inputs))
 
 
@@ -43,21 +44,21 @@ def below_of(first, options):
     return "lrp.z", {"input_layer_rule": (options["low"], options["high"]) if options else first}
 
 
-def network(parts, shape):
+def network(parts, shape, apart=False):
+    """The network of these parts; an activation is inside the layer of weights before it unless it is to be `apart`."""
     made, inputs = {}, layers.Input(shape)
     x = inputs
-    for number, part in enumerate(parts):
-        following = parts[number + 1] if number + 1 < len(parts) else None
-        x = stage(part, x, made, following)
+    for before, part, after in zip((("",), *parts), parts, (*parts[1:], ("",)), strict=False):
+        if part[0] != "activation" or before[0] != "dense" or apart:
+            x = stage(part, x, made, after[1] if after[0] == "activation" and not apart else None, apart)
     return tf.keras.Model(inputs, x)
 
 
-def stage(part, x, made, following=None):
-    """The tensor after one part; the activation of a layer of weights is inside that layer, where it wants it."""
+def stage(part, x, made, activation=None, apart=False):
+    """The tensor after one part; `activation` goes inside a dense layer."""
     kind, *given = part
     if kind == "dense":
-        inside = following[1] if following and following[0] == "activation" else None
-        inside = tf.nn.relu6 if inside == "relu6" else inside
+        inside = tf.nn.relu6 if activation == "relu6" else activation
         layer = layers.Dense(given[0].shape[1], activation=inside, use_bias=given[1] is not None)
         return weighted(part, layer, x, made)
     if kind == "convolution":
@@ -68,12 +69,11 @@ def stage(part, x, made, following=None):
         return layers.Multiply()([x, layers.Activation("sigmoid")(x)])
     if kind == "norm":
         return normalised(x, *given)
-    if kind == "activation":
-        return x if x.node.layer.__class__.__name__ == "Dense" else layers.Activation(given[0])(x)
     simple = {
         "flatten": layers.Flatten,
         "average": lambda: layers.AveragePooling1D(2),
         "maximum": lambda: layers.MaxPooling1D(2),
+        "activation": lambda: layers.ReLU() if apart else layers.Activation(given[0]),
     }
     return simple[kind]()(x)
 
