@@ -6,6 +6,7 @@ The cells are read from the notebooks, so a check that changes there is tested h
 import functools
 import itertools
 import re
+import warnings
 from pathlib import Path
 
 import keras
@@ -508,6 +509,74 @@ def test_occlusion_exercise(capsys, occlusion_names, number):
     assert says(right).endswith(": True")
     for answer in wrong:
         assert says(answer).endswith(": False"), answer
+
+
+# ---- 10_meaningful_perturbation
+
+
+@pytest.fixture(scope="module")
+def perturbed():
+    """What the cells before the exercises of chapter 10 leave behind, with fewer steps and no photograph."""
+    settings = {"FEW": 5, "STEPS": 40, "AREAS": (0.1,), "PHANTOMS": 7, "PATCH": 7, "STRIDE": 4}
+    needed = ("gaussian_filter, rotate", "def references(", "LADDER = ", "def top(", "def kept(", "def share_of(")
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        patch.chdir(ROOT / "notebooks")
+        names = {"np": np, "pd": pd, "xu": xu, **settings}
+        for cell in cells_of("10_meaningful_perturbation"):
+            if cell.cell_type == "code" and any(text in cell.source for text in (*needed, "rivals = {", "pair = {")):
+                exec(cell.source, names)
+    return names
+
+
+def perturbed_exercise(capsys, names, number, solution):
+    """What the cell of an exercise prints when `answer` is what the solution makes of it."""
+    cells = cells_of("10_meaningful_perturbation")
+    (cell,) = [each for each in cells if f"exercise-{number}" in each.metadata.get("tags", [])]
+    assert cell.source.count("answer = None") == 1
+    space = dict(names)
+    exec(solution, space)
+    exec(cell.source.replace("answer = None", "answer = answer", 1), space)
+    return capsys.readouterr().out.strip()
+
+
+@pytest.mark.parametrize(("cells", "wrong"), [((0, 1, 1, 0), 0), ((0, 1, 0, 0), 1), ((1, 0, 0, 1), 4)])
+def test_perturbed_exercise_1(capsys, perturbed, cells, wrong):
+    assert perturbed_exercise(capsys, perturbed, 1, "answer = None") == "not attempted"
+    said = perturbed_exercise(capsys, perturbed, 1, f"answer = {cells}")
+    assert said == f"cells that differ from the best mask: {wrong}"
+
+
+@pytest.mark.parametrize(("arguments", "right"), [("1 - m, r, x", True), ("1 - m, x, r", False), ("m, r, x", False)])
+def test_perturbed_exercise_2(capsys, perturbed, arguments, right):
+    assert perturbed_exercise(capsys, perturbed, 2, "answer = None") == "not attempted"
+    said = perturbed_exercise(capsys, perturbed, 2, f"answer = lambda m, x, r: ({arguments})")
+    assert (said == "the blends differ by 0.00, the prices by 0.00") == right
+
+
+def test_perturbed_exercise_3(capsys, perturbed):
+    assert perturbed_exercise(capsys, perturbed, 3, "answer = None") == "not attempted"
+    both = "answer = lambda x, by: [np.clip(x + sign * by, 0, 1) for sign in (1, -1)]"
+    copies, clean, confounded = perturbed_exercise(capsys, perturbed, 3, both).splitlines()
+    assert copies == "2 sets of copies, values from 0.0 to 1.0"
+    assert re.match(r"clean +\S+, held-out error 0\.[01]", clean) and confounded.startswith("confounded")
+    uncut = "answer = lambda x, by: [x + by]"
+    assert perturbed_exercise(capsys, perturbed, 3, uncut).splitlines()[0] != copies
+
+
+def test_perturbed_exercise_4(capsys, perturbed):
+    assert perturbed_exercise(capsys, perturbed, 4, "answer = None") == "not attempted"
+    walked = """
+def answer(model, x, classes):
+    squares = np.maximum(xu.occlusion(model, x, classes, patch=7, stride=3, fill="blur"), 0)
+    return squares * (rivals["ours"] + 0.2)
+"""
+    blind = "answer = lambda model, x, classes: np.random.default_rng(0).random(x.shape[:3])"
+    masses = []
+    for solution in (walked, blind):
+        yours, ours, occlusion = perturbed_exercise(capsys, perturbed, 4, solution).splitlines()
+        masses.append(float(re.search(r"mass (\S+),", yours)[1]))
+        assert ours.startswith("ours") and occlusion.startswith("occlusion")
+    assert masses[0] > 0.7 and masses[1] < 0.3
 
 
 # ---- 13_trust
