@@ -17,6 +17,7 @@ from heatproof.data.archives import Source
 from heatproof.data.concepts import Concepts
 from heatproof.data.pictures import check_part, find
 
+SIDES = ("sh", "sw")  # of the masks of a picture
 SIZES, PARTS = (224, 227, 384), ("train", "val")
 ONE_LABEL = ("color", "scene")  # a pixel has one colour, a picture is one scene
 TABLE_BYTES = 100_000_000  # what one table of a zip may unpack to
@@ -40,7 +41,6 @@ def load_broden(size: int = 224, part: str = "val", *, count: int | None = None)
     name = f"broden1_{size}"
     with Source(find((f"{name}.zip", name), name, _CURE.format(name))) as files:
         return _Broden(files, size).read(part, count)
-SIDES = ("sh", "sw")  # of the masks of a picture
 
 
 class _Broden:
