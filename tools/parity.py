@@ -12,8 +12,9 @@ from tools.peers.case import Case
 from tools.peers.comparisons import COMPARISONS
 from tools.peers.environment import RELEVANCE, TITLES, ask, python_of
 from tools.peers.ours import Ours
+from tools.peers.relevance_comparisons import RELEVANCE_COMPARISONS
 
-PEERS = TITLES | RELEVANCE
+PEERS, ALL = TITLES | RELEVANCE, COMPARISONS + RELEVANCE_COMPARISONS
 TABLE, PAGE = ROOT / "docs" / "parity.csv", ROOT / "docs" / "parity.md"
 HEAD = """# Parity with other libraries
 
@@ -39,7 +40,7 @@ def make() -> pd.DataFrame:
     for peer in PEERS:
         ask(python_of(peer), peer, f"tools.peers.with_{peer}", folders)
     cases = [Case.load(folder) for folder in folders]
-    rows = [row for case in cases for row in comparing.compare(case, Ours(case), COMPARISONS, PEERS)]
+    rows = [row for case in cases for row in comparing.compare(case, Ours(case), ALL, PEERS)]
     return pd.DataFrame(rows)[comparing.COLUMNS]
 
 
