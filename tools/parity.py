@@ -29,7 +29,9 @@ difference, and what else differs was not found. A dash: the library has no such
 Networks: `faces` (48x48 grey, six convolutions, GAP head), `flatten` (20x16 colours, a stride of 2, Flatten head,
 weights from a seed), `mnist1d` (signals of 40 samples, 1-D convolutions with stride 2, Flatten head). Scores are
 logits, or probabilities for RISE, LIME, KernelSHAP and Score-CAM. Captum explains a PyTorch twin of the same weights
-(`tools/peers/twin.py`).
+(`tools/peers/twin.py`), and so do zennit and zennit-crp; iNNvestigate a Keras 2 network of the same weights. Relevance
+propagation is without epsilon; whose rule is the formula's where two differ, [relevance_parity.md](relevance_parity.md)
+judges.
 No library of these has SISE.
 """
 
