@@ -28,6 +28,7 @@ OPEN = {
     ("grad_cam_plus_plus", "Xplique"),
     ("grad_cam", "PAIR saliency"),
     ("deep_lift", "Captum"),
+    ("lrp", "iNNvestigate"),
 }
 
 
