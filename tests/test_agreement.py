@@ -161,7 +161,7 @@ def test_catalogue_row_is_true_of_its_method(answers, name):
     rooms = {
         "gradients": ("gradients", "expected"),
         "cam": ("cam", "cam_by_scores"),
-        "perturbation": ("occlusion", "masks", "lime", "shap"),
+        "perturbation": ("occlusion", "masks", "lime", "shap", "learned_masks"),
     }[row.family]
     assert row.function.__module__ in [f"heatproof.methods.{room}" for room in rooms]
     assert got.dtype == np.float32 and got.shape == {"inputs": inputs.shape, "map": inputs.shape[:-1]}[row.output]

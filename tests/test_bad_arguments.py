@@ -284,6 +284,38 @@ ARGUMENTS = {
             "batch_size": COUNT,
         },
     ),
+    "extremal_perturbation": (
+        {"inputs": X, "steps": 1, "targets": 0},
+        {
+            **ASKED,
+            "areas": [
+                *numbers(np.array([[0.1, 0.2]]))[:4],
+                (0.5, ValueError, "0.5", "one share or more"),
+                ((), ValueError, "()", "above 0 and below 1"),
+                ((0.0, 0.5), ValueError, "0.0", "above 0"),
+                ((0.5, 1.0), ValueError, "1.0", "below 1"),
+                ((0.5, NAN), ValueError, "nan", "above 0"),
+                ((1e-3,), ValueError, "0.001", "at least one of 48 positions"),
+            ],
+            "game": word("'preservation'", "'deletion'"),
+            "reference": [
+                ("grey", ValueError, "'grey'", "'blur'", "'constant'", "'noise'"),
+                (NAN, ValueError, "nan", "finite"),
+                (np.zeros((5, 5)), ValueError, "(5, 5)", "(8, 6, 2)"),
+                (X, ValueError, "input 0 itself", "another reference"),
+            ],
+            "grid": [
+                (0, ValueError, "0", "at least 1"),
+                ((7, 7), ValueError, "7", "at most 6"),
+                ([3], ValueError, "[3]", "2 axes"),
+                (2.5, TypeError, "2.5", "integer"),
+            ],
+            "steps": COUNT,
+            "seed": SEED,
+            "head": HEAD,
+            "only": ONLY,
+        },
+    ),
     "scores": ({"inputs": X}, ASKED | {"head": HEAD}),
     "Query": (
         {"inputs": X},

@@ -22,7 +22,7 @@ FAST = {  # few samples: equal seeds make the comparison exact
     "lime": {"samples": 60, "segments": 16},
     "expected_gradients": {"samples": 4},
     "kernel_shap": {"samples": 120, "segments": 10},
-    "meaningful_perturbation": {"steps": 5, "reference": 0.0},
+    "meaningful_perturbation": {"steps": 10, "learning_rate": 1.0, "reference": 0.0},
 }
 BOTH_READINGS = ("value", "activation", "softmax", "sigmoid")
 

@@ -19,7 +19,7 @@ import xai_utils as xu
 BOUNDS = {"float64": 2e-6, "float32": 1e-4}
 NETWORKS = ("MobileNetV3Small", "EfficientNetB0", "ResNet50")
 WITH_RELU = {"MobileNetV3Small", "ResNet50"}  # which rounding opens and shuts, so that gradients jump
-JUMP = (*zoo_oracles.GRADIENTS, "guided_grad_cam")
+JUMP = (*zoo_oracles.GRADIENTS, "guided_grad_cam", "meaningful_perturbation")
 
 
 @pytest.mark.slow

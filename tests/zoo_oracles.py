@@ -21,11 +21,23 @@ RISE = {"masks": 24, "grid": 4, "p": 0.5, "seed": 7}
 PATCH, PARTS, STEPS, THRESHOLD, CHUNK = 32, 16, 3, 0.5, 16
 LIME = {"samples": 48, "seed": 7}
 SHAP = {"samples": 160, "seed": 7}
+LEARNED = {
+    "steps": 3,
+    "grid": 4,
+    "jitter": 2,
+    "seed": 7,
+    "reference": 0.1,
+    "learning_rate": 0.05,
+    "area_weight": 0.1,
+    "variation_weight": 10.0,
+    "variation_power": 2.0,
+}
 LEARNED = {"steps": 2, "grid": 4, "jitter": 0, "reference": 0.1, "area_weight": 1.0, "variation_weight": 0.0}
 GRADIENTS = ("saliency", "gradient_x_input", "smooth_grad", "var_grad", "guided_backprop", "deconvnet")
 GRADIENTS += ("integrated_gradients", "expected_gradients")
 CAMS = ("cam", "grad_cam", "grad_cam_plus_plus", "layer_cam", "hires_cam", "guided_grad_cam")
-HIDING = ("score_cam", "ablation_cam", "occlusion", "rise", "sise", "lime", "kernel_shap")  # of the first picture alone
+# These of the first picture alone.
+HIDING = ("score_cam", "ablation_cam", "occlusion", "rise", "sise", "lime", "kernel_shap", "meaningful_perturbation")
 BY_RULE = ("guided_backprop", "deconvnet", "guided_grad_cam")
 
 
@@ -66,6 +78,7 @@ def options(name, subject, dtype):
         "sise": {"layers": [narrow, last], "threshold": THRESHOLD},
         "lime": {**LIME, "segments": segments(subject.inputs.shape[1])},
         "kernel_shap": {**SHAP, "segments": segments(subject.inputs.shape[1])},
+        "meaningful_perturbation": LEARNED,
     }
     at_last = {"layer": last} if name in (*CAMS, "ablation_cam") and name != "cam" else {}
     stretched = {"align": "stretch"} if name in (*CAMS, "ablation_cam", "score_cam", "sise") else {}
@@ -283,3 +296,9 @@ class Oracle:
         z = shapes.shap_draws(labels.max() + 1, SHAP["samples"], SHAP["seed"])
         values = self.score([np.where(row[labels][..., None] == 1, x, x.mean(axis=(0, 1))) for row in z])
         return shapes.constrained(z, values)[labels][None]
+
+    def meaningful_perturbation(self):
+        def value(points):
+            return tf.nn.softmax(self.twin(points, training=False))[0, self.targets[0]]
+
+        return shapes.learned_mask(self.x[0], value, LEARNED)[None]

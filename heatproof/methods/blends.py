@@ -104,10 +104,11 @@ class Blends:
 
 
 class Adam:
-    """Adam of Kingma and Ba 2015, eq. of algorithm 1, with its usual betas; one step at a time, in float64."""
+    """Adam (Kingma and Ba 2015, algorithm 1) with its usual betas, one step at a time, in float64."""
 
     def __init__(self, rate: float) -> None:
-        self.rate, self.steps, self.mean, self.square = rate, 0, 0.0, 0.0
+        self.rate, self.steps = rate, 0
+        self.mean, self.square = np.zeros(()), np.zeros(())
 
     def step(self, gradient: np.ndarray) -> np.ndarray:
         """What is taken off the point at which the gradient was found."""

@@ -20,8 +20,10 @@ from heatproof.problems import ArgumentValueError, ArgumentWarning
 from heatproof.progress import progress
 
 GAMES = ("preservation", "deletion")
-RATE, NOISE = 0.03, 1.0  # of Adam, and the scale of the noise at the start
+FASTEST, WAY = 0.1, 24.0  # the largest rate of Adam, and the sum of the rates of all steps
+NOISE = 1.0  # its scale at the start
 STEEP = (4.0, 20.0)  # k at the first step and at the last
+JUDGED = 20  # steps after which what is tried is scored as a binary mask: the best one is kept
 ROUNDS = 2  # of the search for the level at each step; the last search is exact
 
 
@@ -61,7 +63,8 @@ def extremal_perturbation(
     mean m = a, of each input and for each a of `areas`, within 1e-6. The gradient is that of the share
     (S_c(Phi) - S_c(r)) / |S_c(x) - S_c(r)|, so that logits times a factor have the same masks. `steps` steps of Adam on
     theta from 0, k rising, at theta plus noise that fades: masks that are nearly 0 and 1 are tried by chance first, or
-    a blend would be learned that no such mask reaches. Then k is doubled until at most a tenth of the values, and of
+    a blend would be learned that no such mask reaches. Each 20th theta that is tried is scored as a binary mask, and
+    the best of them and the last one is kept. Then k is doubled until at most a tenth of the values, and of
     the mass of a mask half, lies between 0.1 and 0.9. The binary masks are 1 at the round(a P) of the P positions with
     the largest theta. `smallest`: the first area whose binary mask still has the class predicted (preservation), or no
     longer (deletion); NaN where none has, and for numbers, units and scores of one's own, which have no class.
@@ -69,7 +72,7 @@ def extremal_perturbation(
     `ValueError` for areas outside (0, 1), a grid finer than the positions, a reference that is the input, or of the
     same score. Source: Fong, Patrick, Vedaldi 2019, who ask for the area by a penalty; here it is exact.
     """
-    asked = _areas(areas)
+    asked = _checked(areas)
     deletes = checks.one_of("game", game, GAMES) == "deletion"
     steps, seed = checks.as_count("steps", steps), checks.as_count("seed", seed, 0)
     query = Query(
@@ -79,10 +82,14 @@ def extremal_perturbation(
     if query.recipe.nest is not None and len(query.recipe.nest.explained) > 1:
         names = [query.recipe.nest.names[number] for number in query.recipe.nest.explained]
         raise ArgumentValueError("only", "None, for a model with several inputs", f"one of {names}")
+    places = int(np.prod(query.inputs.shape[1:-1]))
+    if not ((np.rint(asked * places) >= 1) & (np.rint(asked * places) < places)).all():
+        allowed = f"at least one of {places} positions, and not all of them"
+        raise ArgumentValueError("areas", checks.shown(areas), allowed)
     return _Search(query, references(reference, query, seed), grid_of(query, grid), asked, deletes).found(steps, seed)
 
 
-def _areas(areas):
+def _checked(areas):
     """The checked areas, each once, from small to large."""
     found = checks.as_numbers("areas", areas)
     if found.ndim != 1 or not found.size or not ((found > 0) & (found < 1)).all():
@@ -134,8 +141,8 @@ class _Search:
         return masks.reshape(*masks.shape[:2], *self.space).astype(np.float32), scores, binary, self._decided(blends)
 
     def _climbed(self, blends, steps, seed):
-        """theta (n, areas, *grid) after all steps."""
-        generator, adam = np.random.default_rng(seed), Adam(RATE)
+        """theta (n, areas, *grid), of all that was tried and judged the best."""
+        generator, adam, best = np.random.default_rng(seed), Adam(min(FASTEST, WAY / steps)), None
         theta = np.zeros((len(blends.items), self.areas.size, *self.grid))
         level = np.zeros((*theta.shape[:2], 1))
         for step in progress(range(steps), steps, "extremal perturbation"):
@@ -145,7 +152,18 @@ class _Search:
             level = level_of(heights, self.areas, steep, level, ROUNDS)
             rise = steep * self._rise(blends, mask_at(heights, steep, level))
             theta += adam.step(self.enlarge.back(rise.reshape(*rise.shape[:2], *self.space)))
-        return theta
+            if step % JUDGED == JUDGED - 1:
+                best = self._better(blends, best, tried)
+        return self._better(blends, best, theta)[0]
+
+    def _better(self, blends, best, theta):
+        """(theta, reward) of each mask that did better as a binary one: those of `best`, or of this theta."""
+        scores = blends.scores(self._shown(blends, top(self._rows(self.enlarge(theta)), self.areas)))
+        reward = -scores if self.deletes else scores
+        if best is None:
+            return theta, reward
+        better = (reward >= best[1]).reshape(*reward.shape, *[1] * len(self.grid))
+        return np.where(better, theta, best[0]), np.maximum(reward, best[1])
 
     def _rise(self, blends, masks):
         """The gradient of the share by k h where the area stays: m' (g - the mean of g weighted by m'), m' = m (1 - m).

@@ -6,7 +6,7 @@ Heights are (..., P), a mask each row; areas, levels and k have an axis of one i
 import numpy as np
 
 FAR = 40.0  # where a sigmoid is 0 or 1
-EXACT, ENOUGH = 200, 1e-9  # rounds of the search at most, and the distance from the area at which it ends
+EXACT, ENOUGH = 200, 1e-13  # rounds of the search at most, and the distance from the area at which it ends
 STEEPEST = 2.0**60
 BETWEEN, HALF = 0.1, 0.5  # the values, and the mass of a mask, that may lie between 0.1 and 0.9
 
@@ -56,5 +56,7 @@ def hardened(heights: np.ndarray, areas: np.ndarray, steep: float) -> np.ndarray
 
 def top(heights: np.ndarray, areas: np.ndarray) -> np.ndarray:
     """Masks of 0 and 1: 1 at the round(a P) of the P positions with the largest heights, the first ones of equals."""
-    places = np.argsort(-heights, axis=-1, kind="stable").argsort(axis=-1, kind="stable")
-    return places < np.rint(areas * heights.shape[-1])
+    found, places = np.empty(heights.shape, bool), np.arange(heights.shape[-1])
+    order = np.argsort(-heights, axis=-1, kind="stable")
+    np.put_along_axis(found, order, places < np.rint(areas * len(places)), axis=-1)
+    return found

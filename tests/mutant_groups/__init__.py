@@ -1,6 +1,6 @@
 """The mutants, room by room, and {name: group} of all: data alone, which imports nothing but itself."""
 
-from mutant_groups import cam, data, engine, gradients, inside, metrics, painting, perturbation
+from mutant_groups import cam, data, engine, gradients, inside, learned_masks, metrics, painting, perturbation
 
-ROOMS = (gradients, cam, perturbation, painting, inside, engine, metrics, data)
+ROOMS = (gradients, cam, perturbation, painting, inside, engine, metrics, data, learned_masks)
 GROUPS = {name: group for room in ROOMS for name, group in room.GROUPS.items()}

@@ -127,10 +127,7 @@ def variants(subject):
             {"samples": 50, "segments": 8, "fill": "blur", "kernel_width": 0.5, "alpha": 0.1, "score": "logit"},
         ],
         "kernel_shap": [{"samples": 50, "segments": 6, "fill": "segment"}, {"segments": 8, "score": "logit"}],
-        "meaningful_perturbation": [
-            {"game": "preservation", "reference": "noise", "steps": 4, "jitter": 0, "score": "logit", "seed": 2},
-            {"reference": "constant", "grid": 3, "steps": 4, "variation_power": 2.0, "area_weight": 0.2},
-        ],
+        "meaningful_perturbation": [{"game": "preservation", "reference": "noise", "steps": 4, "score": "logit"}],
     }
 
 
