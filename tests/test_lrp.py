@@ -479,7 +479,7 @@ def test_an_input_alone_and_in_a_batch_get_the_same_map(name):
 
 
 def test_a_batch_norm_that_is_folded_gives_the_map_of_one_layer():
-    """Conv, norm, 2 z + 0.1, ReLU against one convolution of w' = 2 s w, b' = 2 ((b - mean) s + beta) + 0.1; some s < 0."""
+    """Conv, norm, 2 z + 0.1, ReLU as one convolution: w' = 2 s w, b' = 2 ((b - mean) s + beta) + 0.1; some s < 0."""
     inputs = keras.Input((8, 6, 2))
     convolution, norm = layers.Conv2D(4, 3, name="apart"), layers.BatchNormalization()
     apart = layers.ReLU()(layers.Rescaling(2.0, 0.1)(norm(convolution(inputs))))

@@ -61,7 +61,7 @@ def step(operation, names):
 
 def _followed(operation, ways):
     """The scale and the shift behind an operation that are folded into it, and the operations that make them."""
-    tensor, scale, shift, folded = operation.outputs[0], None, None, []
+    tensor, scale, shift, folded = operation.outputs[0], None, None, list[tf.Operation]()
     while True:
         readers = [each for each in tensor.consumers() if each.name in ways.made]
         if len(readers) != 1:
