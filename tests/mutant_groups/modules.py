@@ -58,14 +58,11 @@ RANDOMNESS = f"{PACKAGE}.engine.randomness"
 READINGS = f"{PACKAGE}.engine.readings"
 RECEPTIVE = f"{PACKAGE}.engine.receptive"
 RECIPE = f"{PACKAGE}.engine.recipe"
-<<<<<<< HEAD
 REGIONS = f"{PACKAGE}.metrics.regions"
 RESCALE = f"{PACKAGE}.engine.rescale"
-=======
 RELEVANCE = f"{PACKAGE}.engine.relevance"
 RELEVANCE_QUERY = f"{PACKAGE}.engine.relevance_query"
 RELEVANCE_RULES = f"{PACKAGE}.engine.relevance_rules"
->>>>>>> lrp
 ROBUSTNESS = f"{PACKAGE}.metrics.robustness"
 ROWS = f"{PACKAGE}.methods.rows"
 RULES = f"{PACKAGE}.engine.rules"
