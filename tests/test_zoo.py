@@ -14,8 +14,6 @@ import zoo
 import zoo_oracles
 import zoo_table
 
-import xai_utils as xu
-
 BOUNDS = {"float64": 2e-6, "float32": 1e-4}
 NETWORKS = ("MobileNetV3Small", "EfficientNetB0", "ResNet50")
 WITH_RELU = {"MobileNetV3Small", "ResNet50"}  # which rounding opens and shuts, so that gradients jump
