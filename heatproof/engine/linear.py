@@ -224,6 +224,23 @@ class Linear:
         return plus * self.back(relevance, w_of_positive) + minus * self.back(relevance, w_of_negative)
 
 
+class Diagonal(Linear):
+    """y = x + b, where no layer takes b in: one that reads x with the weight 1."""
+
+    def __init__(self, x, b):
+        self.x, self.b, self.z, self.w = x, b, x + b, tf.ones([], x.dtype)
+        self.is_positive = self.is_in_blocks = False
+
+    def there(self, give, far=False):
+        return give(self.x)
+
+    def forward(self, x, w):
+        return x * w
+
+    def back(self, relevance, w):
+        return relevance * w
+
+
 def transposed(operation, *arriving):
     """What arrives at the outputs of an operation, taken to each of its inputs by its transposed map, None for none."""
     found = ops.get_gradient_function(operation)(operation, *arriving)

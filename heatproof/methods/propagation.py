@@ -62,7 +62,7 @@ def lrp(
     flat in the first linear layer), "epsilon_gamma_box" (epsilon, gamma, z_box), "epsilon_alpha2_beta1" (epsilon in
     dense layers, alpha_beta in convolutions); or a mapping from a layer, a layer's name or a function of a layer to a
     rule: the first key that fits counts, and "epsilon" for the rest. A BatchNorm or scaling by constants that alone
-    reads a linear layer is folded into it. Sums and averages share in proportion, under "z_plus" by the positive parts;
+    reads a linear layer is folded into it; any other is a layer of its own. Sums and averages share in proportion, under "z_plus" by the positive parts;
     the largest of a pool takes all; an activation passes relevance as it is; a gate counts as a constant. A rescaling
     in front of the network, with fixed constants, passes it to the inputs unchanged.
 
