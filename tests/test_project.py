@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 
 from tools import __main__ as targets
 from tools import environment, notebooks, report
-from tools.peers.environment import ELSEWHERE, TITLES
+from tools.peers.environment import ELSEWHERE, RELEVANCE, TITLES
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = notebooks.found()
@@ -210,8 +210,12 @@ def test_peers_serve_parity_and_benchmark_and_know_neither():
 
 
 def test_every_other_library_is_wrapped_once():
-    """with_NAME.py and, of metrics, metrics_NAME.py; Quantus calls Captum for the maps that it scores."""
-    known = {name: {f"tools.peers.with_{name}", f"tools.peers.metrics_{name}"} for name in TITLES}
+    """with_NAME.py and, of metrics, metrics_NAME.py, of networks by hand, relevance_NAME.py.
+
+    Quantus calls Captum for the maps that it scores, zennit-crp the rules of zennit.
+    """
+    kinds = ("with", "metrics", "relevance")
+    known = {name: {f"tools.peers.{kind}_{name}" for kind in kinds} for name in TITLES | RELEVANCE}
     known |= {"quantus": {"tools.peers.metrics_quantus"}}
     known["captum"].add("tools.peers.metrics_quantus")
     users = {name: set() for name in known}
