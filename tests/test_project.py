@@ -212,7 +212,7 @@ def test_peers_serve_parity_and_benchmark_and_know_neither():
 def test_every_other_library_is_wrapped_once():
     """with_NAME.py and, of metrics, metrics_NAME.py, of networks by hand, relevance_NAME.py.
 
-    Quantus calls Captum for the maps that it scores, zennit-crp the rules of zennit.
+    Quantus calls Captum for the maps that it scores.
     """
     kinds = ("with", "metrics", "relevance")
     known = {name: {f"tools.peers.{kind}_{name}" for kind in kinds} for name in TITLES | RELEVANCE}
