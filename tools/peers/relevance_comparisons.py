@@ -5,8 +5,8 @@ from tools.peers.ours import parts_of_weights
 
 WHOLE = "the whole bias stands in every denominator; ours has its positive or its negative part, unless told otherwise"
 NEAR_ZERO = WHOLE + (
-    ". A whole bias can bring a denominator so close to 0 that rounding decides: on `faces` our own maps in single and in "
-    "double precision are 2e-3 apart"
+    ". A whole bias can bring a denominator so close to 0 that rounding decides: on `faces` our own maps in single and "
+    "in double precision are 2e-3 apart"
 )
 MAXIMUM = (
     "on `faces` its maps do not sum to the change of the score (off by up to 0.17; ours by 1e-6). Of the networks that "
