@@ -17,7 +17,7 @@ from heatproof.data.archives import Source
 from heatproof.data.concepts import Concepts
 from heatproof.data.pictures import check_part, find
 
-SIDES = ("sh", "sw")  # of the masks of a picture
+SIDES = tuple("sh sw".split())  # of the masks of a picture
 SIZES, PARTS = (224, 227, 384), ("train", "val")
 ONE_LABEL = ("color", "scene")  # a pixel has one colour, a picture is one scene
 TABLE_BYTES = 100_000_000  # what one table of a zip may unpack to
