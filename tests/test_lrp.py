@@ -170,6 +170,9 @@ def test_epsilon_is_relative_to_the_size_of_z():
     into = np.array([3, -1]) * top / np.array([3 + e, 1 + e])
     wanted = np.array([1, 2]) * (np.array([[1, -1], [1, 1]]) @ into)
     np.testing.assert_allclose(of_hand((1, 2), epsilon=0.1), wanted, rtol=1e-5)
+    into = np.array([1, -3]) * (-2 / (-2 - 0.2)) / np.array([1 + e, 3 + e])  # z = (1, 3) and -2: epsilon has its sign
+    wanted = np.array([-1, 2]) * (np.array([[1, -1], [1, 1]]) @ into)
+    np.testing.assert_allclose(of_hand((-1, 2), epsilon=0.1), wanted, rtol=1e-5)
 
 
 # --- LRP-0 is gradient x input -----------------------------------------------------------------------------------
