@@ -32,18 +32,18 @@ def deep_lift(
     only: str | int | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
-    """The difference of the score from that of a baseline x', shared out by the slopes between both (rescale rule).
+    """The difference between the scores of x and of a baseline x', shared out by slopes between the two (rescale rule).
 
     M = (x - x') * m; the multipliers m compose by the chain rule, where each nonlinearity f counts with its slope
     (f(a) - f(a')) / (a - a') between the pass of x and that of x', its derivative where a = a'. The sum of M is
-    S_c(x) - S_c(x') but for roundings. The paper leaves these open, and here each keeps the sum exact. Maximum: the
-    change is paid by the position of the larger of both maxima, so that its multiplier is between 0 and 1; by the one
-    that wins in x where both can be. Product: u v - u' v' = (u - u') (v + v') / 2 + (u + u') / 2 (v - v'). Softmax: by
-    the slopes of its exponentials and of the logarithm of their sum. What a network holds back from derivatives
-    (stop_gradient) counts too, as S_c does. `baseline`: as for `integrated_gradients`; the maps of a list are averaged.
-    In units of the score. Raises `TypeError`, `ValueError` for an unknown baseline and for a model with operations for
-    which no rule is known (loops, sorting): they are named; draws an `XAIWarning` where the sum does not come out, as
-    where the network takes a step that no slope tells. Source: Shrikumar, Greenside, Kundaje 2017, sec. 3.
+    S_c(x) - S_c(x') but for rounding. The paper leaves three operations open; here each keeps the sum exact. Maximum:
+    the whole change goes to the position that holds the larger of the two maxima, so that its multiplier is between 0
+    and 1; where either would do, to the winner in x. Product: u v - u' v' = (u - u') (v + v') / 2 + (u + u') / 2
+    (v - v'). Softmax: by the slopes of its exponentials and of the logarithm of their sum. What a network holds back
+    from derivatives (stop_gradient) counts too, since S_c depends on it. `baseline`: as for `integrated_gradients`; the
+    maps of a list are averaged. In units of the score. Raises `TypeError`, `ValueError` for an unknown baseline and for
+    a model with operations for which no rule is known (loops, sorting), and names them; gives an `XAIWarning` where the
+    sum is not met, as where the network takes a step, which has no slope. Source: Shrikumar et al. 2017, sec. 3.
     """
     options: dict[str, Any] = {"score": score, "activation": activation, "head": head, "only": only}
     query = Query(model, inputs, targets, batch_size=batch_size, **options)

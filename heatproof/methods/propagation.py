@@ -42,7 +42,7 @@ def lrp(
     only: str | int | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> Any:
-    """How much of the score each input value carried, as it is shared out layer by layer among what was read.
+    """How much of the score each input value carried, shared out layer by layer among what each layer read.
 
     With z_jk = x_j w_jk and z_k = sum_j z_jk + b_k, R starts at the score with its value S_c, and the relevance R_k of
     each neuron goes to what it read. `rule`:
@@ -61,19 +61,18 @@ def lrp(
     or a composite: "epsilon_plus" (epsilon in dense layers, z_plus in convolutions), "epsilon_plus_flat" (the same,
     flat in the first linear layer), "epsilon_gamma_box" (epsilon, gamma, z_box), "epsilon_alpha2_beta1" (epsilon in
     dense layers, alpha_beta in convolutions); or a mapping from a layer, a layer's name or a function of a layer to a
-    rule: the first key that fits counts, and "epsilon" for the rest. A BatchNorm or scaling by constants that alone
-    reads a linear layer is folded into it; any other is a layer of its own. Sums and averages share in proportion,
-    under "z_plus" by the positive parts; the largest of a pool takes all; an activation passes relevance as it is; a
-    gate counts as a constant. A rescaling in front of the network, with fixed constants, passes it to the inputs
-    unchanged.
+    rule: the first key that fits counts, and layers that none fits get "epsilon". A BatchNorm or a scaling by constants
+    is folded into a linear layer that nothing else reads; any other is a layer of its own. Sums and averages share in
+    proportion, under "z_plus" by the positive parts; the largest value of a pool takes all; an activation passes
+    relevance on unchanged, as does a rescaling of the inputs by fixed constants; a gate counts as a constant.
 
-    `bias`: the bias takes its share with the part of its sign ("split"), with its whole value in every denominator
-    ("whole"), or none ("none"). `low`, `high`: the box of the inputs, a number or one for each channel, by default
-    `model.input_range`. `relevance_at`: the relevance of that layer's output, in its shape, and not of the inputs.
-    `through`=(layer, channels): only what flows through these channels of that layer's output. `ledger`: the pair of
-    the map and a list of rows (layer, rule, arrived, passed, biases, epsilon, lost), each (N,), from the score down:
-    arrived = passed + biases + epsilon + lost; what a rule makes is lost below 0. S_c is the sum of the map and of all
-    that the rows say was taken. Returns float32 in the shape of the inputs.
+    `bias`: each bias takes a share, in the part of its own sign ("split") or with its whole value in every denominator
+    ("whole"), or takes none ("none"). `low`, `high`: the box of the inputs, a number or one for each channel, by
+    default `model.input_range`. `relevance_at`: the layer whose output gets the relevance, in its shape, in place of
+    the inputs. `through`=(layer, channels): only what flows through these channels of that layer's output. `ledger`:
+    return the map and a list of rows (layer, rule, arrived, passed, biases, epsilon, lost), numbers (N,), from the
+    score down: arrived = passed + biases + epsilon + lost; `lost` is below 0 where a rule makes relevance. S_c is the
+    sum of the map and of all biases, epsilon and lost in the rows. Returns float32 in the shape of the inputs.
 
     Raises `ValueError` for operations without a rule (attention, normalisation over the inputs), for
     alpha - beta != 1, inputs outside the box, and score="probability". Source: Bach et al. 2015; Montavon et al. 2019.

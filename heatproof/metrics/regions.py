@@ -42,13 +42,13 @@ def region_perturbation(
     """The class probability while one region after another is overwritten, in the order of the relevance in it.
 
     f(k) = mean over draws of S_c(x with its first k regions replaced by `fill`), k = 0..L. The regions tile the input
-    from its first corner on; what is left at the far edges makes smaller ones. They are ordered by the sum of their
-    relevance, falling for `order` "most", rising for "least"; among equals the earlier region goes first. `regions`:
+    from its first corner on; those at the far edges may be smaller. They are ordered by the sum of their relevance, the
+    largest first for `order` "most", the smallest for "least"; among equals the earlier region goes first. `regions`:
     their side in positions, one number or one for each axis; None is a 25th of each side, rounded and at least 1: the
     paper's 9 pixels at 224. `steps`: L, at most the number of regions; None is that number or, if less, the paper's
     100. `fill`: "uniform" noise between the ends of `model.input_range` or, where the model states none, between the
     least and the largest value of each input, drawn `draws` times; or "zero", "mean", "blur", a number or an array,
-    which are the same in every draw. `relevance`: (N, H, W) or (N, T), signed or not. Returns float64 (N, L + 1).
+    which need no draws. `relevance`: (N, H, W) or (N, T), signed or not. Returns float64 (N, L + 1).
     Raises `ValueError` for shapes that do not fit, features, NaN, an unknown fill. Source: Samek et al. 2017, sec. III.
     """
     query = Query(model, inputs, targets, score=score, activation=activation, batch_size=batch_size)
