@@ -113,6 +113,7 @@ def near(found, wanted, tolerance=1e-5):
         ((1, 2), {"rule": "gamma", "gamma": 0.5}, (8 / 7, 6 / 7)),
         ((1, 2), {"rule": "gamma", "gamma": 0}, (2, 0)),
         ((1, 2), {"rule": "alpha_beta"}, (14 / 3, 4 / 3)),
+        ((1, 2), {"rule": "alpha_beta", "alpha": 3, "beta": 2}, (14, 0)),
         ((1, 2), {"rule": {"first": "z_box"}, "low": 0, "high": 3}, (0.5, 1.5)),
         ((1, 2), {"rule": {"first": "flat"}}, (1, 1)),
         ((-1, 2), {}, (-2, 0)),
