@@ -126,6 +126,10 @@ def test_inputs_are_moved_under_the_mask_and_their_borders_go_on():
     rows = {0: [0, 1, 2, 3], 1: [0, 0, 1, 2], -2: [2, 3, 3, 3]}
     for by, order in rows.items():
         np.testing.assert_array_equal(blends.seen(np.ones((1, 1, 8)), [by]), x[:, order])
+    x = np.arange(12.0).reshape(1, 3, 4, 1)
+    blends = Blends(Query(smooth((3, 4, 1)), x, 0), np.array([0]), np.zeros((1, 3, 4, 1)), margin=1)
+    moved = x[:, [0, 0, 1]][:, :, [1, 2, 3, 3]]  # down by one, left by one
+    np.testing.assert_array_equal(blends.seen(np.ones((1, 1, 3, 4)), [1, -1]), moved)
 
 
 def test_the_references():

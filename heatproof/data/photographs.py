@@ -60,10 +60,10 @@ PHOTOGRAPHS = {
 
 
 def load_photos(size: int = 224, names: Sequence[str] | None = None) -> Dataset:
-    """Photographs that the installed packages bring: centre square, ``size`` x ``size`` pixels, RGB in [0, 1].
+    """Photographs that the installed packages bring: the centre square, resized to ``size`` x ``size``, RGB in [0, 1].
 
-    ``names`` chooses keys of ``PHOTOGRAPHS``, in the order wanted; None gives all 21: cat, coffee, rocket, astronaut,
-    then the others. A label is the number of the photograph; ``source`` and ``licence`` have a line for each.
+    ``names`` lists keys of ``PHOTOGRAPHS`` in the order wanted; None gives all 21: cat, coffee, rocket, astronaut, then
+    the others. Labels number the photographs from 0; ``source`` and ``licence`` have one line for each photograph.
 
     Raises ``TypeError`` or ``ValueError`` when ``size`` is not a positive integer or ``names`` are not among the keys.
     """
@@ -86,13 +86,13 @@ def crops(
 ) -> Dataset:
     """Squares cut from photographs at random places, enlarged or reduced linearly to ``size`` x ``size`` pixels.
 
-    Crop i comes from photograph i mod N, and its side is a share ``scales[(i // N) mod len(scales)]`` of that one's
-    shorter side, so photographs and scales occur equally often; the place is uniform. Fewer crops of a seed are the
-    first of more. Photographs loaded at twice the ``size`` keep small crops sharp. ``labels`` and ``class_names`` are
-    those of the photographs; a name says which square it is.
+    Crop i comes from photograph i mod N. Its side is the share ``scales[(i // N) mod len(scales)]`` of that
+    photograph's shorter side, so photographs and scales occur equally often; its place is drawn uniformly. With one
+    seed, a smaller ``count`` gives the first crops of a larger one. Photographs loaded at twice the ``size`` keep small
+    crops sharp. ``labels`` and ``class_names`` are those of the photographs; each name says which square was cut.
 
     photos: a ``Dataset`` with images (N, H, W, C) in [0, 1], as ``load_photos`` gives it; scales: in (0, 1].
-    Raises ``TypeError`` or ``ValueError`` that names the argument.
+    Raises ``TypeError`` or ``ValueError``, each naming the argument.
     """
     if not isinstance(photos, Dataset):
         raise ArgumentTypeError("photos", type(photos).__name__, "a data set", "xu.load_photos()")

@@ -13,7 +13,7 @@ from heatproof.hiding import baselines, by_name
 from heatproof.problems import ArgumentValueError
 
 WORDS = {"blur": "blur", "constant": "mean", "noise": "noise", "zero": "zero"}  # and what `baselines` calls them
-CELL, FEWEST = 8, 7  # positions of a cell, and cells of an axis, where nothing is said
+CELL, FEWEST = 8, 7  # positions of a cell, and the fewest cells of an axis, by default
 
 
 def grid_of(query: Query, grid: int | Sequence[int] | None) -> list[int]:
@@ -61,7 +61,7 @@ class Blends:
     """Phi = r + M * (x - r) of some inputs x of a query, through `count` masks M each.
 
     The channels of a position stand in a row with the positions of the last axis: masks are (n, count, ..., W * C).
-    With a `margin`, x and r can be moved by as many positions under the masks; their borders go on outside.
+    With a `margin`, x and r can be moved under the masks by up to as many positions; their borders are repeated.
     """
 
     def __init__(self, query: Query, items: np.ndarray, hidden: np.ndarray, count: int = 1, margin: int = 0) -> None:
@@ -111,7 +111,7 @@ class Adam:
         self.mean, self.square = np.zeros(()), np.zeros(())
 
     def step(self, gradient: np.ndarray) -> np.ndarray:
-        """What is taken off the point at which the gradient was found."""
+        """What to subtract from the point at which the gradient was taken."""
         self.steps += 1
         self.mean = 0.9 * self.mean + 0.1 * gradient
         self.square = 0.999 * self.square + 0.001 * gradient**2

@@ -23,7 +23,7 @@ GAMES = ("preservation", "deletion")
 FASTEST, WAY = 0.1, 24.0  # the largest rate of Adam, and the sum of the rates of all steps
 NOISE = 1.0  # its scale at the start
 STEEP = (4.0, 20.0)  # k at the first step and at the last
-JUDGED = 20  # steps after which what is tried is scored as a binary mask: the best one is kept
+JUDGED = 20  # steps from one trial scored as a binary mask to the next: the best trial is kept
 ROUNDS = 2  # of the search for the level at each step; the last search is exact
 
 
@@ -59,18 +59,19 @@ def extremal_perturbation(
     """The mask of each area that keeps the score of a class highest (preservation) or makes it lowest (deletion).
 
     preservation: max_m S_c(m * x + (1 - m) * r); deletion: min_m S_c((1 - m) * x + m * r); both over mean m = a.
-    m = sigmoid(k (theta - t)): theta is enlarged linearly from `grid` cells per axis, and t is searched for until
-    mean m = a, of each input and for each a of `areas`, within 1e-6. The gradient is that of the share
-    (S_c(Phi) - S_c(r)) / |S_c(x) - S_c(r)|, so that logits times a factor have the same masks. `steps` steps of Adam on
-    theta from 0, k rising, at theta plus noise that fades: masks that are nearly 0 and 1 are tried by chance first, or
-    a blend would be learned that no such mask reaches. Each 20th theta that is tried is scored as a binary mask, and
-    the best of them and the last one is kept. Then k is doubled until at most a tenth of the values, and of
-    the mass of a mask half, lies between 0.1 and 0.9. The binary masks are 1 at the round(a P) of the P positions with
-    the largest theta. `smallest`: the first area whose binary mask still has the class predicted (preservation), or no
-    longer (deletion); NaN where none has, and for numbers, units and scores of one's own, which have no class.
-    `reference`, `grid`: as in `meaningful_perturbation`. Draws an `XAIWarning` where S_c(x) < S_c(r). Raises
-    `ValueError` for areas outside (0, 1), a grid finer than the positions, a reference that is the input, or of the
-    same score. Source: Fong, Patrick, Vedaldi 2019, who ask for the area by a penalty; here it is exact.
+    m = sigmoid(k (theta - t)): theta is enlarged linearly from `grid` cells per axis, and t is found such that
+    mean m = a within 1e-6, for each input and each a of `areas`. The gradient is that of the share
+    (S_c(Phi) - S_c(r)) / |S_c(x) - S_c(r)|, so logits scaled by a factor have the same masks. theta starts at 0 and
+    takes `steps` steps of Adam while k rises. Gradients are taken at theta plus noise that fades, so that nearly binary
+    masks are tried from the start; otherwise a grey blend could be learned whose score no binary mask reaches. Every
+    20th theta tried is scored as a binary mask; the best of these and the last one is kept. Then k is doubled until the
+    positions where m lies between 0.1 and 0.9 are at most a tenth of all, and at most half of a or of 1 - a. The binary
+    masks are 1 at the round(a P) of the P positions with the largest theta. `smallest`: the first area whose binary
+    mask keeps the predicted class (preservation) or loses it (deletion); NaN where none does, and for numbers, units
+    and scores of one's own, which have no class. `reference`, `grid`: as in `meaningful_perturbation`. Warns
+    (`XAIWarning`) where S_c(x) < S_c(r). Raises `ValueError` for areas outside (0, 1), a grid finer than the positions,
+    or a reference that equals an input or scores the same. Source: Fong, Patrick, Vedaldi 2019, who enforce the area
+    by a penalty; here it is exact.
     """
     asked = _checked(areas)
     deletes = checks.one_of("game", game, GAMES) == "deletion"
@@ -109,7 +110,7 @@ class _Search:
         self.unit = self._unit()
 
     def _unit(self):
-        """|S_c(x) - S_c(r)| of each input, refused where it is nothing."""
+        """|S_c(x) - S_c(r)| of each input; refused where it is zero."""
         apart = self.whole.astype(np.float64) - self.nothing
         same = np.abs(apart) <= 1e-6 * np.maximum(np.abs(self.whole), np.abs(self.nothing))
         if same.any():
@@ -141,7 +142,7 @@ class _Search:
         return masks.reshape(*masks.shape[:2], *self.space).astype(np.float32), scores, binary, self._decided(blends)
 
     def _climbed(self, blends, steps, seed):
-        """theta (n, areas, *grid), of all that was tried and judged the best."""
+        """theta (n, areas, *grid): the best of those that were tried and scored."""
         generator, adam, best = np.random.default_rng(seed), Adam(min(FASTEST, WAY / steps)), None
         theta = np.zeros((len(blends.items), self.areas.size, *self.grid))
         level = np.zeros((*theta.shape[:2], 1))

@@ -22,7 +22,7 @@ from heatproof.progress import progress
 
 GAMES = ("deletion", "preservation")
 LARGEST, MOST = 1e6, 64  # of a weight or a rate, and of a power
-PARTS = 28  # of a side, in which the paper's masks have their cells: the variation is told per such a part
+PARTS = 28  # of a side, one for each cell of the paper's masks: differences are measured per such a part
 FALLS = 0.05  # share of the whole fall of the loss that the last tenth of the steps may still bring
 
 
@@ -50,19 +50,20 @@ def meaningful_perturbation(
 ) -> np.ndarray:
     """The smallest smooth mask that takes the class away (deletion), or that is enough for it (preservation).
 
-    Phi = m * x + (1 - m) * r shows the input where m = 1. With n cells, means over them, d over all pairs of cells
-    that touch along an axis, v = `variation_power`:
-    deletion: min_m area_weight * mean |1 - m| + variation_weight / n * sum_d |m_i - m_j|^v + S_c(Phi), map 1 - m;
-    preservation: min_m area_weight * mean |m| + variation_weight / n * sum_d |m_i - m_j|^v - S_c(Phi), map m.
-    The paper writes sums: on its 28 x 28 cells, weights of 1e-4 and 1e-2 there are 0.08 and 8 here, the defaults. Maps
-    lie in [0, 1], large where the evidence is. m starts at 1/2, takes `steps` steps of Adam, each cut to [0, 1], and is
-    enlarged linearly from `grid` cells per axis (by default one for 8 positions, at least 7). At each step x and r are
-    moved under m by up to `jitter` positions, the same for all inputs (by default a 56th of the shortest side, 4 at
-    224); features (N, F) are not moved, and touch nothing. `reference`, r: "blur" (sigma a tenth of the sides),
-    "constant" (the mean of each channel), "noise" (normal, of the mean and deviation of each channel), "zero", a number
-    or an array as in `integrated_gradients`. An `XAIWarning` says where the loss still falls at the end. Raises
-    `ValueError` for an unknown game, a grid finer than the positions, a reference that is the input. Source: Fong and
-    Vedaldi 2017, eq. (3) and (4).
+    Phi = m * x + (1 - m) * r shows the input where m = 1. Means are over the n cells; the sum is over all pairs of
+    cells that touch along an axis, d = (m_i - m_j) * g / 28 with g cells along that axis; v = `variation_power`:
+    deletion: min_m area_weight * mean |1 - m| + variation_weight / n * sum |d|^v + S_c(Phi), map 1 - m;
+    preservation: min_m area_weight * mean |m| + variation_weight / n * sum |d|^v - S_c(Phi), map m.
+    So a slope costs the same on every grid. The paper writes sums over 28 x 28 cells, where d = m_i - m_j: its weights
+    1e-4 and 1e-2 are 0.08 and 8 here, the defaults. Maps lie in [0, 1], large where the evidence is. m starts at 1/2,
+    takes `steps` steps of Adam, each clipped to [0, 1], and is enlarged linearly from `grid` cells per axis (by default
+    one per 8 positions, at least 7). At each step x and r are moved under m by a random shift of up to `jitter`
+    positions along each axis, one shift for all inputs (by default a 56th of the shortest side, 4 at 224); features
+    (N, F) are not moved and have no neighbours. `reference`, r: "blur" (sigma a tenth of the sides), "constant" (the
+    mean of each channel), "noise" (normal, with the mean and deviation of each channel), "zero", a number or an array
+    as in `integrated_gradients`. Warns (`XAIWarning`) where the loss still falls at the end. Raises `ValueError` for an
+    unknown game, a grid finer than the positions, or a reference equal to an input. Source: Fong and Vedaldi 2017,
+    eq. (3) and (4).
     """
     loss = Loss(
         checks.one_of("game", game, GAMES) == "deletion",
@@ -152,7 +153,7 @@ def _learned(loss, blends, grid, shifts, rate):
 
 
 def _doubt(first, before, last):
-    """A warning where the last tenth of the steps brought much of the whole fall."""
+    """Warns where the last tenth of the steps brought more than its share, `FALLS`, of the whole fall."""
     falling = (before - last > FALLS * (first - last)) & (first > last)
     if falling.any():
         given = f"too few: the loss still falls for {falling.sum()} of {len(last)} masks"

