@@ -85,6 +85,9 @@ def test_deep_lift_of_a_maximum_is_paid_by_the_place_of_the_larger_one():
     np.testing.assert_allclose(shares(smallest, [5, -2, 2], [1, 3, 4]), [0, -3, 0], rtol=1e-6)
     np.testing.assert_allclose(shares(smallest, [5, 6, 7], [1, 3, 4]), [4, 0, 0], rtol=1e-6)
     np.testing.assert_allclose(shares(smallest, [4, 3, 7], [0, 0, 0]), [0, 3, 0], rtol=1e-6)
+    of_two = by_hand(lambda x: ops.minimum(x[:, :1], x[:, 1:]), 2)
+    np.testing.assert_allclose(shares(of_two, [2, 6], [1, 0]), [0, 2], rtol=1e-6)
+    np.testing.assert_allclose(shares(of_two, [1, 0], [2, 6]), [0, -2], rtol=1e-6)
 
 
 @pytest.mark.parametrize("rank", [1, 2, 3])

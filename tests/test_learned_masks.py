@@ -145,7 +145,7 @@ def test_the_references():
 # --- the maps ---------------------------------------------------------------------------------------------------
 
 
-def test_on_a_linear_score_exactly_the_cells_that_pay_are_taken():
+def test_meaningful_perturbation_takes_exactly_the_cells_of_a_linear_score_that_pay():
     """A cell per pixel: deleting it lowers S by w (x - r) and costs area_weight / n."""
     w = RANDOM.normal(size=(5, 4, 2))
     x = RANDOM.normal(size=(3, 5, 4, 2)).astype(np.float32)

@@ -170,6 +170,9 @@ def test_epsilon_is_relative_to_the_size_of_z():
     into = np.array([3, -1]) * top / np.array([3 + e, 1 + e])
     wanted = np.array([1, 2]) * (np.array([[1, -1], [1, 1]]) @ into)
     np.testing.assert_allclose(of_hand((1, 2), epsilon=0.1), wanted, rtol=1e-5)
+    into = np.array([1, -3]) * (-2 / (-2 - 0.2)) / np.array([1 + e, 3 + e])  # z = (1, 3) and -2: epsilon has its sign
+    wanted = np.array([-1, 2]) * (np.array([[1, -1], [1, 1]]) @ into)
+    np.testing.assert_allclose(of_hand((-1, 2), epsilon=0.1), wanted, rtol=1e-5)
 
 
 # --- LRP-0 is gradient x input -----------------------------------------------------------------------------------
@@ -479,10 +482,10 @@ def test_an_input_alone_and_in_a_batch_get_the_same_map(name):
 
 
 def test_a_batch_norm_that_is_folded_gives_the_map_of_one_layer():
-    """Conv, norm, ReLU against one convolution of w' = s w and b' = (b - mean) s + beta, negative s among them."""
+    """Conv, norm, 2 z + 0.1, ReLU as one convolution: w' = 2 s w, b' = 2 ((b - mean) s + beta) + 0.1; some s < 0."""
     inputs = keras.Input((8, 6, 2))
     convolution, norm = layers.Conv2D(4, 3, name="apart"), layers.BatchNormalization()
-    apart = layers.ReLU()(norm(convolution(inputs)))
+    apart = layers.ReLU()(layers.Rescaling(2.0, 0.1)(norm(convolution(inputs))))
     head = layers.Dense(3)
     apart = models.randomised(keras.Model(inputs, head(layers.Flatten()(apart))))
     gamma, beta, mean, variance = norm.get_weights()
@@ -491,7 +494,7 @@ def test_a_batch_norm_that_is_folded_gives_the_map_of_one_layer():
     w, b = convolution.get_weights()
     one = layers.Conv2D(4, 3, activation="relu")
     folded = keras.Model(inputs, head(layers.Flatten()(one(inputs))))
-    one.set_weights([w * s, (b - mean) * s + beta])
+    one.set_weights([w * 2 * s, 2 * ((b - mean) * s + beta) + 0.1])
     x = models.examples(apart, 3)
     for rule in LAYERS:
         near(xu.lrp(apart, x, 0, rule=rule, **BOX), xu.lrp(folded, x, 0, rule=rule, **BOX), 1e-4)

@@ -27,6 +27,8 @@ OPEN = {
     ("integrated_gradients", "Xplique"),
     ("grad_cam_plus_plus", "Xplique"),
     ("grad_cam", "PAIR saliency"),
+    ("deep_lift", "Captum"),
+    ("lrp", "iNNvestigate"),
 }
 
 

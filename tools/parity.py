@@ -12,8 +12,9 @@ from tools.peers.case import Case
 from tools.peers.comparisons import COMPARISONS
 from tools.peers.environment import RELEVANCE, TITLES, ask, python_of
 from tools.peers.ours import Ours
+from tools.peers.relevance_comparisons import RELEVANCE_COMPARISONS
 
-PEERS = TITLES | RELEVANCE
+PEERS, ALL = TITLES | RELEVANCE, COMPARISONS + RELEVANCE_COMPARISONS
 TABLE, PAGE = ROOT / "docs" / "parity.csv", ROOT / "docs" / "parity.md"
 HEAD = """# Parity with other libraries
 
@@ -28,7 +29,9 @@ difference, and what else differs was not found. A dash: the library has no such
 Networks: `faces` (48x48 grey, six convolutions, GAP head), `flatten` (20x16 colours, a stride of 2, Flatten head,
 weights from a seed), `mnist1d` (signals of 40 samples, 1-D convolutions with stride 2, Flatten head). Scores are
 logits, or probabilities for RISE, LIME, KernelSHAP and Score-CAM. Captum explains a PyTorch twin of the same weights
-(`tools/peers/twin.py`).
+(`tools/peers/twin.py`), and so do zennit and zennit-crp; iNNvestigate a Keras 2 network of the same weights. Relevance
+propagation is without epsilon; whose rule is the formula's where two differ, [relevance_parity.md](relevance_parity.md)
+judges.
 No library of these has SISE.
 """
 
@@ -39,7 +42,7 @@ def make() -> pd.DataFrame:
     for peer in PEERS:
         ask(python_of(peer), peer, f"tools.peers.with_{peer}", folders)
     cases = [Case.load(folder) for folder in folders]
-    rows = [row for case in cases for row in comparing.compare(case, Ours(case), COMPARISONS, PEERS)]
+    rows = [row for case in cases for row in comparing.compare(case, Ours(case), ALL, PEERS)]
     return pd.DataFrame(rows)[comparing.COLUMNS]
 
 

@@ -156,7 +156,7 @@ def further_tests(xu) -> dict:
     """{method: what its tests in the files of the families and methods say}, read from the functions' names."""
     one = "|".join(sorted(xu.METHODS, key=len, reverse=True))
     found = {name: [] for name in xu.METHODS}
-    for room in ("gradients", "cam", "deep_lift", "perturbation"):
+    for room in ("gradients", "cam", "lrp", "deep_lift", "perturbation", "learned_masks"):
         text = (ROOT / "tests" / f"test_{room}.py").read_text(encoding="utf-8")
         for first, second, said in re.findall(rf"^def test_({one})(?:_and_({one}))?_(\w+)\(", text, re.M):
             for name in filter(None, (first, second)):

@@ -17,6 +17,7 @@ from heatproof.data.archives import Source
 from heatproof.data.concepts import Concepts
 from heatproof.data.pictures import check_part, find
 
+SIDES = tuple("sh sw".split())  # of the masks of a picture
 SIZES, PARTS = (224, 227, 384), ("train", "val")
 ONE_LABEL = ("color", "scene")  # a pixel has one colour, a picture is one scene
 TABLE_BYTES = 100_000_000  # what one table of a zip may unpack to
@@ -51,7 +52,7 @@ class _Broden:
         if len(found) != 1:
             raise ValueError(f"{files.path} holds {len(found)} files named index.csv; Broden has one")
         self.root = found[0].removesuffix("index.csv")
-        self.index = self.table("index.csv", "image", "split", "ih", "iw", "sh", "sw")
+        self.index = self.table("index.csv", "image", "split", "ih", "iw", *SIDES)
         self.categories = self.table("category.csv", "name")["name"].tolist()
         self.labels = self._labels()
         if missing := [name for name in self.categories if name not in self.index]:
@@ -101,7 +102,7 @@ class _Broden:
         if not len(rows):
             raise self.fault("index.csv", f"has no picture of the part {part!r}")
         sides = {tuple(self.number("index.csv", each) for each in row) for row in rows[["ih", "iw"]].values}
-        masks = {tuple(self.number("index.csv", each) for each in row) for row in rows[["sh", "sw"]].values}
+        masks = {tuple(self.number("index.csv", each) for each in row) for row in rows[list(SIDES)].values}
         if sides != {(self.size, self.size)} or len(masks) > 1 or masks & {(0, 0)}:
             raise self.fault("index.csv", f"has pictures of {sorted(sides)} and maps of {sorted(masks)} pixels")
         pictures = self.files.decode(self._there(rows["image"]), "RGB", (self.size, self.size)) / np.float32(255)

@@ -61,7 +61,7 @@ def step(operation, names):
 
 def _followed(operation, ways):
     """The scale and the shift behind an operation that are folded into it, and the operations that make them."""
-    tensor, scale, shift, folded = operation.outputs[0], None, None, []
+    tensor, scale, shift, folded = operation.outputs[0], None, None, list[tf.Operation]()
     while True:
         readers = [each for each in tensor.consumers() if each.name in ways.made]
         if len(readers) != 1:
@@ -222,6 +222,23 @@ class Linear:
             return self.x * self.back(relevance, w_of_positive)
         plus, minus = tf.nn.relu(self.x), -tf.nn.relu(-self.x)
         return plus * self.back(relevance, w_of_positive) + minus * self.back(relevance, w_of_negative)
+
+
+class Diagonal(Linear):
+    """y = x + b, where no layer takes b in: one that reads x with the weight 1."""
+
+    def __init__(self, x, b):
+        self.x, self.b, self.z, self.w = x, b, x + b, tf.ones([], x.dtype)
+        self.is_positive = self.is_in_blocks = False
+
+    def there(self, give, far=False):
+        return give(self.x)
+
+    def forward(self, x, w):
+        return x * w
+
+    def back(self, relevance, w):
+        return relevance * w
 
 
 def transposed(operation, *arriving):

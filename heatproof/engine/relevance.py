@@ -14,7 +14,7 @@ import tensorflow as tf
 from heatproof.engine import owned, passing
 from heatproof.engine.arrays import as_float
 from heatproof.engine.examples import Examples
-from heatproof.engine.linear import AVERAGES, CONVOLUTIONS, DENSE, Linear, step
+from heatproof.engine.linear import AVERAGES, CONVOLUTIONS, DENSE, Diagonal, Linear, step
 from heatproof.engine.parts import READING, behind
 from heatproof.engine.relevance_rules import RULES, average, sums
 from heatproof.engine.ways import Ways
@@ -211,18 +211,20 @@ class Walk:
 
     def _of_sum(self, operation, R):
         reads = [operation.inputs[number] for number in self.paths.felt(operation)]
-        found = step(operation, self.paths.names)
+        found, rule = step(operation, self.paths.names), self.how.rule(operation.name, "average")
         if found is not None:
             one, place = found
-            scaled = as_float(operation.inputs[place])
-            summands, constant = [scaled if one.scale is None else scaled * one.scale], one.shift
-        else:
-            summands = [as_float(each) for each in reads]
-            if operation.type == "Sub":
-                summands[1] = -summands[1]
-            others = [as_float(each) for each in operation.inputs if each.name not in self.paths.names]
-            constant = sum(others) if others else None
-        rule = "z_plus" if self.how.rule(operation.name, "average") == "z_plus" else "epsilon"
+            rule = "flat" if rule == "z_box" else rule  # in both, biases have no share
+            a = as_float(operation.inputs[place])
+            shares = RULES[rule](Diagonal(a if one.scale is None else a * one.scale, one.shift), R, self.how)
+            self._note(operation, rule, R, shares)
+            return self._passed(reads, shares.passed)
+        summands = [as_float(each) for each in reads]
+        if operation.type == "Sub":
+            summands[1] = -summands[1]
+        others = [as_float(each) for each in operation.inputs if each.name not in self.paths.names]
+        constant = sum(others) if others else None
+        rule = "z_plus" if rule == "z_plus" else "epsilon"
         shares = sums(summands, constant, R, self.how, rule == "z_plus")
         self._note(operation, rule, R, shares)
         return [(each, passing.narrowed(R, each)) for each, R in zip(reads, shares.passed, strict=True)]

@@ -46,7 +46,8 @@ class RelevanceQuery:
         for operation in self.paths.operations:
             layers = self.owners.of(operation)
             number = next((n for n, key in enumerate(rule) if _is_meant(key, layers)), None)
-            used |= {number} - {None} if _has_rule(operation, self.paths) else set()
+            if number is not None and _has_rule(operation, self.paths):
+                used.add(number)
             name = "epsilon" if number is None else list(rule.values())[number]
             self._check_box(operation, name)
             found.append((operation.name, name))
@@ -99,20 +100,20 @@ class RelevanceQuery:
     def box(self, low, high, is_used):
         """[l, h] in the shape of the inputs, given or the range that the model states; nothing where no rule asks."""
         both = enumerate((low, high))
-        ends = [functools.partial(self._end, number, end) for number, end in both if is_used or end is not None]
-        ends = [self.query.each(end) for end in ends]
+        given = [functools.partial(self._end, number, end) for number, end in both if is_used or end is not None]
+        ends = [self.query.each(one) for one in given]
         if len(ends) == 2 and not (ends[0] < ends[1]).all():
-            given = f"{checks.shown(high)}, which is not above low everywhere"
-            raise ArgumentValueError("high", given, f"values above low, {checks.shown(low)}")
+            wrong = f"{checks.shown(high)}, which is not above low everywhere"
+            raise ArgumentValueError("high", wrong, f"values above low, {checks.shown(low)}")
         inputs = self.query.inputs
         if is_used and ((inputs < ends[0]).any() or (inputs > ends[1]).any()):
-            given = f"values from {inputs.min():g} to {inputs.max():g}, outside the box"
-            raise ArgumentValueError("inputs", given, "values from low to high", "wider bounds low and high")
+            wrong = f"values from {inputs.min():g} to {inputs.max():g}, outside the box"
+            raise ArgumentValueError("inputs", wrong, "values from low to high", "wider bounds low and high")
         return ends if is_used else []
 
     def answers(self, how, box=()):
         """The maps of all inputs, and the rows of the ledger."""
-        query, names = self.query, []
+        query, names = self.query, list[tuple]()
 
         def build(run, *given):
             *box, classes = given

@@ -152,9 +152,10 @@ def layer_map(
     """Lay the features of inputs, (N, D), out on a plane, and say what the plane keeps.
 
     "pca": the two directions of the largest variance. "t-sne": neighbours keep together, distances between groups
-    mean nothing; it starts from the "pca" map, and `seed` feeds what is random in it. `perplexity` is about how many
-    neighbours a point has, below N / 3; None is 30, or N / 4 where that is less. k is how many neighbours the
-    measures look at, below N / 2. trustworthiness = 1 - 2 / (N k (2N - 3k - 1)) sum_i sum_j (r(i, j) - k) over the
+    mean nothing; it starts from the "pca" map, so that `seed`, which feeds the search for its two directions, moves
+    it by little or nothing. `perplexity` is about how many neighbours a point has, below N / 3; None is 30, or N / 4
+    where that is less. k is how many neighbours the measures look at, below N / 2.
+    trustworthiness = 1 - 2 / (N k (2N - 3k - 1)) sum_i sum_j (r(i, j) - k) over the
     neighbours j of i on the map, with r their rank by the features. Raises `ValueError` for NaN, fewer than 5 points.
     Source: van der Maaten and Hinton 2008; Venna and Kaski 2001.
     """

@@ -62,9 +62,10 @@ def lrp(
     flat in the first linear layer), "epsilon_gamma_box" (epsilon, gamma, z_box), "epsilon_alpha2_beta1" (epsilon in
     dense layers, alpha_beta in convolutions); or a mapping from a layer, a layer's name or a function of a layer to a
     rule: the first key that fits counts, and "epsilon" for the rest. A BatchNorm or scaling by constants that alone
-    reads a linear layer is folded into it. Sums and averages share in proportion, under "z_plus" by the positive parts;
-    the largest of a pool takes all; an activation passes relevance as it is; a gate counts as a constant. A rescaling
-    in front of the network, with fixed constants, passes it to the inputs unchanged.
+    reads a linear layer is folded into it; any other is a layer of its own. Sums and averages share in proportion,
+    under "z_plus" by the positive parts; the largest of a pool takes all; an activation passes relevance as it is; a
+    gate counts as a constant. A rescaling in front of the network, with fixed constants, passes it to the inputs
+    unchanged.
 
     `bias`: the bias takes its share with the part of its sign ("split"), with its whole value in every denominator
     ("whole"), or none ("none"). `low`, `high`: the box of the inputs, a number or one for each channel, by default
@@ -95,7 +96,7 @@ def lrp(
     return (maps, rows) if ledger else maps
 
 
-def _checked_numbers(epsilon, gamma, alpha, beta):
+def _checked_numbers(epsilon, gamma, alpha, beta) -> tuple[float, float, float, float]:
     epsilon, gamma = checks.as_number("epsilon", epsilon, 0), checks.as_number("gamma", gamma, 0)
     alpha, beta = checks.as_number("alpha", alpha, 1), checks.as_number("beta", beta, 0)
     if abs(alpha - beta - 1) > 1e-9:

@@ -211,6 +211,10 @@ def ask_metrics(answers, subject: Subject):
             label = f"{name}: {curve.__name__}({shown(options)})"
             heights = answers.ask(label, curve, model, inputs, ranked, **options)
             answers.ask(f"{label} area", xu.area_under_curve, heights)
+    for options in ({"steps": 6, "draws": 2, "seed": 3}, {"steps": 5, "fill": 0.2, "order": "least", "score": "logit"}):
+        label = f"{name}: region_perturbation({shown(options)})"
+        heights = answers.ask(label, xu.region_perturbation, model, inputs, ranked, **options)
+        answers.ask(f"{label} area", xu.aopc, heights)
     ask_robustness(answers, subject, {"gradient_x_input": one, "occlusion": other})
 
 

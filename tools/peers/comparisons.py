@@ -16,7 +16,6 @@ from tools.peers.ours import (
     grad_cam_plus_plus_of_the_program,
     half,
     overlapping_sum,
-    parts_of_weights,
     rise,
     rise_as_a_mean,
     shown,
@@ -28,24 +27,6 @@ IMAGES_ONLY = "its CAMs average over two axes, so signals are beyond it"
 SQUARE_ONLY = "its window is a square, so signals are beyond it"
 IMAGES_REPLACED = "its enlargement was replaced, for the comparison, on images only"
 CORNERS = 'enlarges the map corner to corner; ours, asked for align="stretch", keeps pixel centres'
-WHOLE = "the whole bias stands in every denominator; ours has its positive or its negative part, unless told otherwise"
-WEIGHTS = (
-    "the whole bias stands in the denominators, and for the parts of the products it takes those of the weights, which "
-    "is another rule where inputs are negative (mnist1d)"
-)
-PADDED = "the uneven padding of this network is a layer of its own in the twin, and zennit counts it as inputs"
-RULES = {
-    "epsilon": "LRP-0",
-    "z_plus": "z+",
-    "gamma": "gamma 1/4",
-    "alpha_beta": "alpha 2, beta 1",
-    "flat": "flat",
-    "z_box": "z^B below, z+ above",
-    "epsilon_plus": "epsilon, z+",
-    "epsilon_plus_flat": "epsilon, z+, flat",
-    "epsilon_gamma_box": "epsilon, gamma, z^B",
-    "epsilon_alpha2_beta1": "epsilon, alpha 2, beta 1",
-}
 
 
 @dataclass(frozen=True)
@@ -168,55 +149,6 @@ COMPARISONS = (
         "kernel_shap", "shap", "kernel_shap", lambda ours: ours.kernel_shap(2**8),
         step="all 256 coalitions of 8 segments",
     ),
-    Comparison("lrp", "captum", "lrp_epsilon", lambda ours: ours.lrp("epsilon"), step="LRP-0"),
-    Comparison(
-        "lrp", "captum", "lrp_z_plus", lambda ours: ours.lrp("z_plus"), step="alpha 1, beta 0", reason=WEIGHTS,
-        adapted=lambda ours: parts_of_weights(ours, "z_plus"),
-    ),
-    Comparison(
-        "lrp", "captum", "lrp_gamma", lambda ours: ours.lrp("gamma"), step="gamma 1/4", reason=WEIGHTS,
-        adapted=lambda ours: parts_of_weights(ours, "gamma"), adapted_key="lrp_gamma_float64",
-    ),
-    Comparison("deep_lift", "captum", "deep_lift", lambda ours: ours("deep_lift", baseline="zero"), step="from zero"),
-    *(
-        Comparison("lrp", "zennit", rule, lambda ours, rule=rule: ours.lrp(rule), step=step, absent=PADDED)
-        for rule, step in RULES.items()
-    ),
-    Comparison(
-        "lrp", "zennit", "w_square", lambda ours: ours.lrp("w_square"), step="w^2", absent=PADDED,
-        reason="the square of the bias stands in the denominators", adapted_key="w_square_without_biases",
-    ),
-    Comparison(
-        "lrp", "zennit", "without_biases", lambda ours: ours.lrp("alpha_beta", bias="none"),
-        step="alpha 2, beta 1, no biases",
-    ),
-    *(
-        Comparison(
-            "lrp", "crp", f"through_{channel}",
-            lambda ours, channel=channel: ours.lrp("z_plus", through=(ours.case.layer, (channel,))),
-            step=f"z+, through channel {channel} of a layer",
-        )
-        for channel in (0, 3)
-    ),
-    Comparison("lrp", "innvestigate", "epsilon", lambda ours: ours.lrp("epsilon"), step="LRP-0"),
-    Comparison(
-        "lrp", "innvestigate", "alpha_1_beta_0", lambda ours: ours.lrp("z_plus"), step="alpha 1, beta 0",
-        reason=WHOLE, adapted=lambda ours: ours.lrp("z_plus", bias="whole"),
-    ),
-    Comparison(
-        "lrp", "innvestigate", "alpha_2_beta_1", lambda ours: ours.lrp("alpha_beta"), step="alpha 2, beta 1",
-        reason=WHOLE, adapted=lambda ours: ours.lrp("alpha_beta", bias="whole"),
-    ),
-    Comparison(
-        "lrp", "innvestigate", "without_biases", lambda ours: ours.lrp("z_plus", bias="none"),
-        step="alpha 1, beta 0, no biases",
-    ),
-    Comparison(
-        "lrp", "innvestigate", "alpha_2_beta_1_without_biases", lambda ours: ours.lrp("alpha_beta", bias="none"),
-        step="alpha 2, beta 1, no biases",
-    ),
-    Comparison("lrp", "innvestigate", "flat", lambda ours: ours.lrp("flat"), step="flat"),
-    Comparison("lrp", "innvestigate", "w_square", lambda ours: ours.lrp("w_square"), step="w^2"),
     Comparison(
         "saliency", "xplique", "saliency_abs", lambda ours: ours("saliency"), reason="takes |gradient|; ours is signed",
         adapted=lambda ours: np.abs(ours("saliency")),

@@ -14,7 +14,7 @@ PLAIN = "the bias counts once and not 1 + gamma times where it pushes with its n
 UNSEEN = "the sum is not seen: 19 for a score of 7; through its own module for sums it is right"
 REUSED = "refuses a module that is used more than once, and says so"
 RELU = "it has no rule for a ReLU that is a layer of its own; the error has no message"
-NORM = "not supported; the error has no message"
+NORM = "it folds with the variance in place of its root, and with a shift that lacks gamma"
 ZEROS = "a negative score has a map of zeros"
 
 ZENNIT = {

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 PACKAGE = "innvestigate"
-TINY = 1e-7  # its epsilon: next to nothing
+TINY = 1e-9  # its epsilon: next to nothing
 KEPT = {
     "Conv": ("filters", "kernel_size", "strides", "padding", "dilation_rate", "activation", "use_bias"),
     "MaxPooling": ("pool_size", "strides", "padding"),
