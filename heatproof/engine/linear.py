@@ -7,6 +7,7 @@ inputs the operation is created once more with its attributes; its transposed ma
 
 import functools
 from dataclasses import dataclass
+from typing import Any
 
 import tensorflow as tf
 from tensorflow.python.framework import ops
@@ -132,7 +133,7 @@ class Linear:
         self.weighs = operation.type not in AVERAGES
         self.is_in_blocks = operation.inputs[self.place].op.type == "SpaceToBatchND"
         others = [n for n, each in enumerate(operation.inputs) if n != self.place and each.dtype.is_floating]
-        self.number = others[0] if self.weighs and others else None
+        self.number: Any = others[0] if self.weighs and others else None
 
     @functools.cached_property
     def _behind(self):

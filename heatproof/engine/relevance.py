@@ -154,7 +154,7 @@ class Walk:
 
     def _through(self, operation):
         """Where this operation gives what the relevance is to go through, drop all that does not."""
-        name, channels = self.how.through or (None, ())
+        name, channels = self.how.through or ("", ())
         if all(each.name != name for each in operation.outputs):
             return
         kept = self._at(name)

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -135,7 +136,7 @@ class RelevanceQuery:
     def _end(self, number, end, part, name):
         """One end of the box for one input."""
         argument = ("low", "high")[number]
-        stated = getattr(self.query.recipe.base, "input_range", None)
+        stated: Any = getattr(self.query.recipe.base, "input_range", None)
         stated = stated.get(name) if isinstance(stated, dict) else self.query.input_range
         end = by_name(argument, end, name)
         if end is None and stated is None:

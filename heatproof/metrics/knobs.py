@@ -67,8 +67,8 @@ def _baselines(query):
     return [*({"baseline": word} for word in _WORDS), *bright]
 
 
-_NOISE = {"noise": Values("noise", 0.15, 0.01, 0.02, 0.05, 0.1, 0.2)}
-_LAYER = {"layer": _layers}
+_NOISE: dict[str, Callable] = {"noise": Values("noise", 0.15, 0.01, 0.02, 0.05, 0.1, 0.2)}
+_LAYER: dict[str, Callable] = {"layer": _layers}
 KNOBS: dict[str, dict[str, Callable]] = {
     "smooth_grad": _NOISE,
     "var_grad": _NOISE,
