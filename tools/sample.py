@@ -25,6 +25,7 @@ COSTLY = dict.fromkeys(("tissue_phantom_stability", "hmt_stability"), SLOW)
 RANKING = ("average_drop", "average_increase", "deletion", "insertion", "pointing_game", "rank_accuracy")
 RANKING += ("average_precision", "randomised_rank_correlation", "criterion", "error")
 PERCENT = ("average_drop", "average_increase")
+ROUNDING = 1e-6  # what a sum in float32 misses, such as the completeness gap of an exact method: in no unit a change
 
 
 def tidy(table):
@@ -51,6 +52,7 @@ def compared(stored, found):
     size = both["value"].abs()
     unit = 10.0 ** (np.floor(np.log10(size.where(size > 0, 1.0))) - 3)
     scale = np.where(both["metric"].str.startswith(PERCENT), 100.0, 1.0) * 1e-3
+    unit = np.maximum(unit, ROUNDING)
     allowed = np.where(_ranks(both["metric"]), np.maximum(unit, scale), unit) * (1 + 1e-9)
     gone = both["value"].isna() != both["value_found"].isna()
     return both.assign(far=gone | ((both["value"] - both["value_found"]).abs() > allowed))
