@@ -655,6 +655,29 @@ def dropping(**options):
     return keras.Model(inputs, layers.Dense(2)(layers.Dropout(0.5, name="drop")(layers.Flatten()(inputs), **options)))
 
 
+def stepping(height):
+    """x / 10, and a step at 0 that only the condition of a choice sees."""
+    inputs = keras.Input((4, 4, 1))
+    x = 0.1 * inputs + height * keras.ops.where(inputs > 0, 1 + 0 * inputs, -1 + 0 * inputs)
+    return keras.Model(inputs, layers.Dense(2, kernel_initializer="ones")(layers.Flatten()(x)))
+
+
+def squeezed():
+    """The mean of all positions multiplies each of them."""
+    inputs = keras.Input((4, 4, 1))
+    x = layers.Conv2D(3, 3, padding="same", name="before")(inputs)
+    gate = layers.Dense(3, activation="sigmoid")(layers.GlobalAveragePooling2D(keepdims=True)(x))
+    return keras.Model(inputs, layers.Dense(2)(layers.Flatten()(layers.Multiply(name="gated")([x, gate]))))
+
+
+def corner(ground):
+    """A picture that is 1 in one corner, and the concept that lies there."""
+    x = np.full((1, 4, 4, 1), ground, np.float32)
+    x[0, 0, 0] = 1
+    return x, xu.Concepts(x, {"place": {"corner": x[..., 0] == 1}})
+
+
+HIDDEN = {"reference": 0.0, "score": "logit", "jitter": 0, "area_weight": 0.0, "variation_weight": 0.0}
 LIGHT = np.random.default_rng(0).random((1, 4, 4, 1), np.float32) + 0.1
 QUARTERS, EIGHTHS = (np.arange(16).reshape(4, 4) // size for size in (4, 2))
 # room: (what the warning says, a call that draws it, an ordinary call)
@@ -733,6 +756,31 @@ WARNINGS = {
         r"no gradient at any step for \[0\]: dead from this start. Cure: more noise, another seed",
         lambda: xu.activation_maximization(opposed(-9.0), "second", iterations=2),
         lambda: xu.activation_maximization(opposed(9.0), "second", iterations=2),
+    ),
+    "deep_lift": (
+        "model: got one whose map sums to .* for input 0, while its score changes by .* Cure: look for steps",
+        lambda: xu.deep_lift(stepping(3.0), LIGHT, 1),
+        lambda: xu.deep_lift(stepping(0.0), LIGHT, 1),
+    ),
+    "learned_masks": (
+        "steps: got too few: the loss still falls for 1 of 1 masks.* Cure: more steps, or a larger learning_rate",
+        lambda: xu.meaningful_perturbation(opposed(), LIGHT, 1, steps=20, learning_rate=0.01, **HIDDEN),
+        lambda: xu.meaningful_perturbation(opposed(), LIGHT, 1, steps=100, learning_rate=0.1, **HIDDEN),
+    ),
+    "extremal": (
+        "reference: got one that scores higher than the input for 1 of 1 inputs.* Cure: the predicted class, or",
+        lambda: xu.extremal_perturbation(opposed(), LIGHT, 0, areas=(0.5,), reference=0.0, steps=2),
+        lambda: xu.extremal_perturbation(opposed(), LIGHT, 1, areas=(0.5,), reference=0.0, steps=2),
+    ),
+    "fields": (
+        "layer: got 'gated', where a gate reads all positions.* Cure: a layer in front of the gates",
+        lambda: xu.patches(squeezed(), "gated", LIGHT, [0], [[1, 1]]),
+        lambda: xu.patches(squeezed(), "before", LIGHT, [0], [[1, 1]]),
+    ),
+    "dissection": (
+        "layer: got one in which 1 of 1 units have the threshold 0.* Cure: ask before the ReLU, or read their masks",
+        lambda: xu.dissect(opposed(), "first", *corner(0.0), quantile=0.25, draws=0),
+        lambda: xu.dissect(opposed(), "first", *corner(0.5), quantile=0.25, draws=0),
     ),
 }
 

@@ -1,5 +1,6 @@
 """DeepLIFT: cases worked by hand, sums that close on every kind of operation, limits, and a network without Keras."""
 
+import warnings
 from pathlib import Path
 
 import keras
@@ -403,6 +404,13 @@ def test_deep_lift_refuses_a_view_with_another_backward_rule():
     model = models.cnn()
     with pytest.raises(ValueError, match="ReLUs go back by another rule.*Cure: pass the model"):
         xu.deep_lift(xu.with_relu_rule(model, "guided"), models.examples(model, 2), 0)
+
+
+def test_deep_lift_says_nothing_where_the_sum_comes_out():
+    model = models.cnn()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", xu.XAIWarning)
+        xu.deep_lift(model, models.examples(model, 2), 1)
 
 
 def test_deep_lift_says_where_the_sum_does_not_come_out():
