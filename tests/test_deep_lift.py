@@ -279,6 +279,7 @@ BUILDS = {
     "max pooling, overlapping": lambda x: layers.MaxPooling2D(3, 2, padding="same")(x),
     "global max pooling": lambda x: layers.GlobalMaxPooling2D()(x),
     "maximum of two": lambda x: ops.maximum(x, 0.3 - x[:, ::-1]),
+    "stopped gradient": lambda x: ops.stop_gradient(ops.relu(x)),
     "minimum of two": lambda x: ops.minimum(x, 0.3 - x[:, ::-1]),
     "quotient": lambda x: x / (1 + ops.abs(x[..., ::-1])),
     "ELU, alpha": lambda x: layers.ELU(0.5)(x),

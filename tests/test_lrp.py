@@ -93,6 +93,7 @@ BUILT = {
     "normalised apart": (normalised_apart, (8, 8, 4)),
     "tokens": (tokens, (12, 4)),
     "called twice": (called_twice, (8, 8, 4)),
+    "broadcast": (lambda x: layers.ReLU()(x + keras.ops.mean(x, (1, 2), keepdims=True)), (8, 8, 4)),
     "subtracted": (lambda x: layers.ReLU()(layers.Conv2D(4, 3)(x) - 0.3), (8, 8, 4)),
     "volume": (lambda x: layers.AveragePooling3D(2)(layers.Conv3D(3, 3, activation="relu")(x)), (6, 6, 6, 2)),
 }

@@ -38,7 +38,7 @@ GROUPS = {
         (RESCALE, "return differences.choice if steps else CHAIN", "return CHAIN"),
         (RESCALE, '{*_PRODUCTS, "SquaredDifference"} - {"MatMul"}', '{*_PRODUCTS, "SquaredDifference"}'),
         (RESCALE, 'if kind in ("Maximum", "Minimum"):', 'if kind in ("Maximum",):'),
-        (RESCALE, '_PASSING = {"IdentityN", "StopGradient"', '_LINEAR |= {"IdentityN", "StopGradient"}\n_PASSING = {"x"'),
+        (RESCALE, "        return differences.passed\n", "        return CHAIN\n"),
         (RESCALE, "return None if order is None or axis is None else order.tolist().index(axis)", "return axis"),
         (RESCALE, "    if query.recipe.rule is not None:\n", "    if query.recipe.rule is None and False:\n"),
         (DIFFERENCES, "return tensor[:rows], tensor[rows:]", "return tensor[rows:], tensor[:rows]"),
