@@ -138,6 +138,8 @@ def test_deep_lift_of_a_step_is_paid_by_what_it_chooses():
     np.testing.assert_allclose(shares(two, [1, 5, 2], [-1, 3, 9]), [0, -4, 0], rtol=1e-6)  # 5 - 9, by the chosen
     np.testing.assert_allclose(shares(two, [1, 5, 2], [-1, 5, 9]), [0, 0, -4], rtol=1e-6)  # which stayed: the other
     np.testing.assert_allclose(shares(two, [-1, 5, 2], [1, 3, 9]), [0, 0, -1], rtol=1e-6)  # 2 - 3
+    apart = by_hand(lambda x: ops.where(x[:, :1] > 0, x[:, 1:2] - x[:, 2:], -x[:, 2:]), 3)
+    np.testing.assert_allclose(shares(apart, [1, 5, 2], [1, 3, 0]), [0, 2, -2], rtol=1e-6)  # 3 - 3: the derivative
     gated = by_hand(lambda x: x * ops.cast(x > 1, "float32"), 1)  # a ReLU with a threshold
     np.testing.assert_allclose(shares(gated, [3], [0.5]), [3], rtol=1e-6)
 
