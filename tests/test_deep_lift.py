@@ -79,6 +79,9 @@ def test_deep_lift_of_a_maximum_is_paid_by_the_place_of_the_larger_one():
     largest = by_hand(lambda x: layers.GlobalMaxPooling1D()(x[:, :, None]), 3)
     np.testing.assert_allclose(shares(largest, [5, 1, 2], [1, 3, 2]), [2, 0, 0], rtol=1e-6)  # rises: where x wins
     np.testing.assert_allclose(shares(largest, [2, 1, 0], [1, 5, 0]), [0, -3, 0], rtol=1e-6)  # falls: where x' won
+    least = by_hand(lambda x: ops.min(x, axis=-1, keepdims=True), 3)
+    np.testing.assert_allclose(shares(least, [-5, -1, -2], [-1, -3, -2]), [-2, 0, 0], rtol=1e-6)
+    np.testing.assert_allclose(shares(least, [-2, -1, 0], [-1, -5, 0]), [0, 3, 0], rtol=1e-6)
     np.testing.assert_allclose(shares(largest, [2, 1, 0], [2, 5, 0]), [0, -3, 0], rtol=1e-6)  # the winner stayed
     np.testing.assert_allclose(shares(largest, [-1, -2, -3], [0, 0, 0]), [-1, 0, 0], rtol=1e-6)  # x' has no one winner
     smallest = by_hand(lambda x: ops.min(x, axis=1, keepdims=True), 3)
@@ -86,6 +89,8 @@ def test_deep_lift_of_a_maximum_is_paid_by_the_place_of_the_larger_one():
     np.testing.assert_allclose(shares(smallest, [5, -2, 2], [1, 3, 4]), [0, -3, 0], rtol=1e-6)
     np.testing.assert_allclose(shares(smallest, [5, 6, 7], [1, 3, 4]), [4, 0, 0], rtol=1e-6)
     np.testing.assert_allclose(shares(smallest, [4, 3, 7], [0, 0, 0]), [0, 3, 0], rtol=1e-6)
+    larger = by_hand(lambda x: ops.maximum(x[:, :1], x[:, 1:]), 2)
+    np.testing.assert_allclose(shares(larger, [1, 2], [3, 0]), [-1, 0], rtol=1e-6)  # falls: where x' won
     of_two = by_hand(lambda x: ops.minimum(x[:, :1], x[:, 1:]), 2)
     np.testing.assert_allclose(shares(of_two, [2, 6], [1, 0]), [0, 2], rtol=1e-6)
     np.testing.assert_allclose(shares(of_two, [1, 0], [2, 6]), [0, -2], rtol=1e-6)
