@@ -100,6 +100,8 @@ def test_deep_lift_of_a_maximum_is_paid_by_the_place_of_the_larger_one():
 def test_deep_lift_of_max_pooling_is_that_of_the_maximum_of_each_window(rank):
     pool = getattr(layers, f"MaxPooling{rank}D")(2)
     pooled = by_hand(lambda x: layers.Flatten()(pool(ops.reshape(x, (-1, *[2] * rank, 1)))), 2**rank)
+    tied = np.array([5.0, 5.0] + [0.0] * (2**rank - 2))
+    np.testing.assert_allclose(np.sum(shares(pooled, tied, 0 * tied)), 5, rtol=1e-6)  # of equal winners one pays
     generator = np.random.default_rng(0)
     whole = by_hand(lambda x: ops.max(x, axis=1, keepdims=True), 2**rank)
     for _ in range(6):
