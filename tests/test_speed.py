@@ -106,9 +106,10 @@ def test_graphs_are_built_once_for_any_number_of_inputs_any_target_and_any_size_
     assert not built
 
 
-def test_the_count_of_graphs_sees_a_new_one(network, monkeypatch):
-    """Another score, or another network, is another graph."""
-    model, inputs = network
+def test_the_count_of_graphs_sees_a_new_one():
+    """Another score is another graph, of a network that nothing else has asked (a mask asks it for probabilities)."""
+    model = models.cnn()
+    inputs = models.examples(model, 4)
     xu.saliency(model, inputs, 0)
     known = len(programs._PROGRAMS[model])
     xu.saliency(model, inputs, 0, score="probability")
