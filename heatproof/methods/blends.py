@@ -105,7 +105,10 @@ class Blends:
     def by_position(self, slopes: np.ndarray) -> np.ndarray:
         """The transpose: (..., W * C) as sums over the channels, (..., W)."""
         apart = slopes.reshape(*slopes.shape[:-1], -1, self.channels)
-        return sum(apart[..., channel] for channel in range(self.channels))
+        total = apart[..., 0].copy()
+        for channel in range(1, self.channels):
+            total += apart[..., channel]
+        return total
 
     def _cut(self, shift):
         """The part of the wide arrays that lies under the masks."""

@@ -175,7 +175,9 @@ class _Search:
         slope /= self.unit[blends.items]
         bend = masks * (1 - masks)
         weights = np.maximum(bend.sum(axis=-1, keepdims=True), 1e-30)
-        return bend * (slope - (bend * slope).sum(axis=-1, keepdims=True) / weights)
+        slope -= (bend * slope).sum(axis=-1, keepdims=True) / weights
+        slope *= bend
+        return slope
 
     def _shown(self, blends, masks):
         """What of the inputs is seen, for each channel."""
