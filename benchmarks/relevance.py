@@ -77,8 +77,8 @@ WHOLE = Plan(
     inputs=2,
 )
 QUICK = Plan(
-    rules=(Rules("vgg7_150", 2, 2, 2, ("zennit", "innvestigate"), 2),),
-    masks=(Masks("vgg7_150", "extremal_perturbation", 1, 2, 4, 2),),
+    rules=(Rules("faces", 2, 2, 2, ("zennit", "innvestigate"), 2),),
+    masks=(Masks("faces", "extremal_perturbation", 1, 2, 4, 2),),
     steps=4,
     inputs=1,
 )

@@ -28,7 +28,7 @@ GROUPS = {
     "weights of PyTorch": group(
         "test_imagenet.py", READS,
         (TORCH_ARRAYS, "values[tensor.offset :]", "values"),
-        (TORCH_ARRAYS, "values.itemsize * stride", "4 * stride + (values.itemsize > 4)"),
+        (TORCH_ARRAYS, "values.itemsize * stride", "4 * stride"),
         (TORCH_ARRAYS, "max(_last(tensor) + 1, math.prod(tensor.shape))", "_last(tensor) + 1"),
         (TORCH_ARRAYS, "max(_last(tensor) + 1, math.prod(tensor.shape))", "max(_last(tensor), math.prod(tensor.shape))"),
         (TORCH_ARRAYS, "type(size) is int and size >= 0", "type(size) is int"),
@@ -38,7 +38,6 @@ GROUPS = {
         (TORCH_ARRAYS, "for key in keys}", "for key in sorted(keys)}"),
         (TORCH_ARRAYS, "if sorted(keys) != sorted(described.storages):", "if False:"),
         (TORCH_ARRAYS, "if stream.read(1):", "if False:"),
-        (TORCH_ARRAYS, "count == storage.size >= 0", "count >= 0"),
         (TORCH_ARRAYS, "type(count) is not int or view is not None", "type(count) is not int"),
         (TORCH_ARRAYS, "!= (TYPES[kind], count):", "!= (TYPES[kind], count) and False:"),
         (TORCH_ARRAYS, '(module, name) == ("collections", "OrderedDict")', 'module == "collections"'),
