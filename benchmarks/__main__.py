@@ -1,9 +1,10 @@
 """python -m benchmarks [--quick] [--fresh] [--minutes M] [PART] [--page]: measure, then write page and figure.
 
-A run that was stopped, or whose time was up, goes on where it stopped, unless the code has changed since. --quick takes
-the same path with few inputs, samples and rounds, into build/benchmarks/quick; its numbers mean nothing. PART measures
-one part alone, into the results that are there: --first the first maps, --windows what windows would save, --only
-NETWORK all settings of one network. --page writes page and figure again from results.json.
+A run that was stopped, or whose time was up, goes on where it stopped, unless the code has changed since. --quick
+takes the same path with few inputs, samples and rounds, into build/benchmarks/quick; its numbers mean nothing. PART
+measures one part alone, into the results that are there: --first the first maps, --windows what windows would save,
+--relevance rules of relevance propagation and learned masks, --only NETWORK all settings of one network. --page
+writes page and figure again from results.json.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from threading import Lock
 
-from benchmarks import figures, first, machine, page, plan, windows
+from benchmarks import figures, first, machine, page, plan, relevance, windows
 from benchmarks.bench import Bench
 from benchmarks.driver import Contender
 from heatproof.writing import write
@@ -34,6 +35,7 @@ def main():
     parser.add_argument("--fresh", action="store_true", help="begin anew")
     parser.add_argument("--first", action="store_true", help="only the first maps, into results.json")
     parser.add_argument("--windows", action="store_true", help="only what windows would save, into results.json")
+    parser.add_argument("--relevance", action="store_true", help="only rules and learned masks, into results.json")
     parser.add_argument("--only", metavar="NETWORK", choices=plan.NETWORKS, help="only this network, into results.json")
     parser.add_argument("--page", action="store_true", help="only the page and the figure, from results.json")
     parser.add_argument("--minutes", type=float, default=MINUTES, help="begin no setting after so many minutes")
@@ -57,9 +59,12 @@ def measured(options, path):
         return page.read(path) | {"first": first_maps(options)}
     if options.windows:
         return page.read(path) | {"windows": windows.measure()}
+    if options.relevance:
+        return page.read(path) | {"relevance": rules_and_masks(options)}
     if options.only:
         return merged(page.read(path), options.only, run(options))
-    return run(options) | {"first": first_maps(options), "windows": windows.measure()}
+    parts = {"first": first_maps(options), "windows": windows.measure(), "relevance": rules_and_masks(options)}
+    return run(options) | parts
 
 
 def merged(before, network, found):
@@ -77,6 +82,18 @@ def first_maps(options):
     found = {"load": store.keep("load", load), "rows": first.measure(store, say, 1 if options.quick else first.ROUNDS)}
     store.path.unlink(missing_ok=True)
     return found
+
+
+def rules_and_masks(options):
+    """Rules of relevance propagation and learned masks, measured at once."""
+    asked = relevance.QUICK if options.quick else relevance.WHOLE
+    folder = (BUILD / "quick" if options.quick else BUILD) / "relevance"
+    folder.mkdir(parents=True, exist_ok=True)
+    peers.run([sys.executable, "-m", "benchmarks.cases", folder, *relevance.networks(asked)])
+    with ExitStack() as closing:
+        team, versions = gather(folder, closing, relevance.CONTENDERS)
+        found = relevance.measure(asked, team, lambda name: command(name, folder), folder, say)
+    return found | {"versions": versions}
 
 
 def stored(options, name):
@@ -148,10 +165,10 @@ def memory(store, setting, name, command):
     store.keep(f"{setting.key} {name}", lambda: machine.memory(command, setting, name))
 
 
-def gather(folder, closing):
+def gather(folder, closing, names=plan.CONTENDERS):
     """Start all contenders at once and wait for each; returns them and their versions."""
     team = {}
-    for name in plan.CONTENDERS:
+    for name in names:
         log = closing.enter_context(open(folder / f"{name}.log", "w", encoding="utf-8"))
         team[name] = Contender(name, command(name, folder), log, peers.quiet())
         closing.callback(team[name].close)

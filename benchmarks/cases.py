@@ -12,7 +12,7 @@ from skimage.transform import resize
 
 import mnist1d_utils as m1
 import xai_utils as xu
-from benchmarks.plan import NETWORKS, WINDOW
+from benchmarks.plan import SIDES, WINDOW
 from tools.environment import ROOT
 from tools.peers.case import Case
 from tools.peers.making import last_convolution, write_case
@@ -23,14 +23,16 @@ LAYERS = {"mobilenetv2": "out_relu"}  # what CAMs look at, where it is not the l
 
 def main(folder, networks):
     for name in networks:
-        make(Path(folder) / name, *source(name), WINDOW[NETWORKS[name]], LAYERS.get(name))
+        make(Path(folder) / name, *source(name), WINDOW[SIDES[name]], LAYERS.get(name))
 
 
 def source(name):
     """Network and inputs; VGG-7 comes in several sizes of its input, with the same weights."""
-    side = NETWORKS[name]
+    side = SIDES[name]
     if name == "mnist1d":
         return load("mnist1d"), m1.split(m1.make_dataset(), "test")[0][:INPUTS].astype("float32")
+    if name == "efficientnet_lite0":
+        return xu.imagenet_network(), repeated(xu.load_photos().images)
     if name == "faces":
         return load("faces"), repeated(xu.load_faces().images)
     model, tiles = load("hmt"), xu.tissue_phantom(INPUTS).images

@@ -113,6 +113,7 @@ NETWORKS = {
     "vgg7_75": 75,
     "vgg7_300": 300,
 }
+SIDES = NETWORKS | {"efficientnet_lite0": 224}  # for relevance propagation alone
 BATCHES = {"mobilenetv2": (1, 8, 32)}  # of raw passes, where 64 inputs would need many gigabytes
 SCALING = ("vgg7_75", "vgg7_300")  # for the figure alone
 WINDOW = {224: (32, 16), 150: (30, 15), 48: (16, 8), 40: (8, 4), 75: (15, 5), 300: (30, 15)}  # patch, stride

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import inspect
 import io
 import json
 import os
@@ -511,6 +512,20 @@ def test_an_absent_data_set_leaves_its_table_alone(tmp_path, monkeypatch, capsys
     monkeypatch.setattr(kept_tables, "store", lambda *_: pytest.fail("nothing may be stored"))
     kept_tables.run(tmp_path)
     assert "results/hmt_all.csv: left as it is, because hmt is not in" in capsys.readouterr().out
+
+
+def test_noise_stays_inside_the_box_of_a_table_of_stability():
+    """Pixels of [0, 1] are pushed by as much as max_sensitivity does; the other tables have the box of the network."""
+    radius = inspect.signature(xu.max_sensitivity).parameters["radius"].default
+    boxed = {name: [] for name in tables.TABLES}
+    for name, table in tables.TABLES.items():
+        for options in table.settings["options"].values():
+            if options.get("rule") in tables.BOXED:
+                boxed[name].append((options.get("low"), options.get("high")))
+    stable = {name for name in boxed if name.endswith("_stability") and boxed[name]}
+    assert stable == {"schematic_faces_stability", "tissue_phantom_stability", "hmt_stability"}
+    for name, found in boxed.items():
+        assert set(found) <= {(-radius, 1 + radius) if name in stable else (None, None)}, name
 
 
 # ---- the budget

@@ -102,15 +102,16 @@ def path(tmp_path):
 
 def test_arrays_come_back_with_their_offset_shape_and_strides(path):
     tensors = OrderedDict(rows=tensor(), columns=tensor(strides=(1, 2)), later=tensor(4, (2, 2), (10, 3)))
-    tensors |= {"one": tensor(5, (), ()), "count": Tensor(Storage("b", 1, "LongStorage"), 0, (1,), (1,))}
+    tensors |= {"one": tensor(5, (), ()), "counts": Tensor(Storage("b", 3, "LongStorage"), 0, (3,), (1,))}
     tensors["none"] = tensor(24, (0, 3), (3, 1))
-    read = torch_arrays.read_arrays(file(path, tensors, "ab", (VALUES, np.array([7]))))
+    read = torch_arrays.read_arrays(file(path, tensors, "ab", (VALUES, np.array([7, 8, 9]))))
     assert list(read) == list(tensors)
     np.testing.assert_array_equal(read["rows"], [[0, 0.25, 0.5], [0.75, 1, 1.25]])
     np.testing.assert_array_equal(read["columns"], [[0, 0.5, 1], [0.25, 0.75, 1.25]])
     np.testing.assert_array_equal(read["later"], [[1, 1.75], [3.5, 4.25]])
-    assert read["one"] == 1.25 and read["count"] == [7] and read["none"].shape == (0, 3)
-    assert (read["rows"].dtype, read["count"].dtype) == (np.float32, np.int64)
+    np.testing.assert_array_equal(read["counts"], [7, 8, 9])
+    assert read["one"] == 1.25 and read["none"].shape == (0, 3)
+    assert (read["rows"].dtype, read["counts"].dtype) == (np.float32, np.int64)
 
 
 def test_keys_are_read_in_the_order_of_the_file(path):

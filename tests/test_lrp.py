@@ -335,6 +335,25 @@ def test_the_first_key_that_fits_counts():
     assert [(row.layer, row.rule) for row in rows] == [("scores", "gamma"), ("conv_2", "z_plus"), ("conv_1", "flat")]
 
 
+def test_a_key_to_which_an_earlier_one_leaves_nothing_is_refused_by_name():
+    """A key for some of the layers that an earlier one has not taken, and a function that finds none, may stay."""
+    model = network("chain")
+    x = models.examples(model, 2)
+
+    def anywhere(layer):
+        return True
+
+    for keys in ((anywhere, "conv_2"), ("conv_2", model.get_layer("conv_2"))):
+        told = "rule: got the key '?conv_2'? behind .*, the first key that fits, which leaves nothing to it.* before"
+        with pytest.raises(ValueError, match=told):
+            xu.lrp(model, x, 0, rule=dict.fromkeys(keys, "flat"))
+    with pytest.raises(ValueError, match=r"rule: got the key 'nobody'; allowed: layers that .*'conv_2'"):
+        xu.lrp(model, x, 0, rule={anywhere: "flat", "nobody": "gamma"})
+    rules = {"scores": "epsilon", "conv_2": "flat", anywhere: "z_plus", lambda layer: False: "gamma"}
+    _, rows = xu.lrp(model, x, 0, rule=rules, ledger=True)
+    assert [(row.layer, row.rule) for row in rows] == [("scores", "epsilon"), ("conv_2", "flat"), ("conv_1", "z_plus")]
+
+
 @pytest.mark.parametrize(
     ("composite", "first", "convolution", "dense"),
     [

@@ -271,7 +271,8 @@ check((8, 8, 1), C2(4, 3, dilation_rate=2, padding="same"), layers.GlobalAverage
 check((11, 3), C1(4, 4, strides=2, padding="same", activation="relu"), layers.MaxPooling1D(2, 1),
       C1(5, 3, use_bias=False), layers.Dropout(0.5), layers.Flatten(), layers.Dense(6, activation="relu"))
 inputs = keras.Input((11, 8, 3))
-x = layers.ReLU(6)(layers.BatchNormalization(epsilon=0.01)(layers.ZeroPadding2D(((0, 1), (2, 0)))(inputs)))
+x = layers.ZeroPadding2D(((0, 1), (2, 0)))(layers.Rescaling(0.5, -0.25)(inputs))
+x = layers.ReLU(6)(layers.BatchNormalization(epsilon=0.01)(x))
 y = layers.DepthwiseConv2D(3, strides=2, padding="same", name="deep")(x)
 x = layers.Conv2D(3, 1, strides=2, padding="same", activation="relu")(x)
 x = layers.Add()([y, x, layers.BatchNormalization(scale=False, center=False)(y)])

@@ -65,6 +65,38 @@ def path_gradients(run, x, target):
     )
 
 
+def extremal(case, steps):
+    """Masks (N, areas, H, W) of the areas that TorchRay's have, picture by picture as there; hidden is 0."""
+    model, areas = case.network("model"), theirs(case).mean(axis=(2, 3), dtype=np.float64)
+
+    def one(x, target, wanted):
+        found = xu.extremal_perturbation(model, x[None], [target], areas=wanted, reference=0.0, steps=steps)
+        return found.masks[0][np.searchsorted(found.areas, wanted)]
+
+    return lambda: np.stack([one(*each) for each in zip(case.inputs, case.targets, areas, strict=True)])
+
+
+def theirs(case):
+    return np.load(case.folder / "extremal-torchray.npy")[: len(case.inputs)]
+
+
+def extremal_shares(case, _):
+    """(S_c(m x) - S_c(0)) / |S_c(x) - S_c(0)| of TorchRay's masks and of ours: (2, N, areas)."""
+    both = np.stack([theirs(case), np.load(case.folder / "extremal-ours.npy")])
+    model, targets = case.network("model"), np.broadcast_to(case.targets[:, None], both.shape[:3]).ravel()
+
+    def logits(inputs, targets=case.targets):
+        return xu.scores(model, inputs.astype(np.float32), targets, score="logit")
+
+    def run():
+        whole, nothing = logits(case.inputs), logits(0 * case.inputs)
+        points = (both[..., None] * case.inputs[:, None]).reshape(-1, *case.inputs.shape[1:])
+        shown = logits(points, targets).reshape(both.shape[:3])
+        return (shown - nothing[:, None]) / np.abs(whole - nothing)[:, None]
+
+    return run
+
+
 METHODS = {
     "saliency": method("saliency"),
     "smooth_grad": method("smooth_grad", samples=the_amount, noise=NOISE),
@@ -85,4 +117,9 @@ METHODS = {
     "lime": method("lime", segments=lambda case, _: case.segments, samples=the_amount, fill=fill),
     "deletion": curve("deletion_curve"),
     "insertion": curve("insertion_curve"),
+    **{f"lrp {rule}": method("lrp", rule=rule) for rule in ("epsilon", "z_plus", "gamma", "alpha_beta")},
+    "meaningful_perturbation": method("meaningful_perturbation", steps=the_amount),
+    "extremal_perturbation": method("extremal_perturbation", steps=the_amount),
+    "extremal": extremal,
+    "extremal shares": extremal_shares,
 }

@@ -17,18 +17,20 @@ import numpy as np
 from benchmarks.contenders import converging
 from tools.peers.answering import wrapper
 from tools.peers.case import Case
-from tools.peers.environment import TITLES
+from tools.peers.environment import MASKS, RELEVANCE, TITLES
+
+LIBRARIES = TITLES | RELEVANCE | MASKS
 
 
 class Worker:
     """The functions that are ready to be timed, by key."""
 
     def __init__(self, name, folder):
-        self.module = wrapper(f"{'tools.peers' if name in TITLES else 'benchmarks.contenders'}.with_{name}")
+        self.module = wrapper(f"{'tools.peers' if name in LIBRARIES else 'benchmarks.contenders'}.with_{name}")
         self.methods = dict(self.module.METHODS)
         if name in converging.RULES:
             self.methods |= converging.methods(self.module.path, converging.RULES[name])
-        if "forward" not in self.methods:  # a library without passes of its own explains the Keras network
+        if "forward" not in self.methods and name not in RELEVANCE | MASKS:  # a library that explains the Keras network
             self.methods |= importlib.import_module("benchmarks.contenders.raw").METHODS
         self.folder, self.cases, self.ready = Path(folder), {}, {}
 

@@ -43,16 +43,16 @@ class RelevanceQuery:
             checks.one_of(f"rule[{_label(key)}]", name, tuple(RULES))
             if not (isinstance(key, (str, keras.layers.Layer)) or callable(key)):
                 raise ArgumentTypeError("rule", f"the key {checks.shown(key)}", _KEYS)
-        found, used = [], set[int]()
+        found, keys, ahead = [], list(rule), dict[int, int]()  # of each key that fits, the first one that is ahead
         for operation in self.paths.operations:
             layers = self.owners.of(operation)
-            number = next((n for n, key in enumerate(rule) if _is_meant(key, layers)), None)
-            if number is not None and _has_rule(operation, self.paths):
-                used.add(number)
-            name = "epsilon" if number is None else list(rule.values())[number]
+            meant = [number for number, key in enumerate(keys) if _is_meant(key, layers)]
+            if meant and _has_rule(operation, self.paths):
+                ahead |= {number: meant[0] for number in meant if ahead.get(number) != number}
+            name = rule[keys[meant[0]]] if meant else "epsilon"
             self._check_box(operation, name)
             found.append((operation.name, name))
-        self._check_used([key for n, key in enumerate(rule) if n not in used])
+        self._check_used(keys, ahead)
         return tuple(found)
 
     def _check_box(self, operation, name):
@@ -61,12 +61,18 @@ class RelevanceQuery:
             given = f"'z_box' for {self.owners.name(operation)!r}, whose inputs have no known bounds"
             raise ArgumentValueError("rule", given, "z_box in the first linear layer", "z_plus or gamma there")
 
-    def _check_used(self, keys):
-        unused = [key for key in keys if isinstance(key, (str, keras.layers.Layer))]
-        if unused:
-            names = [self.owners.name(each) for each in self.paths.operations if _has_rule(each, self.paths)]
-            allowed = f"layers that share relevance out: {list(dict.fromkeys(names))}"
-            raise ArgumentValueError("rule", f"the key {_label(unused[0])}", allowed)
+    def _check_used(self, keys, ahead):
+        """Refuses a layer or a name that fits nothing, and one whose layers all have their rule from a key ahead."""
+        for number, key in enumerate(keys):
+            if ahead.get(number) == number or not isinstance(key, (str, keras.layers.Layer)):
+                continue
+            if number not in ahead:
+                names = [self.owners.name(each) for each in self.paths.operations if _has_rule(each, self.paths)]
+                allowed = f"layers that share relevance out: {list(dict.fromkeys(names))}"
+                raise ArgumentValueError("rule", f"the key {_label(key)}", allowed)
+            first = _label(keys[ahead[number]])
+            given = f"the key {_label(key)} behind {first}, the first key that fits, which leaves nothing to it"
+            raise ArgumentValueError("rule", given, cure=f"put {_label(key)} before {first}, or leave it out")
 
     def tensor(self, argument, layer):
         """The output of a layer that relevance comes through, as a tensor of the trace."""

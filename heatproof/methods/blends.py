@@ -95,6 +95,21 @@ class Blends:
         slope = self.query.gradient(self.seen(masks, shift), self.rows).reshape(masks.shape)
         return slope * self.way[self._cut(shift)]
 
+    def by_channel(self, masks: np.ndarray) -> np.ndarray:
+        """Masks (..., P) with each position once for each channel, (..., P * C)."""
+        wide = np.empty((*masks.shape, self.channels), masks.dtype)
+        for channel in range(self.channels):  # several times faster than to go from position to position
+            wide[..., channel] = masks
+        return wide.reshape(*masks.shape[:-1], -1)
+
+    def by_position(self, slopes: np.ndarray) -> np.ndarray:
+        """The transpose: (..., W * C) as sums over the channels, (..., W)."""
+        apart = slopes.reshape(*slopes.shape[:-1], -1, self.channels)
+        total = apart[..., 0].copy()
+        for channel in range(1, self.channels):
+            total += apart[..., channel]
+        return total
+
     def _cut(self, shift):
         """The part of the wide arrays that lies under the masks."""
         *rows, last = zip(self.space, self.still if shift is None else shift, strict=True)

@@ -171,17 +171,18 @@ class _Search:
 
         The reward falls with what is shown of the input where it is deleted.
         """
-        slope = blends.gradient(self._shown(blends, masks)).reshape(*masks.shape, blends.channels).sum(axis=-1)
+        slope = blends.by_position(blends.gradient(self._shown(blends, masks))).reshape(masks.shape)
         slope /= self.unit[blends.items]
         bend = masks * (1 - masks)
         weights = np.maximum(bend.sum(axis=-1, keepdims=True), 1e-30)
-        return bend * (slope - (bend * slope).sum(axis=-1, keepdims=True) / weights)
+        slope -= (bend * slope).sum(axis=-1, keepdims=True) / weights
+        slope *= bend
+        return slope
 
     def _shown(self, blends, masks):
         """What of the inputs is seen, for each channel."""
         shown = (1 - masks if self.deletes else masks).astype(blends.points.dtype, copy=False)
-        wide = np.repeat(shown, blends.channels, axis=-1) if blends.channels > 1 else shown
-        return wide.reshape(*masks.shape[:2], *self.space[:-1], -1)
+        return blends.by_channel(shown).reshape(*masks.shape[:2], *self.space[:-1], -1)
 
     def _decided(self, blends):
         """Whether the blend that was made last has the class predicted (preservation) or not (deletion)."""

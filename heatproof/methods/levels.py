@@ -14,9 +14,10 @@ BETWEEN, HALF = 0.1, 0.5  # the values, and the mass of a mask, that may lie bet
 def mask_at(heights: np.ndarray, steep: np.ndarray | float, level: np.ndarray) -> np.ndarray:
     """sigmoid(k (h - t)), k = `steep`."""
     mask = level - heights
-    mask *= steep
-    with np.errstate(over="ignore"):  # 1 / infinity is 0
-        np.exp(mask, out=mask)
+    with np.errstate(over="ignore"):  # an infinite k is as good as a large one
+        mask *= steep
+    np.clip(mask, -FAR, FAR, out=mask)  # squares of what lies further out would be too small for fast arithmetic
+    np.exp(mask, out=mask)
     mask += 1
     return np.reciprocal(mask, out=mask)
 
@@ -24,7 +25,10 @@ def mask_at(heights: np.ndarray, steep: np.ndarray | float, level: np.ndarray) -
 def level_of(
     heights: np.ndarray, areas: np.ndarray, steep: np.ndarray | float, level: np.ndarray, rounds: int = EXACT
 ) -> np.ndarray:
-    """The t at which the mean of the mask is its area: Newton's steps from `level`, halving where one goes too far."""
+    """The t at which the mean of the mask is its area: Newton's steps from `level`, halving where one goes too far.
+
+    Ends where all areas are met, or no number lies between the two ends of what is left to search.
+    """
     low = heights.min(axis=-1, keepdims=True) - FAR / steep
     high = heights.max(axis=-1, keepdims=True) + FAR / steep
     level = np.clip(level, low, high).astype(heights.dtype)
@@ -34,9 +38,11 @@ def level_of(
         if np.abs(over := mean - areas).max() < ENOUGH:
             break
         low, high = np.where(over > 0, level, low), np.where(over > 0, high, level)
+        if (np.nextafter(low, high) >= high).all():
+            break
         slope = steep * (mean - np.einsum("...p,...p->...", mask, mask)[..., None] / mask.shape[-1])
-        further = level + over / np.maximum(slope, 1e-30)
-        level = np.where((further > low) & (further < high), further, (low + high) / 2).astype(heights.dtype)
+        further = (level + over / np.maximum(slope, 1e-30)).astype(heights.dtype)
+        level = np.where((further > low) & (further < high), further, (low + high) / 2)
     return level
 
 
@@ -56,7 +62,10 @@ def hardened(heights: np.ndarray, areas: np.ndarray, steep: float) -> np.ndarray
 
 def top(heights: np.ndarray, areas: np.ndarray) -> np.ndarray:
     """Binary masks: 1 at the round(a P) of the P positions with the largest heights; of equal ones, the first."""
-    found, places = np.empty(heights.shape, bool), np.arange(heights.shape[-1])
-    order = np.argsort(-heights, axis=-1, kind="stable")
-    np.put_along_axis(found, order, places < np.rint(areas * len(places)), axis=-1)
-    return found
+    counts = np.broadcast_to(np.rint(areas * heights.shape[-1]).astype(int), (*heights.shape[:-1], 1))
+    least = np.empty_like(heights[..., :1])
+    for row in np.ndindex(heights.shape[:-1]):
+        (count,) = counts[row]
+        least[row] = np.partition(heights[row], -count)[-count]
+    above, equal = heights > least, heights == least
+    return above | (equal & (np.cumsum(equal, axis=-1) <= counts - above.sum(axis=-1, keepdims=True)))

@@ -60,11 +60,13 @@ def lrp(
 
     or a composite: "epsilon_plus" (epsilon in dense layers, z_plus in convolutions), "epsilon_plus_flat" (the same,
     flat in the first linear layer), "epsilon_gamma_box" (epsilon, gamma, z_box), "epsilon_alpha2_beta1" (epsilon in
-    dense layers, alpha_beta in convolutions); or a mapping from a layer, a layer's name or a function of a layer to a
-    rule: the first key that fits counts, and layers that none fits get "epsilon". A BatchNorm or a scaling by constants
-    is folded into a linear layer that nothing else reads; any other is a layer of its own. Sums and averages share in
-    proportion, under "z_plus" by the positive parts; the largest value of a pool takes all; an activation passes
-    relevance on unchanged, as does a rescaling of the inputs by fixed constants; a gate counts as a constant.
+    dense layers, alpha_beta in convolutions); or a mapping from a layer, a layer's name or a function of a layer to
+    a rule: the first key that fits counts, a layer or name to which earlier keys leave nothing is refused, and
+    layers that none fits get "epsilon". A separable convolution counts as two layers, depthwise and pointwise, so
+    the relevance between them is shared out too. A BatchNorm or a scaling by constants is folded into a linear
+    layer that nothing else reads; any other is a layer of its own. Sums and averages share in proportion, under
+    "z_plus" by the positive parts; the largest value of a pool takes all; an activation passes relevance on
+    unchanged, as does a rescaling of the inputs by fixed constants; a gate counts as a constant.
 
     `bias`: each bias takes a share, in the part of its own sign ("split") or with its whole value in every denominator
     ("whole"), or takes none ("none"). `low`, `high`: the box of the inputs, a number or one for each channel, by

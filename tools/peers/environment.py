@@ -15,8 +15,9 @@ REQUIREMENTS = ROOT / "requirements-peers.txt"
 OLD_VENV = ROOT / ".venv-innvestigate"
 OLD_REQUIREMENTS = ROOT / "requirements-innvestigate.txt"
 # Installed as they are: Xplique asks for TensorFlow's CUDA build on Linux, zennit-crp for an older zennit, zennit for a
-# later patch of Python 3.11 than it needs. What they need is pinned beside them.
-ALONE = ("xplique==", "zennit==", "zennit-crp==")
+# later patch of Python 3.11 than it needs, TorchRay for what its own data sets need. What they need is pinned beside
+# them.
+ALONE = ("xplique==", "zennit==", "zennit-crp==", "torchray==")
 TITLES = {
     "tf_keras_vis": "tf-keras-vis",
     "lime": "lime",
@@ -26,6 +27,7 @@ TITLES = {
     "shap": "shap",
 }
 RELEVANCE = {"zennit": "zennit", "crp": "zennit-crp", "innvestigate": "iNNvestigate"}  # relevance propagation alone
+MASKS = {"torchray": "TorchRay"}  # learned masks, in the benchmark alone
 ELSEWHERE = (
     "xplique",
     "saliency",
@@ -33,6 +35,7 @@ ELSEWHERE = (
     "shap",
     "zennit",
     "crp",
+    "torchray",
 )  # in .venv-peers; iNNvestigate in .venv-innvestigate; the others in the project's own environment
 
 

@@ -21,6 +21,17 @@ class FlattenLast(nn.Module):
         return x.movedim(1, -1).flatten(1)
 
 
+class Scaled(nn.Module):
+    """What a Rescaling layer does, with numbers for all channels."""
+
+    def __init__(self, scale, offset):
+        super().__init__()
+        self.scale, self.offset = scale, offset
+
+    def forward(self, x):
+        return x * self.scale + self.offset
+
+
 class Sum(nn.Module):
     """What an Add layer does."""
 
@@ -205,5 +216,6 @@ PARTS = {
     "DepthwiseConv": _depthwise,
     "BatchNormalization": _normalisation,
     "ZeroPadding": _zeros,
+    "Rescaling": lambda layer: {layer.name: Scaled(layer.scale, layer.offset)},
     "Add": lambda layer: {layer.name: Sum()},
 }

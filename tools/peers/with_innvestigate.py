@@ -62,4 +62,14 @@ def answers(case):
     return {name: lrp(case, name)() for name in ANALYZERS}
 
 
+def together(case, name):
+    """All inputs in one batch."""
+    method, options = ANALYZERS[name]
+    model = case.once("Keras 2", lambda: network(case))
+    tool = innvestigate.create_analyzer(method, model, neuron_selection_mode="index", **options)
+    return lambda: tool.analyze(case.inputs, case.targets.tolist())
+
+
+SAME = {"epsilon": "epsilon", "z_plus": "alpha_1_beta_0", "alpha_beta": "alpha_2_beta_1"}
 METHODS = {"lrp": lambda case, _: lrp(case, "alpha_1_beta_0")}
+METHODS |= {f"lrp {rule}": lambda case, _, name=name: together(case, name) for rule, name in SAME.items()}

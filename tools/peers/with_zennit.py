@@ -91,3 +91,7 @@ def answers(case):
 
 
 METHODS = {"lrp": lambda case, _: lrp(case, with_mean(COMPOSITES["epsilon_plus"](case.box)))}
+METHODS |= {
+    f"lrp {name}": lambda case, _, name=name: lrp(case, composite(rule(name), rule(name)))
+    for name in ("epsilon", "z_plus", "gamma", "alpha_beta")
+}
