@@ -148,12 +148,14 @@ def test_pca_is_the_plane_of_the_largest_variance():
     np.testing.assert_allclose(np.abs(found), np.abs(left[:, :2] * sizes[:2]), rtol=1e-6)
 
 
-def test_tsne_starts_from_pca_and_its_seed_is_all_that_is_random():
+def test_tsne_starts_from_pca_unless_points_are_to_be_drawn_and_its_seed_is_all_that_is_random():
     one, again = (xu.layer_map(POINTS, seed=3) for _ in range(2))
     np.testing.assert_array_equal(one.coordinates, again.coordinates)
     started = {init: TSNE(init=init, perplexity=9, random_state=3).fit_transform(POINTS) for init in ("pca", "random")}
     np.testing.assert_allclose(one.coordinates, started["pca"], rtol=1e-5)
-    assert np.abs(one.coordinates - started["random"]).max() > 1
+    drawn = {seed: xu.layer_map(POINTS, start="random", seed=seed).coordinates for seed in (3, 4)}
+    np.testing.assert_allclose(drawn[3], started["random"], rtol=1e-5)
+    assert min(np.abs(drawn[3] - each).max() for each in (one.coordinates, drawn[4])) > 1
     other = xu.layer_map(POINTS, seed=3, perplexity=4)
     assert np.abs(other.coordinates - one.coordinates).max() > 1
 
