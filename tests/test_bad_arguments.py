@@ -472,6 +472,7 @@ ARGUMENTS = {
             "method": word("'pca'", "'t-sne'"),
             "k": [*COUNT, (6, ValueError, "6", "at most 5")],
             "perplexity": [each for each in number(0.5, 4, 12) if each[0] is not None],
+            "start": word("'pca'", "'random'"),
             "seed": TINY_SEED,
         },
     ),

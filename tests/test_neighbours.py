@@ -11,6 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 import models
 import xai_utils as xu
+from heatproof.inside import neighbours
 
 RANDOM = np.random.default_rng(5)
 GROUPS = np.repeat([0, 1, 2], 12)
@@ -148,14 +149,30 @@ def test_pca_is_the_plane_of_the_largest_variance():
     np.testing.assert_allclose(np.abs(found), np.abs(left[:, :2] * sizes[:2]), rtol=1e-6)
 
 
-def test_tsne_starts_from_pca_and_its_seed_is_all_that_is_random():
+def test_tsne_starts_from_pca_unless_points_are_to_be_drawn_and_its_seed_is_all_that_is_random():
     one, again = (xu.layer_map(POINTS, seed=3) for _ in range(2))
     np.testing.assert_array_equal(one.coordinates, again.coordinates)
-    started = {init: TSNE(init=init, perplexity=9, random_state=3).fit_transform(POINTS) for init in ("pca", "random")}
+    started = {init: theirs(init=init, method="exact") for init in ("pca", "random")}
     np.testing.assert_allclose(one.coordinates, started["pca"], rtol=1e-5)
-    assert np.abs(one.coordinates - started["random"]).max() > 1
+    drawn = {seed: xu.layer_map(POINTS, start="random", seed=seed).coordinates for seed in (3, 4)}
+    np.testing.assert_allclose(drawn[3], started["random"], rtol=1e-5)
+    assert min(np.abs(drawn[3] - each).max() for each in (one.coordinates, drawn[4])) > 1
     other = xu.layer_map(POINTS, seed=3, perplexity=4)
     assert np.abs(other.coordinates - one.coordinates).max() > 1
+
+
+def theirs(**options):
+    """The map of scikit-learn."""
+    return TSNE(perplexity=9, random_state=3, **options).fit_transform(POINTS)
+
+
+def test_tsne_approximates_beyond_some_hundred_points(monkeypatch):
+    sums = {method: theirs(init="random", method=method) for method in ("exact", "barnes_hut")}
+    assert np.abs(sums["exact"] - sums["barnes_hut"]).max() > 0.1
+    for most, method in ((36, "exact"), (35, "barnes_hut")):
+        monkeypatch.setattr(neighbours, "EXACT", most)
+        found = xu.layer_map(POINTS, start="random", seed=3).coordinates
+        np.testing.assert_allclose(found, sums[method], rtol=1e-4, atol=1e-3)
 
 
 def test_a_map_of_separate_groups_keeps_them_separate():

@@ -579,6 +579,71 @@ def answer(model, x, classes):
     assert masses[0] > 0.7 and masses[1] < 0.3
 
 
+# ---- 11_inside_the_network
+
+
+@pytest.fixture(scope="module")
+def inside():
+    """What the cells before the exercises of chapter 11 leave behind, those that the exercises need."""
+    phantom = xu.schematic_faces(140, seed=5)
+    names = {"np": np, "pd": pd, "xu": xu, "keras": keras, "drawn": network("schematic_faces"), "FACES": 70}
+    (cell,) = [cell for cell in cells_of("11_inside_the_network") if "def named_parts(" in cell.source]
+    exec(cell.source, names)
+    return names | {"labels": phantom.labels}
+
+
+def inside_exercise(capsys, names, number, solution):
+    """What the cell of an exercise prints when `answer` is what the solution makes of it."""
+    cells = cells_of("11_inside_the_network")
+    (cell,) = [each for each in cells if f"exercise-{number}" in each.metadata.get("tags", [])]
+    assert cell.source.count("answer = None") == 1
+    space = dict(names)
+    exec(solution, space)
+    exec(cell.source.replace("answer = None", "answer = answer", 1), space)
+    return capsys.readouterr().out.strip()
+
+
+# Exercise 1: 1 and 1; 5 and 1; 6 and 2; 6 + 4 * 2 = 14 and 2; 14 + 2 = 16 and 4. Without the last pooling 14 and 2.
+@pytest.mark.parametrize(("pair", "width", "step"), [((16, 4), 0, 0), ((14, 2), 2, 2), ((16, 2), 0, 2)])
+def test_inside_exercise_1(capsys, inside, pair, width, step):
+    assert inside_exercise(capsys, inside, 1, "answer = None") == "not attempted"
+    said = inside_exercise(capsys, inside, 1, f"answer = {pair}")
+    assert said == f"the width is {width} pixels off, the step {step}"
+
+
+def test_inside_exercise_2(capsys, inside):
+    assert inside_exercise(capsys, inside, 2, "answer = None") == "not attempted"
+    skipping = """
+def answer(values, sources, k):
+    taken = {}
+    for crop in np.argsort(-values):
+        taken.setdefault(sources[crop], crop)
+    return list(taken.values())[:k]
+"""
+    assert inside_exercise(capsys, inside, 2, skipping) == "places that differ, of 100: 0"
+    plain = "answer = lambda values, sources, k: np.argsort(-values)[:k]"
+    assert int(inside_exercise(capsys, inside, 2, plain).split(": ")[1]) > 20
+
+
+def test_inside_exercise_3(capsys, inside):
+    assert inside_exercise(capsys, inside, 3, "answer = None") == "not attempted"
+    by_search = """
+found = xu.strongest(drawn, "conv3", parts.images, k=40)
+answer = named_parts("conv3", found)[1][:, parts.names.index("mouth")].argmax()
+"""
+    shares = [inside_exercise(capsys, inside, 3, each) for each in (by_search, "answer = 33")]
+    right, wrong = (float(said.removeprefix("on new faces: mouth ")) for said in shares)
+    assert right > 0.9 and wrong < 0.5
+
+
+def test_inside_exercise_4(capsys, inside):
+    assert inside_exercise(capsys, inside, 4, "answer = None") == "not attempted"
+    two, many = (f"answer = lambda rng: rng.normal(size=(140, {numbers}))" for numbers in (2, 200))
+    said = [inside_exercise(capsys, inside, 4, each) for each in (two, many)]
+    (high, *_, one), (low, *_, other) = ([float(text) for text in re.findall(r"\d\.\d+", each)] for each in said)
+    assert high > 0.95 and low < 0.8 and max(one, other) < 0.3
+
+
 # ---- 13_trust
 
 

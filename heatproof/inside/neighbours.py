@@ -17,6 +17,8 @@ from heatproof.engine.tracing import Operator
 from heatproof.inside.streams import Inputs, Stream
 from heatproof.problems import ArgumentTypeError, ArgumentValueError
 
+EXACT = 300  # points up to which t-SNE adds up all pairs: as fast, and the number of cores does not change its bits
+
 
 class Neighbours(NamedTuple):
     """The nearest of a gallery, the nearest first: `items` (queries, k) int64, `distances` (queries, k) float64."""
@@ -147,22 +149,26 @@ def layer_map(
     method: str = "t-sne",
     k: int = 5,
     perplexity: float | None = None,
+    start: str = "pca",
     seed: int = 0,
 ) -> LayerMap:
     """Lay the features of inputs, (N, D), out on a plane, and say what the plane keeps.
 
     "pca": the two directions of the largest variance. "t-sne": neighbours keep together, distances between groups
-    mean nothing; it starts from the "pca" map, so that `seed`, which feeds the search for its two directions, moves
-    it by little or nothing. `perplexity` is about how many neighbours a point has, below N / 3; None is 30, or N / 4
-    where that is less. k is how many neighbours the measures look at, below N / 2.
+    mean nothing; its sums run over all pairs of up to 300 points, beyond that by the approximation of Barnes and Hut.
+    With `start="pca"` it starts from the "pca" map, so that `seed`, which feeds the search for its two directions,
+    moves it by little or nothing; with "random" it starts from points drawn from `seed`, and another seed gives
+    another map. `perplexity` is about how many neighbours a point has, below N / 3; None is 30, or N / 4 where that is
+    less. k is how many neighbours the measures look at, below N / 2.
     trustworthiness = 1 - 2 / (N k (2N - 3k - 1)) sum_i sum_j (r(i, j) - k) over the
     neighbours j of i on the map, with r their rank by the features. Raises `ValueError` for NaN, fewer than 5 points.
-    Source: van der Maaten and Hinton 2008; Venna and Kaski 2001.
+    Source: van der Maaten and Hinton 2008; van der Maaten 2014; Venna and Kaski 2001.
     """
     from sklearn.decomposition import PCA  # slow to import
     from sklearn.manifold import TSNE, trustworthiness
 
     points, method = _points(features), checks.one_of("method", method, ("pca", "t-sne"))
+    start = checks.one_of("start", start, ("pca", "random"))
     count, codes = len(points), None if labels is None else _codes(labels, features)
     k, seed = checks.as_count("k", k, 1, (count - 1) // 2), checks.as_count("seed", seed, 0, 2**32 - 1)
     perplexity = min(30.0, count / 4) if perplexity is None else perplexity
@@ -170,7 +176,9 @@ def layer_map(
     if method == "pca":
         plane = PCA(2, svd_solver="full").fit_transform(points)
     else:
-        plane = TSNE(init="pca", perplexity=perplexity, random_state=seed).fit_transform(points).astype(np.float64)
+        sums = "exact" if count <= EXACT else "barnes_hut"
+        search = TSNE(init=start, perplexity=perplexity, random_state=seed, method=sums)
+        plane = search.fit_transform(points).astype(np.float64)
     near, before = (_search(each, k, "euclidean").kneighbors(return_distance=False) for each in (plane, points))
     kept = (near[:, :, None] == before[:, None, :]).any(axis=2).mean()
     equal = np.nan if codes is None else (codes[near] == codes[:, None]).mean()
