@@ -76,6 +76,7 @@ from heatproof.engine.layout import channels_last
 from heatproof.engine.query import Query, scores
 from heatproof.engine.scores import contrast, region
 from heatproof.engine.views import forget, head, logits, unit, with_relu_rule
+from heatproof.inside.ablation import ablated
 from heatproof.inside.dissection import dissect
 from heatproof.inside.fields import patches
 from heatproof.inside.neighbours import features, knn_accuracy, layer_map, neighbours
@@ -147,6 +148,7 @@ __all__ = [
     "Metric",
     "Query",
     "XAIWarning",
+    "ablated",
     "ablation_cam",
     "activation_maximization",
     "activations",

@@ -515,7 +515,23 @@ ARGUMENTS = {
             "draws": whole(0),
             "sources": SOURCES,
             "seed": SEED,
+            "folder": [(each, TypeError, repr(each), "name of a folder") for each in (3, True)],
             "batch_size": COUNT,
+        },
+    ),
+    "ablated": (
+        {"layer": "conv_1", "channels": [0, 3]},
+        {
+            "model": MODEL,
+            "layer": LAYER,
+            "channels": [
+                ([4], ValueError, "from 4 to 4", "0 to 3"),
+                ([-1, 2], ValueError, "from -1 to 2", "0 to 3"),
+                (2, ValueError, "shape ()", "in a list"),
+                ([0.5], TypeError, "float64", "integers"),
+                ([True], TypeError, "bool", "integers"),
+                ([[1], [1, 2]], ValueError, "", "regular"),
+            ],
         },
     ),
     "activation_maximization": (

@@ -4,6 +4,7 @@ Shared arguments (model, layer, batch_size) are explained in `xai_utils`.
 """
 
 import functools
+import os
 from typing import Any, NamedTuple
 
 import keras
@@ -16,6 +17,7 @@ from heatproof.data.concepts import Concepts, has_whole_part
 from heatproof.engine.query import BATCH_SIZE
 from heatproof.enlarging import resize
 from heatproof.inside import tallies
+from heatproof.inside.checkpoints import Checkpoint, question
 from heatproof.inside.search import check_sources, numbered
 from heatproof.inside.streams import Inputs, Stream
 from heatproof.problems import ArgumentTypeError, ArgumentValueError, ArgumentWarning
@@ -48,6 +50,7 @@ def dissect(
     draws: int = 100,
     sources: npt.ArrayLike | None = None,
     seed: int = 0,
+    folder: str | os.PathLike | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> Dissection:
     """Compare where each unit of a layer is most active with where each concept is, over a whole data set.
@@ -62,17 +65,23 @@ def dissect(
     the `sources` (N,), inputs that belong together, or the inputs themselves are drawn with replacement.
     `inputs` are the pictures of `concepts` in the model's units, an array or batches that can be gone through twice:
     two passes. Memory: a batch, `quantile` of the answers, and, unless `draws` is 0, a list of the pixels of M.
-    A T of 0 is warned of: then fewer than `quantile` of the answers are above it. Raises `ValueError` for masks of
-    another size and for fewer than 1 / `quantile` positions. Source: Bau et al. 2017, sec. 2.
+    Into `folder` goes a checkpoint every half minute and at the end of each pass: the same call, or one with another
+    threshold, seed or sources, goes on from there and ends with the same bits. One of another model, layer, inputs,
+    concepts, quantile, batch size or code, or with draws where there were none, is refused. A T of 0 is warned of: then
+    fewer than `quantile` of the answers are above it. Raises `ValueError` for masks of another size and for fewer than
+    1 / `quantile` positions. Source: Bau et al. 2017, sec. 2.
     """
     quantile = checks.as_number("quantile", quantile, 0, 1, True)
     threshold, draws = checks.as_number("threshold", threshold, 0, 1), checks.as_count("draws", draws, 0)
     random, groups = np.random.default_rng(checks.as_count("seed", seed, 0)), numbered(sources)
+    folder = None if folder is None else checks.as_path("folder", folder, "folder")
     stream = Stream(model, layer, inputs, batch_size)
-    _check_concepts(concepts, stream)
+    place = _check_concepts(concepts, stream)
     check_sources(groups, len(concepts))
-    T = _thresholds(stream, concepts, quantile)
-    tally, found = _tally(stream, concepts, T, keep=draws > 0)
+    settings = {"quantile": quantile, "batch_size": stream.batch_size, "draws": draws > 0}
+    kept = Checkpoint(folder, lambda: question(model, place.layer.name, concepts, **settings))
+    T = _thresholds(stream, concepts, quantile, kept)
+    tally, found = _tally(stream, concepts, T, kept, keep=draws > 0)
     best = tally.iou().argmax(axis=1)
     spread = np.full((3, len(T)), np.nan)
     if draws:
@@ -85,6 +94,7 @@ def dissect(
 
 
 def _check_concepts(concepts, stream):
+    """Refuses what does not fit together; the layer as a place."""
     if not isinstance(concepts, Concepts):
         allowed = "an xu.Concepts, such as xu.concept_pictures(100)"
         raise ArgumentTypeError("concepts", type(concepts).__name__, allowed)
@@ -99,6 +109,7 @@ def _check_concepts(concepts, stream):
         allowed = "the sides of the inputs, or these divided by one whole number"
         raise ArgumentValueError("concepts", given, allowed, "resize the pictures of the concepts, and their masks")
     _check_count(stream.count or len(concepts), concepts)
+    return first.place(stream.layer)
 
 
 def _check_count(count, concepts):
@@ -107,10 +118,16 @@ def _check_count(count, concepts):
         raise ArgumentValueError("inputs", given, "the pictures of the concepts, in their order")
 
 
-def _thresholds(stream, concepts, quantile):
+def _thresholds(stream, concepts, quantile, kept):
     """T (units,): the first pass."""
+    if "T" in kept.state:
+        return kept.state["T"]
     largest: Any = None
-    for start, _, activations in stream.answers():
+    if kept.state:
+        largest = tallies.Largest(quantile, int(kept.state["total"]))
+        largest.take(kept.state["largest"])
+    done = kept.done
+    for start, _, activations in kept.answers(stream):
         done, flat = start + len(activations), activations.reshape(-1, activations.shape[-1])
         if largest is None:
             total = len(concepts) * len(flat) // len(activations)
@@ -121,20 +138,33 @@ def _thresholds(stream, concepts, quantile):
         if done > len(concepts):
             break
         largest.take(flat)
+        kept.keep(done, largest.state)
     _check_count(done, concepts)
-    return largest.quantile()
+    T = largest.quantile()
+    kept.end(0, lambda: {"T": T})
+    return T
 
 
-def _tally(stream, concepts, T, keep):
+def _tally(stream, concepts, T, kept, keep):
     """The counts over all inputs, and the pixels of the masks if they are to be kept: the second pass."""
-    tally, kept = tallies.Tally(concepts, len(T)), [tallies.Hits(*np.zeros((3, 0), np.int64))]
-    for start, place, activations in stream.answers():
+    tally, found = tallies.Tally(concepts, len(T)), [tallies.Hits(*np.zeros((3, 0), np.int64))]
+    if "shared" in kept.state:
+        tally.areas, tally.shared = kept.state["areas"], kept.state["shared"]
+        found = [tallies.Hits(*kept.state["hits"])]
+    state = lambda: {"T": T, "areas": tally.areas, "shared": tally.shared, "hits": np.array(_joined(found))}  # noqa: E731
+    for start, place, activations in kept.answers(stream):
         enlarge = functools.partial(_enlarged, place, concepts.size)
-        for found in tallies.hits(activations, T, tally.pixels, enlarge):
-            found = found._replace(images=found.images + start)
-            tally.add(found)
-            kept += [found] * keep
-    return tally, tallies.Hits(*map(np.concatenate, zip(*kept, strict=True)))
+        for part in tallies.hits(activations, T, tally.pixels, enlarge):
+            part = part._replace(images=part.images + start)
+            tally.add(part)
+            found += [part] * keep
+        kept.keep(start + len(activations), state)
+    kept.end(len(concepts), state)
+    return tally, _joined(found)
+
+
+def _joined(parts):
+    return tallies.Hits(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 def _enlarged(place, size, maps):

@@ -80,13 +80,18 @@ class Stream:
         if not start:
             raise ArgumentValueError(self.argument, "no batch at all", "one batch or more")
 
-    def answers(self) -> Iterator[tuple[int, Place, np.ndarray]]:
-        """(number of the first input, layer as a place, A (n, ..., K)) of each batch."""
+    def parts(self) -> Iterator[tuple[int, Place, slice]]:
+        """(number of the first input, layer as a place, which inputs of its query) of each batch."""
         for first, query in self.queries():
             place = self.place or self.find(query, self.layer)
             starts = range(0, len(query.inputs), self.batch_size)
             for start in progress(starts, None, "batches") if self.place else starts:
-                yield first + start, place, place.activation(slice(start, start + self.batch_size))
+                yield first + start, place, slice(start, start + self.batch_size)
+
+    def answers(self) -> Iterator[tuple[int, Place, np.ndarray]]:
+        """(number of the first input, layer as a place, A (n, ..., K)) of each batch."""
+        for start, place, part in self.parts():
+            yield start, place, place.activation(part)
 
 
 def _is_stream(inputs: Any, rank: int) -> bool:

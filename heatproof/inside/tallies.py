@@ -14,6 +14,7 @@ class Largest:
     """For each unit its largest answers, from which a quantile near the top is read exactly."""
 
     def __init__(self, quantile: float, total: int) -> None:
+        self.total = total
         self.place = (total - 1) * (1 - quantile)  # of the quantile among the sorted answers
         self.before = min(int(self.place), max(total - 2, 0))
         self.most, self.pending, self.rows = total - self.before, list[np.ndarray](), 0
@@ -30,6 +31,11 @@ class Largest:
         if rows.shape[1] > self.most:
             rows = np.partition(rows, self.most - 1, axis=1)[:, : self.most]
         self.pending, self.rows = [-rows.T], rows.shape[1]
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What is to be kept, to go on from here."""
+        self._reduce()
+        return {"largest": self.pending[0], "total": np.array(self.total)}
 
     def quantile(self) -> np.ndarray:
         """T of each unit, by linear interpolation between two neighbouring answers, as numpy.quantile does."""

@@ -2,6 +2,7 @@
 
 PACKAGE = "heatproof"
 
+ABLATION = f"{PACKAGE}.inside.ablation"
 ANATOMY = f"{PACKAGE}.engine.anatomy"
 ARRAYS = f"{PACKAGE}.engine.arrays"
 ATTENTION = f"{PACKAGE}.methods.attention"
@@ -13,6 +14,7 @@ CAM_BY_SCORES = f"{PACKAGE}.methods.cam_by_scores"
 CASES = f"{PACKAGE}.metrics.cases"
 CENTRES = f"{PACKAGE}.engine.centres"
 BRODEN = f"{PACKAGE}.data.broden"
+CHECKPOINTS = f"{PACKAGE}.inside.checkpoints"
 CHECKS = f"{PACKAGE}.checks"
 CONCEPTS = f"{PACKAGE}.data.concepts"
 CONCEPT_PICTURES = f"{PACKAGE}.data.concept_pictures"
