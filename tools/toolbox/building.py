@@ -16,7 +16,7 @@ from heatproof.writing import write
 from tools.environment import ROOT
 from tools.toolbox import faces, library, networks, sprites, units
 from tools.toolbox.data import rounded, save
-from tools.toolbox.sources import SOURCES, Source, examples, network
+from tools.toolbox.sources import SOURCES, examples, network
 
 FOLDER, CACHE, PAGES = ROOT / "build" / "toolbox", ROOT / "build" / "toolbox_cache", Path(__file__).parent / "pages"
 ROOMS = (

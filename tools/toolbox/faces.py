@@ -1,4 +1,4 @@
-"""What the page needs to draw the faces of heatproof/data/phantom_faces.py: its tables and one set of random numbers."""
+"""What the page needs to draw the faces of heatproof/data/phantom_faces.py: its tables, and random numbers."""
 
 from typing import Any
 

@@ -70,7 +70,7 @@ SOURCES = {
     ),
     "faces": Source(
         "Faces of FER2013",
-        f"{FACES}, because the photographs it learned from may not be passed on; concepts: the parts of 210 drawn faces",
+        f"{FACES}, because its photographs are not ours to pass on; concepts: the parts of 210 drawn faces",
         lambda: _phantom(xu.schematic_faces, 500),
         lambda: xu.face_parts(210, seed=3),
         "faces",

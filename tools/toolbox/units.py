@@ -32,7 +32,7 @@ class Units(NamedTuple):
 
 
 class Windows(NamedTuple):
-    """What SHOWN positions of a unit read: pieces (SHOWN, h, w, C), and where in the input they begin, (SHOWN, axes)."""
+    """What SHOWN positions of a unit read: pieces (SHOWN, h, w, C) of inputs, which begin at corners (SHOWN, axes)."""
 
     pieces: np.ndarray
     corners: np.ndarray
