@@ -17,10 +17,12 @@ const Colour = (() => {
 
   /* Draw a picture of one channel or three. */
   function picture(canvas, pixels, [rows, columns, channels], [low, high]) {
-    paint(canvas, rows, columns, (at) => [0, 1, 2].map((colour) => {
-      const value = pixels[at * channels + Math.min(colour, channels - 1)];
-      return (255 * (value - low)) / (high - low);
-    }));
+    paint(canvas, rows, columns, (at) =>
+      [0, 1, 2].map((colour) => {
+        const value = pixels[at * channels + Math.min(colour, channels - 1)];
+        return (255 * (value - low)) / (high - low);
+      }),
+    );
   }
 
   function paint(canvas, rows, columns, colourOf) {

@@ -45,14 +45,27 @@ const toolbox = (() => {
   /* Light or dark: the system's choice, until the button chooses. */
   function theme() {
     const root = document.documentElement;
-    const stored = () => { try { return localStorage.getItem("theme"); } catch { return null; } };
-    const isDark = () => (root.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+    const stored = () => {
+      try {
+        return localStorage.getItem("theme");
+      } catch {
+        return null;
+      }
+    };
+    const isDark = () =>
+      (root.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
     if (stored()) root.dataset.theme = stored();
     const button = document.getElementById("theme");
-    const label = () => { button.textContent = isDark() ? "Light" : "Dark"; };
+    const label = () => {
+      button.textContent = isDark() ? "Light" : "Dark";
+    };
     button.addEventListener("click", () => {
       root.dataset.theme = isDark() ? "light" : "dark";
-      try { localStorage.setItem("theme", root.dataset.theme); } catch { /* a folder may have no storage */ }
+      try {
+        localStorage.setItem("theme", root.dataset.theme);
+      } catch {
+        /* a folder may have no storage */
+      }
       label();
     });
     label();

@@ -33,7 +33,10 @@ const Face = (() => {
       return [2.6 + 7.4 * s, -7.2 - height, 1.15 - 0.5 * s];
     });
     const lid = line(Math.PI, 2 * Math.PI, 17).map((a) => [
-      6.4 + 3.5 * Math.cos(a), -2.2 + 2.5 * shape.eye * Math.sin(a), 0.55]);
+      6.4 + 3.5 * Math.cos(a),
+      -2.2 + 2.5 * shape.eye * Math.sin(a),
+      0.55,
+    ]);
     const along = line(-Math.PI / 2, Math.PI / 2, 33).map(Math.sin);
     const outline = along.flatMap((t) => lips(t, shape).map((lip) => [shape.width * t, lip, 0.6]));
     const nose = line(0, 1, 9).map((s) => [0.4 + 1.2 * s, 4.6 - 5.2 * (1 - s) ** 1.5, 0.45]);
@@ -86,7 +89,12 @@ const Face = (() => {
     const white = ellipse(x, y, 6.4, -2.2, 3.4, 2.5 * shape.eye);
     const pupil = Math.max(Math.hypot(x - 6.4 - gaze, y + 2.2) - 1.55, white);
     return [
-      [white - 0.35, 0.35], [white, WHITE], [pupil, DARK], [stroke(x, y, lid), DARK], [stroke(x, y, brow), DARK]];
+      [white - 0.35, 0.35],
+      [white, WHITE],
+      [pupil, DARK],
+      [stroke(x, y, lid), DARK],
+      [stroke(x, y, brow), DARK],
+    ];
   }
 
   function mouthLayers(x, y, { shape, outline }) {
@@ -127,8 +135,15 @@ const Face = (() => {
 
   /* A digit in the lower right corner, the watermark of the confounded network. */
   function watermark(pixels, code) {
-    const ends = { a: [41.5, 44.5, 37.5, 37.5], b: [44.5, 44.5, 37.5, 41], c: [44.5, 44.5, 41, 44.5],
-      d: [41.5, 44.5, 44.5, 44.5], e: [41.5, 41.5, 41, 44.5], f: [41.5, 41.5, 37.5, 41], g: [41.5, 44.5, 41, 41] };
+    const ends = {
+      a: [41.5, 44.5, 37.5, 37.5],
+      b: [44.5, 44.5, 37.5, 41],
+      c: [44.5, 44.5, 41, 44.5],
+      d: [41.5, 44.5, 44.5, 44.5],
+      e: [41.5, 41.5, 41, 44.5],
+      f: [41.5, 41.5, 37.5, 41],
+      g: [41.5, 44.5, 41, 41],
+    };
     const lit = [...DIGITS[code]].map((name) => {
       const ys = line(ends[name][2], ends[name][3], 9);
       return line(ends[name][0], ends[name][1], 9).map((x, i) => [x, ys[i], 0.6]);
@@ -151,8 +166,7 @@ const Face = (() => {
       const x = (Math.cos(angle) * dx + Math.sin(angle) * dy) / set.scale;
       const y = (Math.cos(angle) * dy - Math.sin(angle) * dx) / set.scale;
       const eyes = [-1, 1].flatMap((side) => eyeLayers(side * x, y, side * set.gaze, known));
-      const layers = [
-        ...bodyLayers(x, y, known), ...eyes, ...mouthLayers(x, y, known), ...glassesLayers(x, y, known)];
+      const layers = [...bodyLayers(x, y, known), ...eyes, ...mouthLayers(x, y, known), ...glassesLayers(x, y, known)];
       const tone = painted(backdrop(column, row, set, background), layers, set.scale);
       const light = 1 + (set.light * ((column - 23.5) * Math.cos(from) + (row - 23.5) * Math.sin(from))) / 24;
       return clip(tone * light + set.noise * background.noise[at], 0, 1);

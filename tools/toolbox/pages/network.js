@@ -23,7 +23,8 @@ class Network {
     if (layer.kind === "pooling") return Network.pooled(x, layer);
     if (layer.kind === "average") return x.mean([1, 2]);
     if (layer.kind === "flatten") return x.reshape([x.shape[0], -1]);
-    const product = layer.kind === "dense" ? x.matMul(layer.weights) : x.conv2d(layer.weights, layer.strides, layer.padding);
+    const product =
+      layer.kind === "dense" ? x.matMul(layer.weights) : x.conv2d(layer.weights, layer.strides, layer.padding);
     const sum = product.add(layer.biases);
     return layer.activation === "relu" ? sum.relu() : sum;
   }
@@ -32,7 +33,9 @@ class Network {
   static pooled(x, { size: [h, w], by }) {
     const [count, rows, columns, channels] = x.shape;
     const [high, wide] = [Math.floor(rows / h), Math.floor(columns / w)];
-    const cells = x.slice([0, 0, 0, 0], [count, high * h, wide * w, channels]).reshape([count * high, h, wide, w * channels]);
+    const cells = x
+      .slice([0, 0, 0, 0], [count, high * h, wide * w, channels])
+      .reshape([count * high, h, wide, w * channels]);
     const parts = [];
     for (let i = 0; i < h; i++) {
       for (let j = 0; j < w; j++) parts.push(cells.slice([0, i, 0, j * channels], [count * high, 1, wide, channels]));
@@ -76,7 +79,12 @@ class Network {
 
   /* M = dS_c/dx, summed over the channels. */
   saliency(pixels, label) {
-    return tf.tidy(() => tf.grad((x) => this.score(x, label))(this.batch(pixels)).sum(3).dataSync());
+    return tf.tidy(() =>
+      tf
+        .grad((x) => this.score(x, label))(this.batch(pixels))
+        .sum(3)
+        .dataSync(),
+    );
   }
 
   /* M(p) = ReLU(sum_k alpha_k A_k(p)), alpha_k the mean over p of dS_c/dA_k(p), enlarged to the picture. */
@@ -84,7 +92,9 @@ class Network {
     const after = this.layers.findIndex((layer) => layer.name === name) + 1;
     const small = tf.tidy(() => {
       const A = this.layers.slice(0, after).reduce((x, layer) => Network.step(layer, x), this.batch(pixels));
-      const alpha = tf.grad((x) => this.score(x, label, after))(A).mean([1, 2], true);
+      const alpha = tf
+        .grad((x) => this.score(x, label, after))(A)
+        .mean([1, 2], true);
       return { values: A.mul(alpha).sum(3).relu().dataSync(), shape: A.shape.slice(1, 3) };
     });
     return this.enlarged(small, this.centres[name]);
@@ -96,9 +106,11 @@ class Network {
     const at = (row, [before, next, share]) =>
       values[row * shape[1] + before] * (1 - share) + values[row * shape[1] + next] * share;
     const picture = new Float32Array(this.input[0] * this.input[1]);
-    down.forEach(([above, below, share], row) => across.forEach((column, number) => {
-      picture[row * this.input[1] + number] = at(above, column) * (1 - share) + at(below, column) * share;
-    }));
+    down.forEach(([above, below, share], row) =>
+      across.forEach((column, number) => {
+        picture[row * this.input[1] + number] = at(above, column) * (1 - share) + at(below, column) * share;
+      }),
+    );
     return picture;
   }
 
@@ -133,7 +145,8 @@ class Network {
   async occlusion(pixels, label, { patch, stride, together = 16, paused = async () => false }) {
     const [rows, columns] = this.input;
     const places = Network.starts(rows, patch[0], stride[0]).flatMap((row) =>
-      Network.starts(columns, patch[1], stride[1]).map((column) => [row, column]));
+      Network.starts(columns, patch[1], stride[1]).map((column) => [row, column]),
+    );
     const [sum, times] = [new Float64Array(rows * columns), new Float64Array(rows * columns)];
     const whole = this.predict(pixels).logits[label];
     for (let start = 0; start < places.length; start += together) {

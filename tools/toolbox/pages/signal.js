@@ -2,14 +2,14 @@
 /* The editor of a signal: a curve on a canvas, bent with the mouse or with the keys. */
 
 const Signal = (() => {
-  const EDGE = 10;
+  const EDGE = 10; // above and below the curve; a sample stands in the middle of its share of the width
 
   /* Which sample and which value a place on the canvas stands for. */
   function at(canvas, event, count, [low, high]) {
     const box = canvas.getBoundingClientRect();
-    const across = (event.clientX - box.left - EDGE) / (box.width - 2 * EDGE);
+    const across = (event.clientX - box.left) / box.width;
     const up = 1 - (event.clientY - box.top - EDGE) / (box.height - 2 * EDGE);
-    const sample = Math.min(Math.max(Math.round(across * (count - 1)), 0), count - 1);
+    const sample = Math.min(Math.max(Math.floor(across * count), 0), count - 1);
     return [sample, Math.min(Math.max(low + up * (high - low), low), high)];
   }
 
@@ -21,15 +21,21 @@ const Signal = (() => {
     const pen = canvas.getContext("2d");
     pen.scale(density, density);
     const style = getComputedStyle(document.documentElement);
-    const x = (i) => EDGE + (i / (values.length - 1)) * (box.width - 2 * EDGE);
+    const x = (i) => ((i + 0.5) / values.length) * box.width;
     const y = (value) => EDGE + (1 - (value - low) / (high - low)) * (box.height - 2 * EDGE);
     const colour = (name) => style.getPropertyValue(name);
     pen.strokeStyle = colour("--line");
     pen.strokeRect(0.5, 0.5, box.width - 1, box.height - 1);
-    path(pen, [[EDGE, y(0)], [box.width - EDGE, y(0)]]);
+    path(pen, [
+      [0, y(0)],
+      [box.width, y(0)],
+    ]);
     pen.strokeStyle = colour("--accent");
     pen.lineWidth = 2;
-    path(pen, Array.from(values, (value, i) => [x(i), y(value)]));
+    path(
+      pen,
+      Array.from(values, (value, i) => [x(i), y(value)]),
+    );
     values.forEach((value, i) => {
       pen.fillStyle = colour(covered[i] ? "--mark" : "--accent");
       pen.fillRect(x(i) - 3, y(value) - 3, 6, 6);
