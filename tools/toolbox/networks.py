@@ -78,20 +78,20 @@ def _convolution(layer):
     _refuse_unless(layer, set(layer.dilation_rate) == {1}, f"dilation {layer.dilation_rate}")
     _refuse_unless(layer, layer.groups == 1, f"{layer.groups} groups")
     _refuse_unless(layer, layer.padding in ("same", "valid"), f"padding {layer.padding!r}")
-    kernel = np.array(layer.kernel)
+    kernel = layer.kernel.numpy()
     kernel = kernel[None] if kernel.ndim == 3 else kernel
     table = {"kind": "convolution", "strides": _wide(layer.strides), "padding": layer.padding}
     return table | _weights(layer, kernel)
 
 
 def _dense(layer):
-    return {"kind": "dense"} | _weights(layer, np.array(layer.kernel))
+    return {"kind": "dense"} | _weights(layer, layer.kernel.numpy())
 
 
 def _weights(layer, kernel):
     name = getattr(layer.activation, "__name__", str(layer.activation))
     _refuse_unless(layer, name in ACTIVATIONS, f"the activation {name!r}")
-    bias = np.array(layer.bias) if layer.use_bias else np.zeros(kernel.shape[-1])
+    bias = layer.bias.numpy() if layer.use_bias else np.zeros(kernel.shape[-1])
     return {"activation": name, "shape": list(kernel.shape), "kernel": packed(kernel), "bias": packed(bias)}
 
 

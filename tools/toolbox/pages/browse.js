@@ -159,7 +159,8 @@
     if (table.concept)
       rows.push([
         "concept",
-        `${table.concept} (${table.category}): IoU ${digits(table.iou)}, at most ${digits(table.ceiling)} for areas of these sizes`,
+        `${table.concept} (${table.category}): IoU ${digits(table.iou)}, ` +
+          `at most ${digits(table.ceiling)} for areas of these sizes`,
       ]);
     else if ("iou" in table) rows.push(["concept", "none: the mask of the unit meets none of them"]);
     if (table.silent)
@@ -220,7 +221,8 @@
       : "";
     const drawn = element("div");
     drawn.innerHTML = `<svg viewBox="0 0 285 90" role="img" width="285" height="90"><title></title>${shade}
-      <polyline points="${values.map((value, i) => `${x(i)},${y(value)}`).join(" ")}" fill="none" stroke="var(--accent)" stroke-width="1.5"/>${dots}</svg>`;
+      <polyline points="${values.map((value, i) => `${x(i)},${y(value)}`).join(" ")}"
+        fill="none" stroke="var(--accent)" stroke-width="1.5"/>${dots}</svg>`;
     drawn.querySelector("title").textContent = alt;
     return drawn.firstChild;
   }
@@ -238,7 +240,7 @@
       element("h2", { text: "What excites it most" }),
       element("p", {
         class: "soft",
-        text: "Shaded: the samples that the unit reads. Dots: what made the answer (deconvnet), red for more, blue for less.",
+        text: "Shaded: the samples that the unit reads. Dots: what made the answer (deconvnet); red: more, blue: less.",
       }),
       element("ul", { class: "cards wide" }, ...items),
       element("h2", { text: "The signal made to excite it" }),

@@ -1,5 +1,5 @@
 "use strict";
-/* What all pages share: data that is loaded as scripts (a page opened from a folder may not fetch), and small helpers. */
+/* What all pages share: data that is loaded as scripts, because a page in a folder may not fetch; helpers. */
 
 const toolbox = (() => {
   const waiting = new Map();
