@@ -100,8 +100,9 @@ const live = { changes: 0, settled: 0 };
       return stale();
     };
     const windows = live.windows || coarse();
-    live.maps.occlusion = await live.net.occlusion(live.pixels, live.target, { ...windows, paused });
-    if (live.maps.occlusion === null) return;
+    const occlusion = await live.net.occlusion(live.pixels, live.target, { ...windows, paused });
+    if (occlusion === null) return;
+    live.maps.occlusion = occlusion;
     Views.drawMap(
       "occlusion",
       "Occlusion",
