@@ -69,6 +69,7 @@ const Views = (() => {
     const ends = signed
       ? `blue \u2212${limit.toPrecision(2)}, red +${limit.toPrecision(2)}`
       : `from 0 to ${limit.toPrecision(2)}`;
+    get(id).classList.remove("old");
     get(id).setAttribute("aria-label", `${title} for ${live.net.classes[live.target]}, ${ends}`);
     get(id).nextElementSibling.replaceChildren(scale(table), `${title}: ${meaning}. Colours: ${ends}.`);
   }
