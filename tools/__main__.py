@@ -35,6 +35,7 @@ HELP = {
     "lint": "ruff on code and notebooks, mypy on the package and its two faces",
     "edition": "refresh stored outputs of changed notebooks, report/figures/, report/report.pdf, README.md",
     "readme": "write the tables of README.md from METHODS, the notebooks and the cards of the networks",
+    "toolbox": "write build/toolbox, pages that show the networks from the inside, in a browser without a server",
     "lock": "compile requirements.in into requirements.txt and environment.yml",
     "environment": "write environment.yml (conda, mamba) from requirements.txt",
     "clean": "remove build/",
@@ -93,6 +94,13 @@ def readme() -> int:
     from tools import readme as tables
 
     tables.refresh()
+    return 0
+
+
+def toolbox() -> int:
+    from tools.toolbox import building
+
+    building.build()
     return 0
 
 
@@ -187,6 +195,7 @@ INSIDE = {
     "lint": lint,
     "edition": edition,
     "readme": readme,
+    "toolbox": toolbox,
     "lock": lock,
 }
 
