@@ -271,7 +271,7 @@ def test_the_lock_pins_everything_and_holds_no_address():
 
 def elsewhere() -> set[str]:
     """Files that run in .venv-peers alone, or in .venv-innvestigate."""
-    names = (*ELSEWHERE, "quantus", "innvestigate", "torch")
+    names = (*ELSEWHERE, "quantus", "pycocoevalcap", "innvestigate", "torch")
     return {f"{kind}_{name}.py" for name in names for kind in KINDS} | {"twin.py", "operators.py"}
 
 
