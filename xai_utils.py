@@ -58,6 +58,8 @@ to 1e-5 of their maximum. A function that is no Keras model is always asked from
 
 from heatproof.checks import XAIWarning
 from heatproof.data.broden import load_broden
+from heatproof.data.captions import Captioned, load_captioned
+from heatproof.data.captions_vocabulary import Vocabulary
 from heatproof.data.concept_pictures import concept_pictures
 from heatproof.data.concepts import Concepts, colour_masks
 from heatproof.data.fer2013 import load_fer2013
@@ -142,10 +144,12 @@ from heatproof.networks.imagenet import imagenet_network
 __all__ = [
     "METHODS",
     "METRICS",
+    "Captioned",
     "Concepts",
     "Method",
     "Metric",
     "Query",
+    "Vocabulary",
     "XAIWarning",
     "ablation_cam",
     "activation_maximization",
@@ -196,6 +200,7 @@ __all__ = [
     "layer_map",
     "lime",
     "load_broden",
+    "load_captioned",
     "load_faces",
     "load_fer2013",
     "load_hmt",
