@@ -9,14 +9,13 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
-from keras import layers
+from keras import layers, ops
 
 from heatproof import checks
-from heatproof.data.captions import Vocabulary
+from heatproof.data.captions_vocabulary import PADDING, Vocabulary
 from heatproof.problems import ArgumentTypeError, ArgumentValueError
 
 UNITS = 64  # of each LSTM, of an embedding and so of a class vector
-PADDING, START, END = 0, 1, 2
 FIRST = 2  # the first id that a captioner may write: neither padding nor the start
 DECODINGS = ("greedy", "beam", "sample")
 
@@ -88,13 +87,36 @@ class Captioner:
         """The most words that a sentence may have, its end among them."""
         return self.network.input_shape[0][1]
 
-    def log_probabilities(self, ids: np.ndarray, features: np.ndarray, classes: np.ndarray) -> np.ndarray:
-        """log p(w_t | w_<t, features, class) of the words of given sentences, (N, T) float64; 0 behind the end.
+    def check(self, model: keras.Model) -> None:
+        """Raise `ValueError` unless this captioner was trained on the features of `model`."""
+        if digest_of(model) != self.card["network_sha256"]:
+            given = "a captioner of another network, or of this one with other weights"
+            cure = f"explain {self.card['network']}, or train a captioner on this network"
+            raise ArgumentValueError("captioner", given, "one that was trained on the features of this model", cure)
 
-        `ids` (N, T + 1) are as a vocabulary encodes: start, words, end, padding.
+    def joined(self, model: keras.Model) -> keras.Model:
+        """Model and captioner as one: [inputs, word ids (N, T + 1), classes (N,)] -> log p of each word, (N, T).
+
+        An ordinary network, whose outputs any method explains: one word is one output. 0 behind the end.
         """
-        logits = np.asarray(self.network.predict_on_batch([ids[:, :-1], features, classes]), np.float64)
-        return word_log_probabilities(logits, ids[:, 1:])
+        ids, classes = keras.Input((self.length + 1,), dtype="int32"), keras.Input((), dtype="int32")
+        inputs = keras.Input(model.input_shape[1:])
+        logits = self.network([ids[:, :-1], head_features(model)(inputs), classes])
+        words = ids[:, 1:]
+        chosen = ops.one_hot(ops.maximum(words - FIRST, 0), logits.shape[-1]) * ops.log_softmax(logits)
+        return keras.Model([inputs, ids, classes], ops.sum(chosen, axis=-1) * ops.cast(words != PADDING, "float32"))
+
+
+def head_features(model: keras.Model) -> keras.Model:
+    """The part of a classifier before its head: what the last dense layer reads, (N, F), by the same weights.
+
+    Raises `ValueError` for a model without such a layer, with several inputs, or of no fixed graph (subclassed).
+    """
+    heads = [layer for layer in model.layers if isinstance(layer, layers.Dense)]
+    if not heads or len(getattr(model, "inputs", None) or ()) != 1:
+        given = "one without a dense layer of its own" if not heads else "one without exactly one input"
+        raise ArgumentValueError("model", given, "a functional or sequential classifier that ends in a dense layer")
+    return keras.Model(model.inputs, heads[-1].input)
 
 
 def word_log_probabilities(logits: np.ndarray, words: np.ndarray) -> np.ndarray:

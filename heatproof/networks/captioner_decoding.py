@@ -6,7 +6,8 @@ import keras
 import numpy as np
 
 from heatproof import checks
-from heatproof.networks.captioner import ARMS, DECODINGS, END, FIRST, PADDING, START, UNITS, Captioner
+from heatproof.data.captions_vocabulary import END, PADDING, START
+from heatproof.networks.captioner import ARMS, DECODINGS, FIRST, UNITS, Captioner
 
 WIDTH = 3  # of a beam
 NEVER = -np.inf

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from heatproof import checks
-from heatproof.networks.captioner import PADDING
+from heatproof.data.captions_vocabulary import PADDING
 from heatproof.problems import ArgumentValueError
 
 

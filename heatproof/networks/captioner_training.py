@@ -9,7 +9,8 @@ import keras
 import numpy as np
 from keras import layers
 
-from heatproof.networks.captioner import ARMS, PADDING, UNITS, word_log_probabilities
+from heatproof.data.captions_vocabulary import PADDING
+from heatproof.networks.captioner import ARMS, FIRST, UNITS, word_log_probabilities
 from heatproof.networks.captioner_decoding import Steps, single
 from heatproof.networks.captioner_losses import advantages, discriminative_weights, relevance_weights
 from heatproof.problems import ArgumentValueError
@@ -119,7 +120,7 @@ def learn_to_write(
             drawn, given, earned = draw(steps, classifier, lesson, items[:SAMPLED], plan.weight, random)
             batch = [np.concatenate(pair) for pair in zip(batch, [drawn[:, :-1], *given], strict=True)]
             words, weights = np.concatenate([words, drawn[:, 1:]]), np.concatenate([weights, earned])
-        return float(network.train_on_batch(batch, np.maximum(words - 2, 0), weights))
+        return float(network.train_on_batch(batch, np.maximum(words - FIRST, 0), weights))
 
     def judge():
         ids = held.ids[:, 0]
