@@ -23,7 +23,7 @@ NOTEBOOK_NAMES = [path.stem for path in NOTEBOOKS]
 # Wing of the package -> the wings below it, and the libraries its rooms may import; the standard library is free.
 # The rooms of GROUND lie below every wing. Within a wing no circle is allowed.
 PACKAGE = ROOT / "heatproof"
-GROUND = {"backend", "batches", "checks", "problems", "writing", "progress", "hiding", "enlarging", "folders"}
+GROUND = {"backend", "batches", "checks", "problems", "writing", "progress", "hiding", "enlarging", "folders", "wording"}
 WINGS = {
     "ground": (set(), {"PIL", "numpy", "platformdirs", "scipy", "tensorflow", "tqdm"}),
     "engine": (set(), {"keras", "numpy", "tensorflow"}),

@@ -5,28 +5,16 @@ grammar owns several ways to say each of them. Writer and reader use one table, 
 back without loss, and whatever stands in no row of the table claims nothing.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from heatproof import checks
 from heatproof.problems import ArgumentValueError
+from heatproof.wording import words_of
 
 Claim = tuple[str, str]  # topic, value
-_WORD = re.compile(r"[^\W_]+(?:['-][^\W_]+)*|,")
 _ARTICLES, _NEGATIONS = ("a", "an", "the"), ("no", "not", "without")
-
-
-def words_of(sentence: str) -> list[str]:
-    """The words of a sentence in lower case, a comma as a word; other punctuation is left out."""
-    return _WORD.findall(checks.as_text("sentence", sentence).lower())
-
-
-def text_of(words: Sequence[str]) -> str:
-    """Words as a sentence, a comma close behind its word."""
-    return " ".join(words).replace(" ,", ",")
 
 
 class Topic(NamedTuple):

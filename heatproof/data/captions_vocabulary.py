@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from heatproof import checks
-from heatproof.data.captions_grammar import text_of, words_of
 from heatproof.problems import ArgumentFileError, ArgumentTypeError, ArgumentValueError
+from heatproof.wording import as_sentences, text_of, words_of
 from heatproof.writing import write
 
 PADDING, START, END, UNKNOWN = 0, 1, 2, 3
@@ -115,10 +115,3 @@ class Vocabulary:
             given = f"{file}, whose words are not those it was saved with"
             raise ArgumentValueError("path", given, cure="fetch the file again, or save the vocabulary again")
         return made
-
-
-def as_sentences(name: str, sentences: object) -> list[str]:
-    """Sentences as a list; one alone, and what is no text, is refused."""
-    if isinstance(sentences, str) or not np.iterable(sentences):
-        raise ArgumentTypeError(name, checks.shown(sentences), "a list of sentences")
-    return [checks.as_text(name, sentence, "sentences as text") for sentence in sentences]  # type: ignore[attr-defined]
