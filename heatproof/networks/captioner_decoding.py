@@ -19,10 +19,10 @@ class Steps:
     def __init__(self, network: keras.Model) -> None:
         sees = ARMS[network.name.replace("_", "-")]
         features, classes = network.inputs[1:]
-        seen = [features] * sees.picture + vectors
         word = keras.Input((), dtype="int32")
         states = [keras.Input((UNITS,)) for _ in range(4)]
         vectors = [network.get_layer("class_vectors")(classes)] if sees.label else []
+        seen = [features] * sees.picture + vectors
         x, *first = self._answer(network.get_layer("lstm1"), network.get_layer("embedding")(word), states[:2])
         x, *second = self._answer(network.get_layer("lstm2"), keras.layers.Concatenate()([x, *seen]), states[2:])
         log_p = keras.ops.log_softmax(network.get_layer("next_word")(x))
