@@ -58,7 +58,7 @@ to 1e-5 of their maximum. A function that is no Keras model is always asked from
 
 from heatproof.checks import XAIWarning
 from heatproof.data.broden import load_broden
-from heatproof.data.captions import Captioned, load_captioned
+from heatproof.data.captions import Captioned, counterfactuals, load_captioned
 from heatproof.data.captions_vocabulary import Vocabulary
 from heatproof.data.concept_pictures import concept_pictures
 from heatproof.data.concepts import Concepts, colour_masks
@@ -137,6 +137,8 @@ from heatproof.metrics.regions import aopc, region_perturbation
 from heatproof.metrics.robustness import max_sensitivity
 from heatproof.metrics.summary import rank_agreement, summarise
 from heatproof.metrics.tuning import tune
+from heatproof.metrics.words import cider, class_rank, class_similarity, distinct_sentences, document_frequencies
+from heatproof.metrics.words_truth import claims_kept, follows_picture, judge_words
 from heatproof.networks.accuracy import wilson_interval
 from heatproof.networks.cards import load_model, read_card, save_model
 from heatproof.networks.imagenet import imagenet_network
@@ -162,11 +164,16 @@ __all__ = [
     "average_precision",
     "cam",
     "channels_last",
+    "cider",
+    "claims_kept",
     "class_model",
+    "class_rank",
+    "class_similarity",
     "colour_masks",
     "completeness_gap",
     "concept_pictures",
     "contrast",
+    "counterfactuals",
     "crops",
     "deconvnet",
     "deep_dream",
@@ -174,12 +181,15 @@ __all__ = [
     "deletion_curve",
     "describe",
     "dissect",
+    "distinct_sentences",
+    "document_frequencies",
     "evaluate",
     "evidence_mass",
     "expected_gradients",
     "extremal_perturbation",
     "face_parts",
     "features",
+    "follows_picture",
     "forget",
     "grad_cam",
     "grad_cam_plus_plus",
@@ -192,6 +202,7 @@ __all__ = [
     "infidelity",
     "insertion_curve",
     "integrated_gradients",
+    "judge_words",
     "keep_top",
     "kernel_shap",
     "kernels",

@@ -163,6 +163,45 @@ def load_captioned(
     )
 
 
+class Counterfactuals(NamedTuple):
+    """The pictures of a captioned set with one attribute changed each, all else as it was.
+
+    images: (N, H, W, C) float32; attribute, old, new: N texts, which was changed, from what, to what.
+    """
+
+    images: np.ndarray
+    attribute: list[str]
+    old: list[str]
+    new: list[str]
+
+
+def counterfactuals(captioned: Captioned, seed: int = 0, *, attribute: str | None = None) -> Counterfactuals:
+    """Draw every picture of a captioned set again with another value of one attribute.
+
+    attribute: its name, None draws one for each picture; the new value is drawn from all others alike. Raises
+    `TypeError`, `ValueError` that names the argument.
+    """
+    if not isinstance(captioned, Captioned):
+        raise ArgumentTypeError("captioned", type(captioned).__name__, "what xu.load_captioned returns")
+    seed, kind = checks.as_count("seed", seed, 0), _WORLDS[captioned.world]
+    names = (
+        tuple(captioned.table)
+        if attribute is None
+        else (checks.one_of("attribute", attribute, tuple(captioned.table)),)
+    )
+    images, chosen = [], list[tuple[str, str, str]]()
+    for item, label in enumerate(captioned.labels):
+        random = np.random.default_rng([seed, item])
+        name = names[int(random.integers(len(names)))]
+        old = captioned.truth(item)[name]
+        others = [value for value in captioned.values[name] if value != old]
+        new = others[int(random.integers(len(others)))]
+        made = _item(kind, _SEEDS[captioned.part], item, int(label), captioned.confounded, False, {name: new})
+        images.append(made.image)
+        chosen.append((name, old, new))
+    return Counterfactuals(np.stack(images), *map(list, zip(*chosen, strict=True)))
+
+
 class _Item(NamedTuple):
     image: np.ndarray
     masks: dict[str, np.ndarray]
