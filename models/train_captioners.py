@@ -19,14 +19,14 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from heatproof.data import captions  # noqa: E402
-from heatproof.networks import captioner, captioner_files, captioner_making, cards  # noqa: E402
+from heatproof.networks import captioner_files, captioner_making, captioner_network, cards  # noqa: E402
 from heatproof.networks.captioner_training import Plan  # noqa: E402
 
 # Of each network the world that it is asked about, how it is confounded and whether sentences have words for that,
 # and the arms that are trained.
 NETWORKS = {
-    "captioned_faces": ("faces", {}, tuple(captioner.ARMS), Plan()),
-    "captioned_tissue": ("tissue", {}, tuple(captioner.ARMS), Plan()),
+    "captioned_faces": ("faces", {}, tuple(captioner_network.ARMS), Plan()),
+    "captioned_tissue": ("tissue", {}, tuple(captioner_network.ARMS), Plan()),
 }
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from heatproof.networks import captioner, captioner_decoding, captioner_losses, captioner_training
+from heatproof.networks import captioner_decoding, captioner_losses, captioner_network
 
 WORDS, LENGTH = 6, 2  # padding and start; then the four that a captioner may write: end, unknown, "a", "b"
 SENTENCES = [(start, *rest) for start, rest in itertools.product((2, 3, 4, 5), [(2,), (3,), (4,), (5,)])]
@@ -17,8 +17,8 @@ EVERY = np.array(SENTENCES, np.int32)  # all thirteen: the end at once, or one o
 
 def toy(arm="explanation", seed=0, scale=3.0, length=LENGTH, words=WORDS):
     """A captioning network of random weights, wide enough apart that its words are not equally likely."""
-    vectors = np.random.default_rng(1).standard_normal((2, captioner.UNITS))
-    network = captioner.captioning_network(arm, words, length, 3, vectors, seed)
+    vectors = np.random.default_rng(1).standard_normal((2, captioner_network.UNITS))
+    network = captioner_network.captioning_network(arm, words, length, 3, vectors, seed)
     random = np.random.default_rng(seed)
     last = network.get_layer("next_word")
     last.set_weights([scale * random.standard_normal(weights.shape) / 4 for weights in last.get_weights()])
@@ -33,7 +33,7 @@ def given(count, label=0):
 def log_p(network, ids, label=0):
     """log p of whole sentences (N,), by the teacher-forced network."""
     logits = network([ids[:, :-1], *given(len(ids), label)])
-    return captioner.word_log_probabilities(np.asarray(logits, np.float64), ids[:, 1:]).sum(axis=1)
+    return captioner_network.word_log_probabilities(np.asarray(logits, np.float64), ids[:, 1:]).sum(axis=1)
 
 
 def slope(network, ids, weights, label=0):
@@ -65,7 +65,7 @@ def exact(network, weight):
 
 
 def test_the_probabilities_of_all_sentences_sum_to_one():
-    for arm in captioner.ARMS:
+    for arm in captioner_network.ARMS:
         assert np.exp(log_p(toy(arm), EVERY)).sum() == pytest.approx(1, abs=1e-6)
 
 
@@ -73,13 +73,13 @@ def test_a_uniform_network_loses_the_logarithm_of_the_number_of_words():
     network = toy(scale=0.0)
     weights = captioner_losses.relevance_weights(EVERY)
     assert -log_p(network, EVERY[4:5])[0] == pytest.approx(2 * np.log(4), abs=1e-6)
-    total = -(captioner.word_log_probabilities(np.zeros((13, 2, 4)), EVERY[:, 1:]) * weights).sum()
+    total = -(captioner_network.word_log_probabilities(np.zeros((13, 2, 4)), EVERY[:, 1:]) * weights).sum()
     assert total == pytest.approx((1 * 1 + 12 * 2) / 13 * np.log(4))  # one sentence of one word, twelve of two
 
 
-@pytest.mark.parametrize("arm", captioner.ARMS)
+@pytest.mark.parametrize("arm", captioner_network.ARMS)
 def test_an_arm_sees_what_it_says(arm):
-    network, sees = toy(arm), captioner.ARMS[arm]
+    network, sees = toy(arm), captioner_network.ARMS[arm]
     ids = EVERY[3:5]
     features, classes = given(2)
     here = np.asarray(network([ids[:, :-1], features, classes]))
@@ -100,9 +100,9 @@ def test_a_word_is_judged_by_the_words_before_it_alone():
 
 def test_word_log_probabilities_by_hand():
     logits = np.log([[[0.5, 0.25, 0.125, 0.125], [0.1, 0.2, 0.3, 0.4]]])
-    found = captioner.word_log_probabilities(logits + 7.0, np.array([[3, 5]]))
+    found = captioner_network.word_log_probabilities(logits + 7.0, np.array([[3, 5]]))
     np.testing.assert_allclose(found, np.log([[0.25, 0.4]]))
-    assert captioner.word_log_probabilities(logits, np.array([[2, 0]])).tolist() == [[np.log(0.5), 0.0]]
+    assert captioner_network.word_log_probabilities(logits, np.array([[2, 0]])).tolist() == [[np.log(0.5), 0.0]]
 
 
 # ---- the losses
@@ -179,13 +179,13 @@ def test_the_step_takes_the_discriminative_loss_down():
 # ---- decoding
 
 
-@pytest.mark.parametrize("arm", captioner.ARMS)
+@pytest.mark.parametrize("arm", captioner_network.ARMS)
 def test_one_word_at_a_time_is_the_whole_sentence_at_once(arm):
     network = toy(arm, length=4, words=9)
     ids = np.array([[1, 4, 8, 5, 2], [1, 3, 3, 7, 6]], np.int32)
     whole = np.asarray(network([ids[:, :-1], *given(2)]), np.float64)
     whole -= np.log(np.exp(whole).sum(axis=-1, keepdims=True))
-    steps, states = captioner_decoding.Steps(network), [np.zeros((2, captioner.UNITS), "float32")] * 4
+    steps, states = captioner_decoding.Steps(network), [np.zeros((2, captioner_network.UNITS), "float32")] * 4
     for place in range(4):
         log_each, states = steps(ids[:, place], *given(2), states)
         np.testing.assert_allclose(log_each, whole[:, place], atol=1e-5)

@@ -1,72 +1,21 @@
-"""A network that writes a sentence about a picture: two stacked LSTMs, and the five ways to tell it what to say.
+"""A captioner: a network that writes a sentence about a picture, from what a classifier makes of it."""
 
-A *captioner* reads numbers, not pictures: the features that a frozen classifier has of a picture, and a vector that
-stands for a class. Which of the two it sees is its *arm*.
-"""
-
-import hashlib
-from dataclasses import dataclass
+import weakref
+from dataclasses import dataclass, field
 
 import keras
 import numpy as np
-from keras import layers, ops
+import numpy.typing as npt
+from keras import ops
 
 from heatproof import checks
-from heatproof.data.captions_vocabulary import PADDING, Vocabulary
-from heatproof.problems import ArgumentTypeError, ArgumentValueError
+from heatproof.data.captions_vocabulary import END, PADDING, UNKNOWN, Vocabulary
+from heatproof.networks.captioner_decoding import Steps, beam, single
+from heatproof.networks.captioner_network import ARMS, FIRST, Arm, digest_of, head_features, word_log_probabilities
+from heatproof.problems import ArgumentValueError
 
-UNITS = 64  # of each LSTM, of an embedding and so of a class vector
-FIRST = 2  # the first id that a captioner may write: neither padding nor the start
 DECODINGS = ("greedy", "beam", "sample")
-
-
-@dataclass(frozen=True)
-class Arm:
-    """What a captioner sees and what it is trained for."""
-
-    picture: bool
-    label: bool
-    discriminates: bool
-
-
-ARMS = {
-    "definition": Arm(picture=False, label=True, discriminates=False),
-    "description": Arm(picture=True, label=False, discriminates=False),
-    "explanation-label": Arm(picture=True, label=True, discriminates=False),
-    "explanation-discriminative": Arm(picture=True, label=False, discriminates=True),
-    "explanation": Arm(picture=True, label=True, discriminates=True),
-}
-
-
-def captioning_network(
-    arm: str, words: int, length: int, features: int, vectors: np.ndarray, seed: int = 0
-) -> keras.Model:
-    """Build the network of an arm: (word ids (N, T), features (N, F), classes (N,)) -> logits (N, T, V - 2).
-
-    h_t = LSTM(E w_t), g_t = LSTM([h_t, f, c]), z_t = W g_t + b: the first LSTM sees the words so far, the second one
-    its answer, the features f and the vector c of the class; an arm that does not see one of the two takes the input
-    and leaves it alone. Logit k is of the word k + 2: what follows is never padding nor the start. `vectors` (K, D)
-    are the class vectors, which are not trained. Sources: Donahue et al. 2015; Hendricks et al. 2016, sec. 3.1.
-    """
-    sees = ARMS[checks.one_of("arm", arm, ARMS)]
-    start = (keras.initializers.GlorotUniform(seed=100 * seed + number) for number in range(6))
-    given = (
-        keras.Input((length,), dtype="int32", name="words"),
-        keras.Input((features,), name="features"),
-        keras.Input((), dtype="int32", name="classes"),
-    )
-    table = layers.Embedding(*vectors.shape, trainable=False, name="class_vectors")
-    told = [given[1]] * sees.picture + [table(given[2])] * sees.label
-    x = layers.Embedding(words, UNITS, embeddings_initializer=next(start), name="embedding")(given[0])
-    for number in (1, 2):
-        options = {"kernel_initializer": next(start), "recurrent_initializer": next(start), "name": f"lstm{number}"}
-        x, *_ = layers.LSTM(UNITS, return_sequences=True, return_state=True, **options)(x)
-        if number == 1:
-            x = layers.Concatenate(name="told")([x, *(layers.RepeatVector(length)(each) for each in told)])
-    outputs = layers.Dense(words - FIRST, kernel_initializer=next(start), name="next_word")(x)
-    table.build(())
-    table.set_weights([np.asarray(vectors, np.float32)])
-    return keras.Model(given, outputs, name=arm.replace("-", "_"))
+WIDTH = 3  # of a beam
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +25,7 @@ class Captioner:
     network: keras.Model
     vocabulary: Vocabulary
     card: dict
+    _kept: dict = field(default_factory=dict, repr=False)
 
     @property
     def arm(self) -> Arm:
@@ -87,50 +37,94 @@ class Captioner:
         """The most words that a sentence may have, its end among them."""
         return self.network.input_shape[0][1]
 
+    def write(
+        self,
+        features: npt.ArrayLike,
+        classes: npt.ArrayLike,
+        decoding: str = "greedy",
+        *,
+        width: int = WIDTH,
+        seed: int = 0,
+    ) -> np.ndarray:
+        """Write about pictures: word ids (N, T + 1) int32, start, words, end, padding; without an end if cut off.
+
+        `features` (N, F) are what the network's head reads (`xu.features`), `classes` (N,) what the sentence is to
+        speak for. "greedy" takes the likeliest word each time, "beam" keeps the `width` likeliest beginnings and
+        returns the likeliest sentence found, "sample" draws each word from its probabilities, by `seed`. Raises
+        `TypeError`, `ValueError` for features or classes of another kind, and an unknown decoding.
+        """
+        checks.one_of("decoding", decoding, DECODINGS)
+        width, seed = checks.as_count("width", width), checks.as_count("seed", seed, 0)
+        given = self._checked(features, classes)
+        if "steps" not in self._kept:
+            self._kept["steps"] = Steps(self.network)
+        steps = self._kept["steps"]
+        if decoding == "beam":
+            return beam(steps, *given, self.length, width)
+        return single(steps, *given, self.length, np.random.default_rng(seed) if decoding == "sample" else None)
+
+    def log_probabilities(self, ids: np.ndarray, features: npt.ArrayLike, classes: npt.ArrayLike) -> np.ndarray:
+        """log p(w_t | w_<t, features, class) of the words of given sentences, (N, T) float64; 0 behind the end.
+
+        `ids` (N, T + 1) as `write` or `encode` give them.
+        """
+        logits = self.network.predict_on_batch([ids[:, :-1], *self._checked(features, classes)])
+        return word_log_probabilities(np.asarray(logits, np.float64), ids[:, 1:])
+
+    def spoken(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where the words of sentences (N, T + 1) are, the end not among them: (rows, places from 0 to T - 1)."""
+        return np.nonzero(ids[:, 1:] > END)
+
+    def encode(self, sentences: list[str], count: int) -> np.ndarray:
+        """Sentences, one for each of `count` pictures, as word ids (N, T + 1); raises `ValueError` for unknown words."""
+        ids = self.vocabulary.encode(sentences, self.length + 1)
+        if len(ids) != count:
+            raise ArgumentValueError("sentences", f"{len(ids)} for {count} inputs", "one for each input")
+        for sentence, row in zip(sentences, ids, strict=True):
+            if UNKNOWN in row:
+                given = f"{checks.shown(sentence)}, in which a word is unknown"
+                cure = "captioner.vocabulary.words lists all that it knows"
+                raise ArgumentValueError("sentences", given, "words that the captioner knows", cure)
+        return ids
+
+    def _checked(self, features, classes):
+        features = checks.as_finite("features", features, {2: "(N, features)"}).astype(np.float32)
+        vectors, wide = len(self.card["class_names"]), self.network.input_shape[1][1]
+        if features.shape[1] != wide:
+            raise ArgumentValueError("features", f"shape {features.shape}", f"(N, {wide})", "xu.features(model, inputs)")
+        given = checks.as_array("classes", classes)
+        if given.shape != (len(features),) or given.dtype.kind not in "iu":
+            given = f"shape {given.shape} of {given.dtype} values"
+            raise ArgumentValueError("classes", given, f"{len(features)} integers, one for each row of features")
+        if given.min() < 0 or given.max() >= vectors:
+            raise ArgumentValueError("classes", f"{given.min()} to {given.max()}", f"integers from 0 to {vectors - 1}")
+        return features, given.astype(np.int32)
+
     def check(self, model: keras.Model) -> None:
         """Raise `ValueError` unless this captioner was trained on the features of `model`."""
-        if digest_of(model) != self.card["network_sha256"]:
-            given = "a captioner of another network, or of this one with other weights"
-            cure = f"explain {self.card['network']}, or train a captioner on this network"
+        if not isinstance(model, keras.Model) or digest_of(model) != self.card["network_sha256"]:
+            given = "one that was trained on another network, or on this one with other weights"
+            cure = f"explain models/{self.card['network']}.keras, or train a captioner on this network"
             raise ArgumentValueError("captioner", given, "one that was trained on the features of this model", cure)
+
+    def features(self, model: keras.Model, inputs: np.ndarray, batch_size: int) -> np.ndarray:
+        """What the head of a model reads of inputs, (N, F) float32: what this captioner was trained on."""
+        return head_features(model).predict(inputs, batch_size=batch_size, verbose=0)
 
     def joined(self, model: keras.Model) -> keras.Model:
         """Model and captioner as one: [inputs, word ids (N, T + 1), classes (N,)] -> log p of each word, (N, T).
 
         An ordinary network, whose outputs any method explains: one word is one output. 0 behind the end.
         """
+        known = self._kept.get("joined")
+        if known is None or known[0]() is not model:
+            self._kept["joined"] = known = weakref.ref(model), self._join(model)
+        return known[1]
+
+    def _join(self, model):
         ids, classes = keras.Input((self.length + 1,), dtype="int32"), keras.Input((), dtype="int32")
         inputs = keras.Input(model.input_shape[1:])
         logits = self.network([ids[:, :-1], head_features(model)(inputs), classes])
         words = ids[:, 1:]
         chosen = ops.one_hot(ops.maximum(words - FIRST, 0), logits.shape[-1]) * ops.log_softmax(logits)
         return keras.Model([inputs, ids, classes], ops.sum(chosen, axis=-1) * ops.cast(words != PADDING, "float32"))
-
-
-def head_features(model: keras.Model) -> keras.Model:
-    """The part of a classifier before its head: what the last dense layer reads, (N, F), by the same weights.
-
-    Raises `ValueError` for a model without such a layer, with several inputs, or of no fixed graph (subclassed).
-    """
-    heads = [layer for layer in model.layers if isinstance(layer, layers.Dense)]
-    if not heads or len(getattr(model, "inputs", None) or ()) != 1:
-        given = "one without a dense layer of its own" if not heads else "one without exactly one input"
-        raise ArgumentValueError("model", given, "a functional or sequential classifier that ends in a dense layer")
-    return keras.Model(model.inputs, heads[-1].input)
-
-
-def word_log_probabilities(logits: np.ndarray, words: np.ndarray) -> np.ndarray:
-    """Log-probability (N, T) of each of the `words` (N, T) by logits (N, T, V - 2) of what follows; 0 for padding."""
-    logits = logits - logits.max(axis=-1, keepdims=True)
-    log_p = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
-    chosen = np.take_along_axis(log_p, np.maximum(words - FIRST, 0)[..., None], axis=-1)[..., 0]
-    return np.where(words == PADDING, 0.0, chosen)
-
-
-def digest_of(model: keras.Model) -> str:
-    """The SHA-256 of the weights of a network, by which a captioner knows the one that it was trained on."""
-    content = hashlib.sha256()
-    for weights in model.get_weights():
-        content.update(str(weights.shape).encode())
-        content.update(np.ascontiguousarray(weights, np.float32).tobytes())
-    return content.hexdigest()

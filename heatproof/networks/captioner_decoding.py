@@ -5,11 +5,9 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from heatproof import checks
 from heatproof.data.captions_vocabulary import END, PADDING, START
-from heatproof.networks.captioner import ARMS, DECODINGS, FIRST, UNITS, Captioner
+from heatproof.networks.captioner_network import ARMS, FIRST, UNITS
 
-WIDTH = 3  # of a beam
 NEVER = -np.inf
 
 
@@ -39,28 +37,6 @@ class Steps:
         """log p of each following word (N, V - 2), and the states behind these words."""
         log_p, *states = self.model.predict_on_batch([words, features, classes, *states])
         return np.asarray(log_p, np.float64), states
-
-
-def written(
-    captioner: Captioner,
-    features: np.ndarray,
-    classes: np.ndarray,
-    decoding: str = "greedy",
-    width: int = WIDTH,
-    seed: int = 0,
-) -> np.ndarray:
-    """Sentences of a captioner as word ids (N, T + 1): start, words, end, padding; one that found no end is cut off.
-
-    "greedy" takes the likeliest word each time, "beam" keeps the `width` likeliest beginnings and returns the
-    likeliest sentence found, "sample" draws every word from the network's probabilities. A sentence does not depend on
-    the others of its batch but in "sample", which draws for all of them in turn.
-    """
-    checks.one_of("decoding", decoding, DECODINGS)
-    steps, length = Steps(captioner.network), captioner.length
-    if decoding == "beam":
-        return beam(steps, features, classes, length, checks.as_count("width", width))
-    random = np.random.default_rng(checks.as_count("seed", seed, 0))
-    return single(steps, features, classes, length, random if decoding == "sample" else None)
 
 
 def single(

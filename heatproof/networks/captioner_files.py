@@ -8,7 +8,8 @@ from pathlib import Path
 from heatproof import checks
 from heatproof.data.captions_vocabulary import Vocabulary
 from heatproof.networks import opening
-from heatproof.networks.captioner import ARMS, FIRST, Captioner, digest_of
+from heatproof.networks.captioner import Captioner
+from heatproof.networks.captioner_network import ARMS, FIRST, digest_of
 from heatproof.networks.cards import without_newer_words
 from heatproof.problems import ArgumentFileError, ArgumentValueError
 from heatproof.writing import replacing

@@ -8,8 +8,8 @@ import numpy as np
 
 from heatproof.data.captions import Captioned
 from heatproof.data.captions_vocabulary import Vocabulary
-from heatproof.networks.captioner import ARMS, UNITS, Captioner, captioning_network, digest_of, head_features
-from heatproof.networks.captioner_decoding import written
+from heatproof.networks.captioner import Captioner
+from heatproof.networks.captioner_network import UNITS, captioning_network, digest_of, head_features
 from heatproof.networks.captioner_training import (
     Lesson,
     Plan,
@@ -95,6 +95,6 @@ class Making:
 
     def told(self, captioner: Captioner) -> Captioner:
         """The captioner with the number of its different sentences about the held pictures of each class."""
-        ids = written(captioner, self.held.features, self.held.labels)
+        ids = captioner.write(self.held.features, self.held.labels)
         counts = [len(np.unique(ids[self.held.labels == label], axis=0)) for label in range(self.classes)]
         return Captioner(captioner.network, captioner.vocabulary, captioner.card | {"distinct": counts})

@@ -10,7 +10,7 @@ import numpy as np
 from keras import layers
 
 from heatproof.data.captions_vocabulary import PADDING
-from heatproof.networks.captioner import ARMS, FIRST, UNITS, word_log_probabilities
+from heatproof.networks.captioner_network import ARMS, FIRST, UNITS, word_log_probabilities
 from heatproof.networks.captioner_decoding import Steps, single
 from heatproof.networks.captioner_losses import advantages, discriminative_weights, relevance_weights
 from heatproof.problems import ArgumentValueError
@@ -37,8 +37,8 @@ class Lesson:
 class Plan:
     """How long and how: the discriminative loss has the weight `weight` from epoch `begin` on."""
 
-    epochs: int = 60
-    begin: int = 30
+    epochs: int = 40
+    begin: int = 20
     weight: float = 4.0
     rate: float = 3e-3
     seed: int = 0
@@ -199,6 +199,7 @@ class _Run:
             self.history["held"].append(round(judge(), 4))
             if (epoch + 1) % self.EVERY == 0 or epoch + 1 == plan.epochs:
                 self._save()
+                print(f"{self.network.name}, epoch {epoch + 1}: {losses[-1]:.3f}, {self.history['held'][-1]}", flush=True)
         return self.history
 
     def _save(self):
