@@ -197,7 +197,9 @@ def test_greedy_takes_the_likeliest_word_each_time_and_a_wide_beam_the_likeliest
         steps, p = captioner_decoding.Steps(network), log_p(network, EVERY)
         features, classes = given(1)
         first = np.asarray(network([np.array([[1, 0]]), features, classes]))[0, 0].argmax() + 2
-        second = 0 if first == 2 else np.asarray(network([np.array([[1, first]]), features, classes]))[0, 1].argmax() + 2
+        second = (
+            0 if first == 2 else np.asarray(network([np.array([[1, first]]), features, classes]))[0, 1].argmax() + 2
+        )
         greedy = captioner_decoding.single(steps, features, classes, LENGTH, None)
         assert greedy[0].tolist() == [1, first, second]
         wide = captioner_decoding.beam(steps, features, classes, LENGTH, 13)

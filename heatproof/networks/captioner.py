@@ -91,7 +91,9 @@ class Captioner:
         features = checks.as_finite("features", features, {2: "(N, features)"}).astype(np.float32)
         vectors, wide = len(self.card["class_names"]), self.network.input_shape[1][1]
         if features.shape[1] != wide:
-            raise ArgumentValueError("features", f"shape {features.shape}", f"(N, {wide})", "xu.features(model, inputs)")
+            raise ArgumentValueError(
+                "features", f"shape {features.shape}", f"(N, {wide})", "xu.features(model, inputs)"
+            )
         given = checks.as_array("classes", classes)
         if given.shape != (len(features),) or given.dtype.kind not in "iu":
             given = f"shape {given.shape} of {given.dtype} values"

@@ -199,7 +199,9 @@ class _Run:
             self.history["held"].append(round(judge(), 4))
             if (epoch + 1) % self.EVERY == 0 or epoch + 1 == plan.epochs:
                 self._save()
-                print(f"{self.network.name}, epoch {epoch + 1}: {losses[-1]:.3f}, {self.history['held'][-1]}", flush=True)
+                print(
+                    f"{self.network.name}, epoch {epoch + 1}: {losses[-1]:.3f}, {self.history['held'][-1]}", flush=True
+                )
         return self.history
 
     def _save(self):
