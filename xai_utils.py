@@ -58,7 +58,8 @@ to 1e-5 of their maximum. A function that is no Keras model is always asked from
 
 from heatproof.checks import XAIWarning
 from heatproof.data.broden import load_broden
-from heatproof.data.captions import Captioned, counterfactuals, load_captioned
+from heatproof.data.captions import counterfactuals, load_captioned
+from heatproof.data.captions_birds import load_birds
 from heatproof.data.captions_vocabulary import Vocabulary
 from heatproof.data.concept_pictures import concept_pictures
 from heatproof.data.concepts import Concepts, colour_masks
@@ -146,7 +147,6 @@ from heatproof.networks.imagenet import imagenet_network
 __all__ = [
     "METHODS",
     "METRICS",
-    "Captioned",
     "Concepts",
     "Method",
     "Metric",
@@ -210,6 +210,7 @@ __all__ = [
     "layer_cam",
     "layer_map",
     "lime",
+    "load_birds",
     "load_broden",
     "load_captioned",
     "load_faces",

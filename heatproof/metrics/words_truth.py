@@ -21,7 +21,7 @@ Claim = tuple[str, str]
 
 
 class World(Protocol):
-    """What the measures ask of a captioned world; `xu.Captioned` is one."""
+    """What the measures ask of a captioned world; `xu.load_captioned` gives one."""
 
     @property
     def labels(self) -> np.ndarray: ...
@@ -141,7 +141,7 @@ def follows_picture(
     and "new", a text for each, as `counterfactuals` gives them. Raises `TypeError`, `ValueError` for numbers of
     sentences that differ.
     """
-    before, after = _both(before, after)
+    before, after = _both(captioned, before, after)
     columns = [_column(pairs, name, len(before)) for name in ("attribute", "old", "new")]
     rows = []
     for place, (one, two, topic, old, new) in enumerate(zip(before, after, *columns, strict=True)):
@@ -166,7 +166,7 @@ def claims_kept(captioned: World, before: Sequence[str], after: Sequence[str]) -
     For what was written before and after a network's weights were shuffled: sentences that do not change do not
     depend on the network. Raises `TypeError`, `ValueError` for numbers of sentences that differ.
     """
-    before, after = _both(before, after)
+    before, after = _both(captioned, before, after)
     pairs = zip(before, after, strict=True)
     return np.array([overlap(set(captioned.claims(one)), set(captioned.claims(two))) for one, two in pairs])
 
@@ -174,11 +174,14 @@ def claims_kept(captioned: World, before: Sequence[str], after: Sequence[str]) -
 # ------------------------------------------------------------------------------------------------------------- checks
 
 
+def _check_world(captioned):
+    if not all(hasattr(captioned, name) for name in ("claims", "truth", "posterior", "table")):
+        given = type(captioned).__name__
+        raise ArgumentTypeError("captioned", given, "a captioned world, as xu.load_captioned gives it")
+
+
 def _checked(captioned, sentences, items, labels):
-    for name in ("claims", "truth", "posterior", "table"):
-        if not hasattr(captioned, name):
-            given = type(captioned).__name__
-            raise ArgumentTypeError("captioned", given, "a captioned world, as xu.load_captioned gives it")
+    _check_world(captioned)
     sentences = as_sentences("sentences", sentences)
     if items is None:
         if len(sentences) != len(captioned):
@@ -192,7 +195,8 @@ def _checked(captioned, sentences, items, labels):
     return sentences, items, labels
 
 
-def _both(before, after):
+def _both(captioned, before, after):
+    _check_world(captioned)
     before, after = as_sentences("before", before), as_sentences("after", after)
     if len(before) != len(after):
         raise ArgumentValueError("after", f"{len(after)} sentences for {len(before)} before", "as many as before")
