@@ -1,7 +1,7 @@
 """Train the captioners of the course: five for each captioned network.
 
-    python models/train_captioners.py captioned_faces     train these, save captioners and cards; interrupted, it goes on
-    python models/train_captioners.py                     train all
+    python models/train_captioners.py captioned_faces   train these, save them with cards; interrupted, it goes on
+    python models/train_captioners.py                   train all
 
 Each network in NETWORKS is one that `models/train.py` made. The five arms are those of Hendricks et al. 2016.
 """

@@ -59,18 +59,18 @@ def explain_in_words(
     if not all(hasattr(captioner, name) for name in ("check", "write", "joined", "vocabulary")):
         raise ArgumentTypeError("captioner", checks.shown(captioner), "what xu.load_captioner gives")
     checks.as_method(method)
-    captioner.check(model)
+    captioner.check_decoding(decoding, width, seed)
     query = Query(model, inputs, targets, batch_size=batch_size)
+    captioner.check(model)
     ids = None if sentences is None else captioner.encode(sentences, len(query.inputs))
     classes = query.targets.astype(np.int32)
-    joined = captioner.joined(model)
     features = captioner.features(model, query.inputs, batch_size)
     if ids is None:
         ids = captioner.write(features, classes, decoding, width=width, seed=seed)
     log_p = captioner.log_probabilities(ids, features, classes)
     rows, places = captioner.spoken(ids)
     given = [query.inputs[rows], ids[rows], classes[rows]]
-    maps = method(joined, given, places, score="value", only=0, batch_size=batch_size)
+    maps = method(captioner.joined(model), given, places, score="value", only=0, batch_size=batch_size)
     counts = np.bincount(rows, minlength=len(ids))
     cuts = np.cumsum(counts)[:-1]
     spoken = [captioner.vocabulary.words[number] for number in ids[:, 1:][rows, places]]

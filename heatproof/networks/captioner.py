@@ -53,8 +53,7 @@ class Captioner:
         returns the likeliest sentence found, "sample" draws each word from its probabilities, by `seed`. Raises
         `TypeError`, `ValueError` for features or classes of another kind, and an unknown decoding.
         """
-        checks.one_of("decoding", decoding, DECODINGS)
-        width, seed = checks.as_count("width", width), checks.as_count("seed", seed, 0)
+        width, seed = self.check_decoding(decoding, width, seed)
         given = self._checked(features, classes)
         if "steps" not in self._kept:
             self._kept["steps"] = Steps(self.network)
@@ -62,6 +61,11 @@ class Captioner:
         if decoding == "beam":
             return beam(steps, *given, self.length, width)
         return single(steps, *given, self.length, np.random.default_rng(seed) if decoding == "sample" else None)
+
+    def check_decoding(self, decoding: str, width: int, seed: int) -> tuple[int, int]:
+        """The width and the seed of a decoding; raises `TypeError`, `ValueError` for what is none."""
+        checks.one_of("decoding", decoding, DECODINGS)
+        return checks.as_count("width", width), checks.as_count("seed", seed, 0)
 
     def log_probabilities(self, ids: np.ndarray, features: npt.ArrayLike, classes: npt.ArrayLike) -> np.ndarray:
         """log p(w_t | w_<t, features, class) of the words of given sentences, (N, T) float64; 0 behind the end.
@@ -76,7 +80,7 @@ class Captioner:
         return np.nonzero(ids[:, 1:] > END)
 
     def encode(self, sentences: list[str], count: int) -> np.ndarray:
-        """Sentences, one for each of `count` pictures, as word ids (N, T + 1); raises `ValueError` for unknown words."""
+        """Sentences, one for each of `count` pictures, as ids (N, T + 1); raises `ValueError` for unknown words."""
         ids = self.vocabulary.encode(sentences, self.length + 1)
         if len(ids) != count:
             raise ArgumentValueError("sentences", f"{len(ids)} for {count} inputs", "one for each input")
@@ -106,7 +110,7 @@ class Captioner:
         """Raise `ValueError` unless this captioner was trained on the features of `model`."""
         if not isinstance(model, keras.Model) or digest_of(model) != self.card["network_sha256"]:
             given = "one that was trained on another network, or on this one with other weights"
-            cure = f"explain models/{self.card['network']}.keras, or train a captioner on this network"
+            cure = f"explain models/{self.card['network']}.keras"
             raise ArgumentValueError("captioner", given, "one that was trained on the features of this model", cure)
 
     def features(self, model: keras.Model, inputs: np.ndarray, batch_size: int) -> np.ndarray:

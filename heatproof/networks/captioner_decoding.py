@@ -1,4 +1,4 @@
-"""How a captioner writes: the likeliest word each time, a beam of the likeliest beginnings, or words drawn at random."""
+"""How a captioner writes: the likeliest word each time, a beam of the likeliest beginnings, or words drawn."""
 
 from collections.abc import Callable
 

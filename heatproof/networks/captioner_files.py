@@ -43,9 +43,10 @@ def load_captioner(path: str | os.PathLike) -> Captioner:
     saved with, and for a network that does not fit them.
     """
     path = checks.as_path("path", path)
-    for file in (path, path.with_suffix(".json")):
-        if path.suffix != ".keras" or not file.is_file():
-            raise ArgumentFileError("path", f"{path}, where no captioner with its card is", ".keras", CURE)
+    if path.suffix != ".keras":
+        raise ArgumentValueError("path", f"{path}, which ends in '{path.suffix}'", ".keras")
+    if not path.is_file() or not path.with_suffix(".json").is_file():
+        raise ArgumentFileError("path", f"{path}, where no captioner with its card is", cure=CURE)
     try:
         card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:

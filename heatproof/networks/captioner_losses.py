@@ -10,16 +10,7 @@ import numpy.typing as npt
 
 from heatproof import checks
 from heatproof.data.captions_vocabulary import PADDING
-from heatproof.problems import ArgumentValueError
-
-
-def relevance_weights(ids: np.ndarray) -> np.ndarray:
-    """Weights of the relevance loss L_R = -1/N sum_n sum_t log p(w_t | w_<t, I, C): 1/N for a word, 0 for padding.
-
-    `ids` (N, T + 1) as a vocabulary encodes them; the weights (N, T) belong to the words behind the start. The paper
-    prints L_R without its minus. Source: Hendricks et al. 2016, eq. (1).
-    """
-    return (ids[:, 1:] != PADDING) / len(ids)
+from heatproof.problems import ArgumentTypeError, ArgumentValueError
 
 
 def advantages(rewards: npt.ArrayLike, baseline: bool = True) -> np.ndarray:
@@ -40,10 +31,19 @@ def advantages(rewards: npt.ArrayLike, baseline: bool = True) -> np.ndarray:
     return rewards - (rewards.sum(axis=1, keepdims=True) - rewards) / others
 
 
-def discriminative_weights(ids: np.ndarray, gained: np.ndarray, weight: float) -> np.ndarray:
-    """Weights of the discriminative loss -lambda E[R_D]: lambda a_n / N for each word of a sentence, 0 for padding.
+def word_weights(ids: npt.ArrayLike, gained: npt.ArrayLike = 1.0) -> np.ndarray:
+    """Weights u of the words of N sentences, (N, T) float64: a_n / N for a word, 0 for the padding behind the end.
 
-    -lambda dE[R]/dtheta = lambda / N sum_n a_n sum_t d(-log p(w_t | w_<t))/dtheta over N sentences drawn from p, with
-    their `advantages` a (N,). Source: Hendricks et al. 2016, eq. (2) to (5); Williams 1992.
+    sum_nt u_nt (-log p(w_t | w_<t, I, C)) is, for references and `gained` a_n = 1, the relevance loss
+    L_R = -1/N sum_n sum_t log p(w_t | w_<t, I, C), which the paper prints without its minus; for sentences drawn from p
+    and a_n = lambda R_n, or lambda times their `advantages`, its gradient is that of the discriminative loss,
+    d(-lambda E[R]) = lambda E[R d(-log p(w))]. `ids` (N, T + 1) are as a vocabulary encodes them: the start, then the
+    words that are weighted. Raises `TypeError`, `ValueError` for other ids, and for gains that do not fit.
+    Source: Hendricks et al. 2016, sec. 3; Williams 1992.
     """
-    return weight * gained[:, None] * relevance_weights(ids)
+    ids, gained = checks.as_array("ids", ids), checks.as_finite("gained", gained)
+    if ids.ndim != 2 or ids.dtype.kind not in "iu" or not ids.size:
+        raise ArgumentTypeError("ids", f"shape {ids.shape} of {ids.dtype} values", "integers (N, T + 1)")
+    if gained.shape not in ((), (len(ids),)):
+        raise ArgumentValueError("gained", f"shape {gained.shape}", f"one number, or ({len(ids)},)")
+    return (ids[:, 1:] != PADDING) * np.broadcast_to(gained, len(ids))[:, None] / len(ids)

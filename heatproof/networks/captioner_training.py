@@ -1,4 +1,4 @@
-"""How captioners learn: sentences to learn from, the classifier that rewards, class vectors, and the training itself."""
+"""How captioners learn: their sentences, the classifier that rewards, class vectors, and the training itself."""
 
 import json
 from collections.abc import Callable
@@ -10,9 +10,9 @@ import numpy as np
 from keras import layers
 
 from heatproof.data.captions_vocabulary import PADDING
-from heatproof.networks.captioner_network import ARMS, FIRST, UNITS, word_log_probabilities
 from heatproof.networks.captioner_decoding import Steps, single
-from heatproof.networks.captioner_losses import advantages, discriminative_weights, relevance_weights
+from heatproof.networks.captioner_losses import advantages, word_weights
+from heatproof.networks.captioner_network import ARMS, FIRST, UNITS, word_log_probabilities
 from heatproof.problems import ArgumentValueError
 from heatproof.writing import replacing
 
@@ -57,7 +57,8 @@ def sentence_classifier(words: int, length: int, classes: int, seed: int = 0) ->
     x = layers.Embedding(words, UNITS, mask_zero=True, embeddings_initializer=next(start))(inputs)
     x = layers.LSTM(UNITS, kernel_initializer=next(start), recurrent_initializer=next(start))(x)
     x = layers.Dropout(0.3, seed=seed)(x)
-    return keras.Model(inputs, layers.Dense(classes, activation="softmax", kernel_initializer=next(start))(x))
+    outputs = layers.Dense(classes, activation="softmax", kernel_initializer=next(start))(x)
+    return keras.Model(inputs, outputs, name="sentence_classifier")
 
 
 def rewards_of(classifier: keras.Model, ids: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -115,7 +116,7 @@ def learn_to_write(
 
     def step(items, sentences, random, epoch):
         batch = [sentences[:, :-1], lesson.features[items], lesson.labels[items]]
-        words, weights = sentences[:, 1:], relevance_weights(sentences)
+        words, weights = sentences[:, 1:], word_weights(sentences)
         if arm.discriminates and epoch >= plan.begin:
             drawn, given, earned = draw(steps, classifier, lesson, items[:SAMPLED], plan.weight, random)
             batch = [np.concatenate(pair) for pair in zip(batch, [drawn[:, :-1], *given], strict=True)]
@@ -152,7 +153,7 @@ def draw(
     ids = single(steps, features, labels, lesson.ids.shape[-1] - 1, random)
     rewards = rewards_of(classifier, ids, labels)
     gained = advantages(rewards.reshape(-1, DRAWS)).ravel()
-    return ids, (features, labels), discriminative_weights(ids, gained, weight)
+    return ids, (features, labels), word_weights(ids, weight * gained)
 
 
 class _Run:
