@@ -116,6 +116,7 @@ from heatproof.methods.propagation import lrp
 from heatproof.methods.rows import Method
 from heatproof.methods.segments import pros_and_cons, superpixels
 from heatproof.methods.shap import kernel_shap
+from heatproof.methods.words import explain_in_words
 from heatproof.metrics.cases import Metric
 from heatproof.metrics.catalogue import METRICS
 from heatproof.metrics.committed import read_choices, read_options, read_scores
@@ -141,6 +142,8 @@ from heatproof.metrics.tuning import tune
 from heatproof.metrics.words import cider, class_rank, class_similarity, distinct_sentences, document_frequencies
 from heatproof.metrics.words_truth import claims_kept, follows_picture, judge_words
 from heatproof.networks.accuracy import wilson_interval
+from heatproof.networks.captioner_files import load_captioner
+from heatproof.networks.captioner_losses import advantages, word_weights
 from heatproof.networks.cards import load_model, read_card, save_model
 from heatproof.networks.imagenet import imagenet_network
 
@@ -156,6 +159,7 @@ __all__ = [
     "ablation_cam",
     "activation_maximization",
     "activations",
+    "advantages",
     "aopc",
     "area_under_curve",
     "attention_rollout",
@@ -186,6 +190,7 @@ __all__ = [
     "evaluate",
     "evidence_mass",
     "expected_gradients",
+    "explain_in_words",
     "extremal_perturbation",
     "face_parts",
     "features",
@@ -213,6 +218,7 @@ __all__ = [
     "load_birds",
     "load_broden",
     "load_captioned",
+    "load_captioner",
     "load_faces",
     "load_fer2013",
     "load_hmt",
@@ -275,4 +281,5 @@ __all__ = [
     "var_grad",
     "wilson_interval",
     "with_relu_rule",
+    "word_weights",
 ]

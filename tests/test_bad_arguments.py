@@ -328,6 +328,10 @@ SENTENCE_LABELS = [
     ([0, 7], ValueError, "7", "0 to"),
     ([[1], [1, 2]], ValueError, "inhomogeneous", "regular array"),
 ]
+NETWORKS = Path(__file__).parents[1] / "models"
+CAPTIONED = xu.load_model(NETWORKS / "captioned_faces.keras")
+CAPTIONER = xu.load_captioner(NETWORKS / "captioners" / "captioned_faces_explanation.keras")
+ONE_FACE = FACES.images[:1]
 CHANGES = {"attribute": ["brows"] * 2, "old": ["level"] * 2, "new": ["raised"] * 2}
 ARGUMENTS = {
     "load_captioned": (
