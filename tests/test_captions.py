@@ -122,9 +122,8 @@ def test_a_network_is_as_good_as_bayes_and_its_card_says_how_good_that_is(undraw
     if name.endswith("confounded"):
         assert low > pictures.bayes_rate() + 0.1, "the artefact tells what no attribute can"
         return
-    best = [
-        pictures.posterior(dict(zip(pictures.table, row, strict=True))).argmax() for row in pictures.attributes.tolist()
-    ]
+    known = [dict(zip(pictures.table, row, strict=True)) for row in pictures.attributes.tolist()]
+    best = [pictures.posterior(each).argmax() for each in known]
     right = np.mean(best == pictures.labels)
     assert low <= right <= high, "on the same pictures, within the interval"
     assert right == pytest.approx(pictures.bayes_rate(), abs=2.5 * np.sqrt(0.2 / len(pictures)))
