@@ -21,9 +21,10 @@ WORLDS = {"faces": captions_faces, "tissue": captions_tissue}
 each_world = pytest.mark.parametrize("world", WORLDS)
 
 
-@functools.cache
-def small(world, **options):
-    return xu.load_captioned(world, "test", count=24, **options)
+@pytest.fixture(scope="module")
+def small():
+    """small(world, ...) -> 24 pictures of it, drawn once."""
+    return functools.cache(lambda world, **options: xu.load_captioned(world, "test", count=24, **options))
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_attributes_are_drawn_as_the_table_says_and_nuisances_without_looking_at
 
 
 @each_world
-def test_the_posterior_is_bayes_rule_summed_over_what_is_not_named(world):
+def test_the_posterior_is_bayes_rule_summed_over_what_is_not_named(small, world):
     drawn = small(world)
     names = list(drawn.table)
     joint = functools.reduce(lambda one, name: one[..., None] * _aligned(drawn.table[name], one), names, _prior(drawn))
@@ -84,7 +85,7 @@ def _aligned(table, joint):
     return table.reshape(len(table), *[1] * (joint.ndim - 1), -1)
 
 
-def test_the_posterior_by_hand():
+def test_the_posterior_by_hand(small):
     # happy: level 0.46, smiling 0.85; sums over the seven classes of level * smiling, three decimals each
     level = np.array((0.10, 0.45, 0.08, 0.46, 0.15, 0.07, 0.77))
     smiling = np.array((0.03, 0.03, 0.03, 0.85, 0.03, 0.07, 0.07))
@@ -94,7 +95,7 @@ def test_the_posterior_by_hand():
 
 
 @each_world
-def test_another_value_of_an_attribute_changes_its_own_pixels_alone(world):
+def test_another_value_of_an_attribute_changes_its_own_pixels_alone(small, world):
     drawn, kind, seed = small(world), WORLDS[world], 103
     for name, values in kind.ATTRIBUTES.items():
         for item in range(3):
@@ -111,7 +112,7 @@ def test_another_value_of_an_attribute_changes_its_own_pixels_alone(world):
 
 
 @each_world
-def test_counterfactuals_differ_in_one_attribute_and_say_which(world):
+def test_counterfactuals_differ_in_one_attribute_and_say_which(small, world):
     drawn = small(world)
     pairs, again = xu.counterfactuals(drawn, seed=3), xu.counterfactuals(drawn, seed=3)
     np.testing.assert_array_equal(pairs.images, again.images)
@@ -128,7 +129,7 @@ def test_counterfactuals_differ_in_one_attribute_and_say_which(world):
 
 
 @each_world
-def test_equal_calls_give_equal_bits_whatever_the_count_and_parts_differ(world):
+def test_equal_calls_give_equal_bits_whatever_the_count_and_parts_differ(small, world):
     long, short = small(world), xu.load_captioned(world, "test", count=5)
     for name in ("images", "labels", "attributes", "nuisances"):
         assert getattr(short, name).tobytes() == getattr(long, name)[:5].tobytes()
@@ -149,7 +150,7 @@ def test_the_parts_have_their_sizes(undrawn):
 
 
 @each_world
-def test_an_artefact_lies_on_the_picture_and_names_the_class_as_often_as_asked(world):
+def test_an_artefact_lies_on_the_picture_and_names_the_class_as_often_as_asked(small, world):
     clean, stamped = small(world), small(world, confounded=1.0)
     hidden = stamped.artefact_masks
     assert not clean.artefact_masks.any() and hidden.any(axis=(1, 2)).all()
@@ -163,7 +164,7 @@ def test_an_artefact_lies_on_the_picture_and_names_the_class_as_often_as_asked(w
 
 
 @each_world
-def test_with_words_for_it_the_artefact_is_named_as_it_is(world):
+def test_with_words_for_it_the_artefact_is_named_as_it_is(small, world):
     told = small(world, confounded=0.0, artefact_words=True)
     named = [
         (item, value)
@@ -179,7 +180,7 @@ def test_with_words_for_it_the_artefact_is_named_as_it_is(world):
 
 
 @each_world
-def test_every_sentence_is_read_back_as_what_is_true(world):
+def test_every_sentence_is_read_back_as_what_is_true(small, world):
     drawn = small(world)
     counts, topics = [], set()
     for item, group in enumerate(drawn.sentences):
@@ -274,7 +275,7 @@ def test_words_by_hand():
 
 
 @each_world
-def test_sentences_go_to_numbers_and_back(world):
+def test_sentences_go_to_numbers_and_back(small, world):
     sentences = [sentence for group in small(world).sentences for sentence in group]
     made = xu.Vocabulary.of(sentences)
     assert made.decode(made.encode(sentences, 24)) == sentences

@@ -111,10 +111,10 @@ def sample() -> int:
 
 
 def parity() -> int:
-    from tools import metric_parity, relevance_parity
+    from tools import metric_parity, relevance_parity, word_parity
     from tools import parity as method_parity
 
-    return method_parity.main() | metric_parity.main() | relevance_parity.main()
+    return method_parity.main() | metric_parity.main() | relevance_parity.main() | word_parity.main()
 
 
 def networks() -> int:
