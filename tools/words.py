@@ -1,9 +1,9 @@
-"""Judge the captioners and keep the table in results/words.csv: python -m tools.words
+"""Judge the captioners and keep the table in results/words.csv: python -m tools.words [NETWORK ...]
 
 Every arm writes one sentence (greedily) about each test picture of its world, for the class that the network predicts.
 Rows: the five arms; "explanation, wrong class", told another class than the predicted one; "reference", one of the ten
 sentences of the grammar, compared with the other nine. Each mean has a 95 % interval, and a paired difference to the
-description. A world whose captioners are not in models/captioners is left out.
+description. The rows of networks that are not named stay; a network without captioners in models/captioners has none.
 """
 
 import sys
@@ -85,29 +85,29 @@ def tidy(method: str, metric: str, values: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame({"method": method, "metric": metric, "item": np.arange(len(values)), "value": values})
 
 
-def table() -> pd.DataFrame:
-    """The means of all worlds whose captioners are there."""
-    found = []
-    for network, world in WORLDS.items():
-        files = {arm: ROOT / "models" / "captioners" / f"{network}_{arm.replace('-', '_')}.keras" for arm in ARMS}
-        if not all(path.is_file() for path in files.values()):
-            print(f"{world}: left out, because its captioners are not there; python models/train_captioners.py")
-            continue
-        judge = Judge(network)
-        rows = [judge.reference()]
-        for arm, path in files.items():
-            rows += judge.of(arm, xu.load_captioner(path))
-            print(f"{world}: {arm}", flush=True)
-        means = xu.summarise(pd.concat(rows, ignore_index=True), against="description")
-        found.append(means.assign(world=world)[SHOWN])
-    return pd.concat(found, ignore_index=True)
+def table(network: str) -> pd.DataFrame:
+    """The means of one world, of all arms; empty where its captioners are not there."""
+    files = {arm: ROOT / "models" / "captioners" / f"{network}_{arm.replace('-', '_')}.keras" for arm in ARMS}
+    if not all(path.is_file() for path in files.values()):
+        print(f"{network}: its captioners are not there; python models/train_captioners.py {network}")
+        return pd.DataFrame(columns=SHOWN)
+    judge = Judge(network)
+    rows = [judge.reference()]
+    for arm, path in files.items():
+        rows += judge.of(arm, xu.load_captioner(path))
+        print(f"{network}: {arm}", flush=True)
+    means = xu.summarise(pd.concat(rows, ignore_index=True), against="description")
+    return means.assign(world=judge.world)[SHOWN]
 
 
-def main() -> None:
-    """Make the table and write it."""
-    sys.path.insert(0, str(ROOT))
-    write(RESULT, table().to_csv(index=False, float_format="%.4g", lineterminator="\n"))
+def main(names: list[str]) -> None:
+    """Make the rows of some networks anew, or of all, and write the table after each of them."""
+    for network in names or WORLDS:
+        stored = pd.read_csv(RESULT) if RESULT.is_file() else pd.DataFrame(columns=SHOWN)
+        stored = stored[stored["world"] != WORLDS[network]]
+        found = pd.concat([each for each in (stored, table(network)) if len(each)]).sort_values("world", kind="stable")
+        write(RESULT, found.to_csv(index=False, float_format="%.4g", lineterminator="\n"))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
