@@ -284,6 +284,13 @@ def test_plain_values_and_light_topics_are_mentioned_less():
     assert counts["chin"] == pytest.approx(counts["cheek"], rel=0.1)
 
 
+def test_the_longest_row_is_read_and_none_of_its_words_again():
+    ways = {"x": ("red spot",), "y": ("red spot ring",), "z": ("spot ring",)}
+    grammar = Grammar({"spot": Topic(ways, dict.fromkeys(ways, ()))}, ("we see",))
+    assert grammar.claims("a red spot ring") == (("spot", "y"),)
+    assert grammar.claims("red spot, spot ring") == (("spot", "x"), ("spot", "z"))
+
+
 def test_one_phrase_with_two_meanings_is_refused():
     both = Topic({"a": ("a spot",), "b": ("the spot",)}, {"a": (), "b": ()})
     with pytest.raises(ValueError, match="'the spot' for .*allowed: one meaning"):
