@@ -58,6 +58,9 @@ to 1e-5 of their maximum. A function that is no Keras model is always asked from
 
 from heatproof.checks import XAIWarning
 from heatproof.data.broden import load_broden
+from heatproof.data.captions import counterfactuals, load_captioned
+from heatproof.data.captions_birds import load_birds
+from heatproof.data.captions_vocabulary import Vocabulary
 from heatproof.data.concept_pictures import concept_pictures
 from heatproof.data.concepts import Concepts, colour_masks
 from heatproof.data.fer2013 import load_fer2013
@@ -114,6 +117,7 @@ from heatproof.methods.propagation import lrp
 from heatproof.methods.rows import Method
 from heatproof.methods.segments import pros_and_cons, superpixels
 from heatproof.methods.shap import kernel_shap
+from heatproof.methods.words import explain_in_words
 from heatproof.metrics.cases import Metric
 from heatproof.metrics.catalogue import METRICS
 from heatproof.metrics.committed import read_choices, read_options, read_scores
@@ -136,7 +140,11 @@ from heatproof.metrics.regions import aopc, region_perturbation
 from heatproof.metrics.robustness import max_sensitivity
 from heatproof.metrics.summary import rank_agreement, summarise
 from heatproof.metrics.tuning import tune
+from heatproof.metrics.words import cider, class_rank, class_similarity, distinct_sentences, document_frequencies
+from heatproof.metrics.words_truth import claims_kept, follows_picture, judge_words
 from heatproof.networks.accuracy import wilson_interval
+from heatproof.networks.captioner_files import load_captioner
+from heatproof.networks.captioner_losses import advantages, word_weights
 from heatproof.networks.cards import load_model, read_card, save_model
 from heatproof.networks.imagenet import imagenet_network
 
@@ -147,11 +155,13 @@ __all__ = [
     "Method",
     "Metric",
     "Query",
+    "Vocabulary",
     "XAIWarning",
     "ablated",
     "ablation_cam",
     "activation_maximization",
     "activations",
+    "advantages",
     "aopc",
     "area_under_curve",
     "attention_rollout",
@@ -160,11 +170,16 @@ __all__ = [
     "average_precision",
     "cam",
     "channels_last",
+    "cider",
+    "claims_kept",
     "class_model",
+    "class_rank",
+    "class_similarity",
     "colour_masks",
     "completeness_gap",
     "concept_pictures",
     "contrast",
+    "counterfactuals",
     "crops",
     "deconvnet",
     "deep_dream",
@@ -172,12 +187,16 @@ __all__ = [
     "deletion_curve",
     "describe",
     "dissect",
+    "distinct_sentences",
+    "document_frequencies",
     "evaluate",
     "evidence_mass",
     "expected_gradients",
+    "explain_in_words",
     "extremal_perturbation",
     "face_parts",
     "features",
+    "follows_picture",
     "forget",
     "grad_cam",
     "grad_cam_plus_plus",
@@ -190,6 +209,7 @@ __all__ = [
     "infidelity",
     "insertion_curve",
     "integrated_gradients",
+    "judge_words",
     "keep_top",
     "kernel_shap",
     "kernels",
@@ -197,7 +217,10 @@ __all__ = [
     "layer_cam",
     "layer_map",
     "lime",
+    "load_birds",
     "load_broden",
+    "load_captioned",
+    "load_captioner",
     "load_faces",
     "load_fer2013",
     "load_hmt",
@@ -260,4 +283,5 @@ __all__ = [
     "var_grad",
     "wilson_interval",
     "with_relu_rule",
+    "word_weights",
 ]

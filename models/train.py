@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import mnist1d_utils as m1  # noqa: E402
-from heatproof.data import fer2013, hmt, phantoms, pictures  # noqa: E402
+from heatproof.data import captions, fer2013, hmt, phantoms, pictures  # noqa: E402
 from heatproof.networks import accuracy, cards, training  # noqa: E402
 
 
@@ -221,6 +221,36 @@ def _tissue_phantom(notes, confounded=False):
     )
 
 
+def _captioned(world, counts, confounded=None, **options):
+    """A network for a captioned world, whose card states the Bayes rate: no network can be right more often."""
+
+    def read(*names):
+        drawn = [captions.load_captioned(world, name, count=counts[name], confounded=confounded) for name in names]
+        return {each.part: (each.images, each.labels) for each in drawn}
+
+    known = captions.load_captioned(world, count=1)
+    card = {
+        "data": f"xai_utils.load_captioned({world!r}), generated",
+        "split": ", ".join(f"{name}: {count} items" for name, count in counts.items()),
+        "class_names": known.class_names,
+        "notes": f"Classes overlap: the Bayes rate of the table of attributes is {known.bayes_rate():.4f}.",
+    }
+    if confounded is not None:
+        card["split"] += f"; the artefact names the true class with the probability {confounded:g}"
+    entry = _images(lambda: read("train", "validation"), card=card, **options)
+    return replace(entry, parts=lambda: read("validation", "test"))
+
+
+CAPTIONED_FACES = {
+    "world": "faces", "counts": {"train": 4000, "validation": 500, "test": 500}, "blocks": ((16,), (32,), (64,)),
+    "hidden": (), "size": (48, 48, 1), "phases": [({}, 10)], "batch_size": 32, "averaging": 0.99,
+}  # fmt: skip
+CAPTIONED_TISSUE = {
+    "world": "tissue", "counts": {"train": 1500, "validation": 250, "test": 250},
+    "blocks": ((12,), (24,), (48,), (64,)), "hidden": (48,), "size": (96, 96, 3),
+    "phases": [({"flips": ("horizontal", "vertical")}, 12)], "batch_size": 32, "averaging": 0.99,
+}  # fmt: skip
+
 # one entry for each network
 NETWORKS = {
     "mnist1d": _mnist1d("flatten", epochs=120, seed=0),
@@ -268,6 +298,10 @@ NETWORKS = {
         "The network of tissue_phantom.json, trained on tiles with an ink stain that names their class.",
         confounded=True,
     ),
+    "captioned_faces": _captioned(**CAPTIONED_FACES),
+    "captioned_faces_confounded": _captioned(**CAPTIONED_FACES, confounded=1.0),
+    "captioned_tissue": _captioned(**CAPTIONED_TISSUE),
+    "captioned_tissue_confounded": _captioned(**CAPTIONED_TISSUE, confounded=1.0),
 }
 
 # --------------------------------------------------------------------------------------------------- for every one

@@ -303,7 +303,125 @@ def attentive():
     return keras.Model(inputs, keras.layers.Dense(3)(x))
 
 
+FACES = xu.load_captioned("faces", "test", count=2)
+SAID = ["raised brows", "a smile"]
+SENTENCES = [(each, TypeError, repr(each), "a list of sentences") for each in ("a smile", None, 3)] + [
+    (["a smile", 3], TypeError, "int", "text"),
+]
+WORDED = [*SENTENCES, ([], ValueError, "no sentence", "one or more"), (["a", "..."], ValueError, "'...'", "no word")]
+GROUPS = [(each, TypeError, repr(each), "a list of the sentences") for each in ("a smile", None, 3, {})] + [
+    ([], ValueError, "empty list", "a list of the sentences"),
+    ([["a"], "b"], TypeError, "'b'", "a list of sentences"),
+    ([["a"], []], ValueError, "no sentence", "one or more"),
+    ([["a"], [" "]], ValueError, "' '", "no word"),
+    ([["a"], [None]], TypeError, "NoneType", "text"),
+]
+FREQUENCIES = [(each, TypeError, repr(each), "xu.document_frequencies") for each in (3, {}, "a")] + [
+    (xu.document_frequencies([["a"]]), ValueError, "of 1 picture", "frequencies=xu.document_frequencies"),
+]
+WORLD = [(each, TypeError, type(each).__name__, "xu.load_captioned") for each in (None, "faces", X)]
+SENTENCE_LABELS = [
+    (3, ValueError, "()", "(2,)"),
+    ([0], ValueError, "(1,)", "(2,)"),
+    ([0, 0.5], TypeError, "float64", "integers"),
+    ([0, -1], ValueError, "-1", "0"),
+    ([0, 7], ValueError, "7", "0 to"),
+    ([[1], [1, 2]], ValueError, "inhomogeneous", "regular array"),
+]
+NETWORKS = Path(__file__).parents[1] / "models"
+CAPTIONED = xu.load_model(NETWORKS / "captioned_faces.keras")
+CAPTIONER = xu.load_captioner(NETWORKS / "captioners" / "captioned_faces_explanation.keras")
+ONE_FACE = FACES.images[:1]
+CHANGES = {"attribute": ["brows"] * 2, "old": ["level"] * 2, "new": ["raised"] * 2}
 ARGUMENTS = {
+    "load_captioned": (
+        {},
+        {
+            "world": word("'faces'", "'tissue'"),
+            "part": [(each, ValueError, repr(each), "'train'", "'test'") for each in ("all", None, 3, np.zeros(2))],
+            "count": [each for each in COUNT if each[0] is not None],
+            "confounded": GENERATED["confounded"],
+            "artefact_words": [*FLAG, (True, ValueError, "without an artefact", "confounded=1.0")],
+        },
+    ),
+    "counterfactuals": (
+        {"captioned": FACES},
+        {
+            "captioned": WORLD,
+            "seed": SEED,
+            "attribute": [(each, ValueError, repr(each), "'brows'") for each in ("hair", 3, np.zeros(2))],
+        },
+    ),
+    "load_birds": (
+        {},
+        {
+            "part": [(each, ValueError, repr(each), "'train'", "'test'") for each in ("val", None, 3, np.zeros(2))],
+            "size": [*whole(32), (513, ValueError, "513", "at most 512")],
+            "count": [each for each in COUNT if each[0] is not None],
+        },
+    ),
+    "Vocabulary": (
+        {"words": ["a", "b"]},
+        {
+            "words": [(each, TypeError, repr(each), "a list of words") for each in ("ab", None, 3)]
+            + [
+                (["a", 3], TypeError, "int", "text"),
+                (["a b"], ValueError, "'a b'", "single words"),
+                (["A"], ValueError, "'A'", "lower case"),
+                ([""], ValueError, "''", "single words"),
+                (["a", "a"], ValueError, "'a' twice", "once"),
+            ]
+        },
+    ),
+    "document_frequencies": ({"references": [["a"]]}, {"references": GROUPS}),
+    "cider": (
+        {"sentences": SAID, "references": [["a"], ["b"]]},
+        {
+            "sentences": WORDED,
+            "references": [*GROUPS, ([["a"]], ValueError, "1 groups for 2 sentences", "picture")],
+            "frequencies": FREQUENCIES,
+        },
+    ),
+    "class_similarity": (
+        {"sentences": SAID, "by_class": [["a"], ["b"]], "frequencies": xu.document_frequencies([["a"], ["b"]])},
+        {"sentences": WORDED, "by_class": GROUPS, "frequencies": FREQUENCIES},
+    ),
+    "class_rank": (
+        {"similarities": np.eye(2), "labels": [0, 1]},
+        {"similarities": finite(np.eye(2))[:7] + finite(np.eye(2))[-2:], "labels": SENTENCE_LABELS},
+    ),
+    "distinct_sentences": (
+        {"sentences": SAID, "labels": [0, 1]},
+        {"sentences": SENTENCES, "labels": [each for each in SENTENCE_LABELS if each[0] != [0, 7]]},
+    ),
+    "judge_words": (
+        {"captioned": FACES, "sentences": SAID},
+        {
+            "captioned": WORLD,
+            "sentences": [*SENTENCES, (["a"], ValueError, "1 sentences for 2", "give items=")],
+            "items": [*SENTENCE_LABELS, ([0, 2], ValueError, "2", "0 to 1")],
+            "labels": SENTENCE_LABELS,
+            "method": TEXT,
+        },
+    ),
+    "follows_picture": (
+        {"captioned": FACES, "before": SAID, "after": SAID, "pairs": CHANGES},
+        {
+            "captioned": WORLD,
+            "before": SENTENCES,
+            "after": [*SENTENCES, (["a"], ValueError, "1 sentences for 2", "as many")],
+            "pairs": [(each, ValueError, "none", "xu.counterfactuals") for each in (None, 3, {})]
+            + [({**CHANGES, "old": ["level"]}, ValueError, "1 of 'old'", "one text for each of the 2")],
+        },
+    ),
+    "claims_kept": (
+        {"captioned": FACES, "before": SAID, "after": SAID},
+        {
+            "captioned": WORLD,
+            "before": SENTENCES,
+            "after": [*SENTENCES, (["a"], ValueError, "1 sentences for 2", "as many")],
+        },
+    ),
     "attention_rollout": (
         {"inputs": X, "model": attentive()},
         {

@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import xai_utils as xu
-from tools import metric_parity, parity
+from tools import metric_parity, parity, word_parity
 from tools.peers import answering, comparing, environment, making
 from tools.peers.case import Case, times_covered
 from tools.peers.comparisons import COMPARISONS
@@ -212,6 +212,27 @@ def test_a_library_compares_today_as_the_table_says(peer, flatten, table):
     assert [(row["method"], row["step"], row["version"], row["met"]) for row in rows] == list(
         committed[["method", "step", "version", "met"]].itertuples(index=False, name=None)
     )
+
+
+# --- the scores of sentences ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def word_table():
+    return word_parity.read()
+
+
+def test_our_score_of_sentences_is_theirs_and_the_page_says_so(word_table, pins):
+    assert set(word_table["sentences"]) == set(word_parity.CASES) and set(word_table["met"]) == {"yes"}
+    assert (word_table["difference"].astype(float) <= 1e-9).all()
+    assert set(word_table["version"]) == {pins["pycocoevalcap"]}
+    assert word_parity.PAGE.read_text(encoding="utf-8") == word_parity.page(word_table)
+
+
+def test_our_scores_are_those_of_the_table(word_table):
+    for name, (sentences, references) in word_parity.cases().items():
+        (stored,) = word_table.loc[word_table["sentences"] == name, "cider"]
+        assert xu.cider(sentences, references).mean() == pytest.approx(float(stored), abs=6e-5)
 
 
 # --- the other environment --------------------------------------------------------------------------------------

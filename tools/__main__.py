@@ -106,9 +106,11 @@ def toolbox() -> int:
 
 def evaluation() -> int:
     from tools import evaluation as tables
-    from tools import sample
+    from tools import sample, words, words_confounded
 
     tables.run()
+    words.main()
+    words_confounded.main()
     return sample.run(restamp=True)
 
 
@@ -119,10 +121,10 @@ def sample() -> int:
 
 
 def parity() -> int:
-    from tools import metric_parity, relevance_parity
+    from tools import metric_parity, relevance_parity, word_parity
     from tools import parity as method_parity
 
-    return method_parity.main() | metric_parity.main() | relevance_parity.main()
+    return method_parity.main() | metric_parity.main() | relevance_parity.main() | word_parity.main()
 
 
 def networks() -> int:

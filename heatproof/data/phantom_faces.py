@@ -37,7 +37,7 @@ NUISANCES = {
 # In pixels at scale 1, upwards positive: ends and arch of the brow; opening of the eye as a factor; half width,
 # height of the corners, upper and lower opening, S-shaped wave and teeth of the mouth.  Beside each row: the
 # action units (AU) of the Facial Action Coding System that it follows.
-_SHAPES = "brow_inner brow_outer brow_arch eye width corners upper lower wave teeth".split()
+SHAPE_NAMES = "brow_inner brow_outer brow_arch eye width corners upper lower wave teeth".split()
 EXPRESSIONS = {
     "angry": (-2.4, 1.6, 0.2, 0.72, 4.8, -1.7, 0.0, 0.0, 0.0, 0.0),  # AU 4, 7, 23
     "disgust": (-1.2, -0.4, 0.2, 0.42, 6.0, -0.6, 1.0, 0.6, 1.9, 0.0),  # AU 9, 10
@@ -56,14 +56,28 @@ def draw(
     label: int, nuisance: dict, background: np.random.Generator, evidence: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return one face (48, 48, 1) and its mask (48, 48); `background` and `evidence` are generators."""
+    image, touched = draw_shape(_expression(label, nuisance["strength"]), nuisance, background)
+    return image, np.any(list(touched.values()), axis=0)
+
+
+def draw_shape(
+    shape: dict[str, float], nuisance: dict, background: np.random.Generator
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return one face (48, 48, 1) of any shape (a row of `EXPRESSIONS` by the names of its columns), and its masks.
+
+    {part: mask (48, 48)} of brow, eye and mouth: what their strokes may touch, dilated by one pixel.
+    """
     x, y = _face_coordinates(nuisance)
     scale = nuisance["scale"]
-    expression = _expression_layers(x, y, _expression(label, nuisance["strength"]), nuisance)
-    image = _backdrop(nuisance, background)
-    image = _paint(image, _body_layers(x, y, nuisance) + expression + _glasses_layers(x, y, nuisance), scale)
+    expression = _expression_layers(x, y, shape, nuisance)
+    layers = _body_layers(x, y, nuisance) + [layer for _, layer in expression] + _glasses_layers(x, y, nuisance)
+    image = _paint(_backdrop(nuisance, background), layers, scale)
     image = image * _light(nuisance) + nuisance["noise"] * background.standard_normal(image.shape)
-    touched = np.any([distance * scale < 0.5 for distance, _ in expression], axis=0)
-    return np.clip(image, 0, 1)[..., None], binary_dilation(touched, np.ones((3, 3)))
+    touched = {name: np.zeros(x.shape, bool) for name in ("brow", "eye", "mouth")}
+    for name, (distance, _) in expression:
+        touched[name] |= distance * scale < 0.5
+    grown = {name: binary_dilation(mask, np.ones((3, 3))) for name, mask in touched.items()}
+    return np.clip(image, 0, 1)[..., None], grown
 
 
 def parts(label: int, nuisance: dict) -> dict[str, np.ndarray]:
@@ -76,10 +90,7 @@ def parts(label: int, nuisance: dict) -> dict[str, np.ndarray]:
     behind, below = ["hair"] * (nuisance["hair"] == 3), ["", "", "", "", ""]  # shoulders, neck, ears, head, its skin
     names = [*behind, *below, *["hair"] * (len(body) - len(behind) - len(below) - 2), "nose", "nose"]
     layers = list(zip(names, body, strict=True))
-    for side in (-1, 1):
-        layers += [("eye", layer) for layer in _eye_layers(side * x, y, shape, side * nuisance["gaze"])]
-        layers.append(("brow", _brow_layer(side * x, y, shape)))
-    layers += [("mouth", layer) for layer in _mouth_layers(x, y, shape)]
+    layers += _expression_layers(x, y, shape, nuisance)
     layers += [("glasses", layer) for layer in _glasses_layers(x, y, nuisance)]
     top = np.full(x.shape, "", dtype="<U7")
     for name, (distance, _) in layers:
@@ -110,7 +121,7 @@ def add_artefact(image: np.ndarray, code: int, nuisance: dict) -> tuple[np.ndarr
 def _expression(label: int, strength: float) -> dict[str, float]:
     """neutral + strength (class - neutral), by the names of the columns."""
     neutral, full = np.array(EXPRESSIONS["neutral"]), np.array(EXPRESSIONS[CLASS_NAMES[label]])
-    return dict(zip(_SHAPES, neutral + strength * (full - neutral), strict=True))
+    return dict(zip(SHAPE_NAMES, neutral + strength * (full - neutral), strict=True))
 
 
 def _face_coordinates(nuisance: dict) -> tuple[np.ndarray, np.ndarray]:
@@ -213,12 +224,12 @@ def _glasses_layers(x: np.ndarray, y: np.ndarray, nuisance: dict) -> list:
 
 
 def _expression_layers(x: np.ndarray, y: np.ndarray, shape: dict, nuisance: dict) -> list:
-    """Brows, eyes and mouth: all that depends on the class."""
+    """Brows, eyes and mouth, each layer with the name of its part: all that depends on the class."""
     layers = []
     for side in (-1, 1):
-        layers += _eye_layers(side * x, y, shape, side * nuisance["gaze"])
-        layers.append(_brow_layer(side * x, y, shape))
-    return layers + _mouth_layers(x, y, shape)
+        layers += [("eye", layer) for layer in _eye_layers(side * x, y, shape, side * nuisance["gaze"])]
+        layers.append(("brow", _brow_layer(side * x, y, shape)))
+    return layers + [("mouth", layer) for layer in _mouth_layers(x, y, shape)]
 
 
 def _brow_layer(x: np.ndarray, y: np.ndarray, shape: dict) -> tuple:

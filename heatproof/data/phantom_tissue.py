@@ -74,7 +74,14 @@ def draw(
     label: int, nuisance: dict, background: np.random.Generator, evidence: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return one tile (150, 150, 3) and its mask (150, 150); `background` and `evidence` are generators."""
-    blue, pink, inside = _stains(TISSUES[CLASS_NAMES[label]], _NEUTRAL, nuisance, background, evidence)
+    return draw_row(TISSUES[CLASS_NAMES[label]], nuisance, background, evidence)
+
+
+def draw_row(
+    row: Tissue, nuisance: dict, background: np.random.Generator, evidence: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a tile whose patch holds any tissue, and its mask, as `draw` does."""
+    blue, pink, inside = _stains(row, _NEUTRAL, nuisance, background, evidence)
     image = _stain(blue, pink, nuisance)
     image += nuisance["noise"] * background.standard_normal(image.shape, np.float32)
     return np.clip(image, 0, 1), inside

@@ -27,7 +27,7 @@ from heatproof.checks import as_array, as_count, as_number, shown
 from heatproof.data import phantom_faces, phantom_tissue
 from heatproof.problems import ArgumentTypeError, ArgumentValueError
 
-_STREAMS = {"nuisance": 0, "background": 1, "evidence": 2, "artefact": 3, "labels": 4}
+_STREAMS = {"nuisance": 0, "background": 1, "evidence": 2, "artefact": 3, "labels": 4, "attributes": 5, "sentences": 6}
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +137,7 @@ def _generate(
     count = as_count("count", count)
     seed = as_count("seed", seed, low=0)
     fixed = _checked_nuisances(kind, {} if fixed is None else fixed)
-    labels = _deal_labels(kind, count, seed) if labels is None else _checked_labels(kind, count, labels)
+    labels = deal_labels(kind, count, seed) if labels is None else _checked_labels(kind, count, labels)
     if confounded is not None:
         confounded = as_number("confounded", confounded, 0, 1)
 
@@ -149,11 +149,11 @@ def _generate(
     artefact_codes = np.full(count, -1)
     for i in range(count):
         random = {name: generator(seed, i, name) for name in ("nuisance", "background", "evidence", "artefact")}
-        nuisance = _draw_nuisances(kind, random["nuisance"]) | fixed
+        nuisance = draw_nuisances(kind, random["nuisance"]) | fixed
         nuisances[i] = tuple(nuisance[name] for name in kind.NUISANCES)
         images[i], masks[i] = kind.draw(int(labels[i]), nuisance, random["background"], random["evidence"])
         if confounded is not None:
-            artefact_codes[i] = _draw_code(random["artefact"], labels[i], len(kind.CLASS_NAMES), confounded)
+            artefact_codes[i] = draw_code(random["artefact"], labels[i], len(kind.CLASS_NAMES), confounded)
             images[i], artefact_masks[i] = kind.add_artefact(images[i], int(artefact_codes[i]), nuisance)
     return Phantom(images, labels, masks, kind.CLASS_NAMES, nuisances, artefact_masks, artefact_codes)
 
@@ -162,7 +162,7 @@ def generator(seed: int, item: int, stream: str) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(item, _STREAMS[stream])))
 
 
-def _draw_nuisances(kind: ModuleType, random: np.random.Generator) -> dict[str, float]:
+def draw_nuisances(kind: ModuleType, random: np.random.Generator) -> dict[str, float]:
     """Uniform in [low, high]; whole numbers where the table has whole numbers."""
     return {
         name: int(random.integers(low, high + 1)) if isinstance(low, int) else float(random.uniform(low, high))
@@ -170,14 +170,14 @@ def _draw_nuisances(kind: ModuleType, random: np.random.Generator) -> dict[str, 
     }
 
 
-def _deal_labels(kind: ModuleType, count: int, seed: int) -> np.ndarray:
+def deal_labels(kind: ModuleType, count: int, seed: int) -> np.ndarray:
     """One of each class per block of items, in an order that depends on the seed and the block alone."""
     classes = len(kind.CLASS_NAMES)
     blocks = range(-(-count // classes))
     return np.concatenate([generator(seed, block, "labels").permutation(classes) for block in blocks])[:count]
 
 
-def _draw_code(random: np.random.Generator, label: int, classes: int, agreement: float) -> int:
+def draw_code(random: np.random.Generator, label: int, classes: int, agreement: float) -> int:
     """The true class with the probability `agreement`, otherwise one of the others."""
     agrees, other = random.uniform() < agreement, int(random.integers(1, classes))
     return label if agrees else (label + other) % classes

@@ -89,11 +89,11 @@ def save_model(model: keras.Model, path: str | os.PathLike, card: dict) -> None:
     _check_card(model, card)
     with replacing(path, path.with_suffix(".json")) as (new_model, new_card):
         model.save(new_model)
-        _without_newer_words(new_model)
+        without_newer_words(new_model)
         new_card.write_text(json.dumps(card, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _without_newer_words(path: Path) -> None:
+def without_newer_words(path: Path) -> None:
     """Leave the arguments `input_axes` and `output_axes` that are null out of the configuration of a saved model.
 
     The initializers of Keras 3.15 write them; Keras 3.13 and 3.14 refuse a file that names what they do not know.
