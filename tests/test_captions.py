@@ -5,6 +5,7 @@ import io
 import itertools
 import json
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from heatproof.data.captions_grammar import Grammar, Topic, topic
 from heatproof.data.phantoms import generator
 from heatproof.wording import text_of, words_of
 
+MODELS = Path(__file__).parents[1] / "models"
 WORLDS = {"faces": captions_faces, "tissue": captions_tissue}
 each_world = pytest.mark.parametrize("world", WORLDS)
 
@@ -92,6 +94,39 @@ def test_the_posterior_by_hand(small):
     found = small("faces").posterior({"brows": "level", "mouth": "smiling"})
     assert found[3] == pytest.approx(0.46 * 0.85 / (level * smiling).sum())
     assert found.argmax() == 3 and found.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    "named, told",
+    [
+        (3, "named: got 3; allowed: a dictionary"),
+        ({"hair": "bald"}, "named: got the attribute 'hair'; allowed: one of brows, eyes, mouth"),
+        ({"brows": "round"}, "named['brows']: got 'round'; allowed: 'lowered', 'level', 'raised', 'slanted'"),
+        ({"brows": 4}, "named['brows']: got 4; allowed: an integer of at least 0 and at most 3"),
+        ({"eyes": -1}, "named['eyes']: got -1"),
+        ({"eyes": True}, "named['eyes']: got True"),
+        ({"eyes": 0.5}, "named['eyes']: got 0.5"),
+    ],
+)
+def test_what_is_no_attribute_or_value_is_refused(small, named, told):
+    with pytest.raises((TypeError, ValueError)) as error:
+        small("faces").posterior(named)
+    assert told in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["faces", "tissue", "faces_confounded", "tissue_confounded"])
+def test_a_network_is_as_good_as_bayes_and_its_card_says_how_good_that_is(undrawn, name):
+    card, pictures = xu.read_card(MODELS / f"captioned_{name}.json"), xu.load_captioned(name.split("_")[0], "test")
+    assert f"Bayes rate of the table of attributes is {pictures.bayes_rate():.4f}" in card["notes"]
+    low, high = card["accuracy"]["test"]["interval"]
+    if name.endswith("confounded"):
+        assert low > pictures.bayes_rate() + 0.1, "the artefact tells what no attribute can"
+        return
+    known = [dict(zip(pictures.table, row, strict=True)) for row in pictures.attributes.tolist()]
+    best = [pictures.posterior(each).argmax() for each in known]
+    right = np.mean(best == pictures.labels)
+    assert low <= right <= high, "on the same pictures, within the interval"
+    assert right == pytest.approx(pictures.bayes_rate(), abs=2.5 * np.sqrt(0.2 / len(pictures)))
 
 
 @each_world
@@ -249,6 +284,13 @@ def test_plain_values_and_light_topics_are_mentioned_less():
     assert counts["chin"] == pytest.approx(counts["cheek"], rel=0.1)
 
 
+def test_the_longest_row_is_read_and_none_of_its_words_again():
+    ways = {"x": ("red spot",), "y": ("red spot ring",), "z": ("spot ring",)}
+    grammar = Grammar({"spot": Topic(ways, dict.fromkeys(ways, ()))}, ("we see",))
+    assert grammar.claims("a red spot ring") == (("spot", "y"),)
+    assert grammar.claims("red spot, spot ring") == (("spot", "x"), ("spot", "z"))
+
+
 def test_one_phrase_with_two_meanings_is_refused():
     both = Topic({"a": ("a spot",), "b": ("the spot",)}, {"a": (), "b": ()})
     with pytest.raises(ValueError, match="'the spot' for .*allowed: one meaning"):
@@ -280,6 +322,27 @@ def test_sentences_go_to_numbers_and_back(small, world):
     made = xu.Vocabulary.of(sentences)
     assert made.decode(made.encode(sentences, 24)) == sentences
     assert len(made) < 80
+
+
+@pytest.mark.parametrize(
+    "call, told",
+    [
+        (lambda made: made.encode("a b", 5), "sentences: got 'a b'; allowed: a list of sentences"),
+        (lambda made: made.encode(["a", 3], 5), "sentences: got int; allowed: sentences as text"),
+        (lambda made: made.encode(["a", "..."], 5), "sentences: got '...', which has no word"),
+        (lambda made: made.encode(["a"], 2), "length: got 2; allowed: an integer of at least 3"),
+        (lambda made: made.decode([1, 2]), "ids: got shape (2,)"),
+        (lambda made: made.decode([[0.5]]), "ids: got shape (1, 1) of float64 values"),
+        (lambda made: made.decode([[1, 6]]), "ids: got numbers from 1 to 6; allowed: 0 to 5"),
+        (lambda made: made.decode([[-1, 4]]), "ids: got numbers from -1 to 4"),
+        (lambda made: made.save(3), "path: got 3"),
+        (lambda made: made.load(None), "path: got None"),
+    ],
+)
+def test_wrong_sentences_and_numbers_are_refused(call, told):
+    with pytest.raises((TypeError, ValueError)) as error:
+        call(xu.Vocabulary(["a", "b"]))
+    assert str(error.value).startswith(told)
 
 
 def test_an_over_long_sentence_is_refused_with_the_length_that_works():

@@ -161,8 +161,8 @@ def test_mnist1d_utils_knows_nothing_of_explanations():
 
 @pytest.mark.parametrize("path", [*NOTEBOOKS, *scripts()], ids=lambda path: path.stem)
 def test_notebooks_and_scripts_use_the_faces(path):
-    # What trains the image networks is no part of a reader's face: only the script behind `make models` needs it.
-    makers = {"data", "networks"} if path.name == "train.py" else set()
+    # What trains the image networks is no part of a reader's face: only the scripts behind `make models` need it.
+    makers = {"data", "networks"} if path.name in ("train.py", "train_captioners.py") else set()
     # What an operation reads is the engine's knowledge, and no method's: what windows would save is counted with it.
     makers |= {"engine"} if path.name == "windows.py" else set()
     free = FACES | ({"heatproof.writing"} if path.suffix == ".py" else set())  # one place writes files

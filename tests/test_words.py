@@ -5,10 +5,12 @@ import functools
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import xai_utils as xu
 from heatproof.data.captions_faces import GRAMMAR
+from tools import words_confounded
 
 # --- CIDEr-D ------------------------------------------------------------------------------------------------------
 
@@ -253,3 +255,29 @@ def test_claims_kept_by_hand():
     before = ["raised brows and wide eyes", "raised brows", "we see", "glasses and a smile"]
     after = ["the eyes are staring and the brows are high", "level brows", "", "a smile"]
     np.testing.assert_array_equal(xu.claims_kept(faces(), before, after), [1, 0, np.nan, 0.5])
+
+
+# --- the committed table of the confounded network ----------------------------------------------------------------
+
+
+def test_naming_the_printed_digit_by_hand():
+    digits = "one two three four five six seven".split()
+    printed = [digits[confounded().nuisances["artefact"][item]] for item in range(4)]
+    sentences = [
+        f"the number {printed[0]} is printed",
+        "raised brows",
+        f"we see the number {digits[digits.index(printed[2]) - 1]}",
+        f"the number {printed[3]}, the number {digits[digits.index(printed[3]) - 1]}",
+    ]
+    np.testing.assert_array_equal(words_confounded.digits(confounded(), sentences), [1, np.nan, 0, 0])
+
+
+def test_the_digit_decides_and_only_who_has_a_word_for_it_says_so():
+    table = pd.read_csv(words_confounded.RESULT).set_index(["method", "metric"])
+    assert set(table.index.unique("method")) == {"network", *words_confounded.CAPTIONERS}
+    assert (table["items"] == 500).all()
+    assert table.loc[("network", "predicts the digit"), "low"] > 0.99
+    assert table.loc[("without words for it", "artefact"), "mean"] == 0
+    assert table.loc[("with words for it", "artefact"), "low"] > 0.9
+    valued = table.dropna()
+    assert ((valued["low"] <= valued["mean"]) & (valued["mean"] <= valued["high"])).all()

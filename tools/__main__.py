@@ -98,9 +98,11 @@ def readme() -> int:
 
 def evaluation() -> int:
     from tools import evaluation as tables
-    from tools import sample
+    from tools import sample, words, words_confounded
 
     tables.run()
+    words.main()
+    words_confounded.main()
     return sample.run(restamp=True)
 
 

@@ -66,7 +66,7 @@ GROUPS = {
          "labels = captioned.labels[: len(items)] if labels is None"),
     ),
     "captioned worlds": group(
-        "test_captions.py", "test and not birds and not tissue",
+        "test_captions.py", "test and not birds and not tissue and not as_good_as",
         (CAPTIONS, "p=kind.TABLE[name][label]", "p=kind.TABLE[name][0]"),
         (CAPTIONS, "p=kind.TABLE[name][label]", "p=None"),
         (CAPTIONS, "likelihood * self.table[name][:, self._place(name, value)]",
