@@ -130,9 +130,18 @@ from heatproof.metrics.faithfulness import (
     soft_mask,
 )
 from heatproof.metrics.localisation import average_precision, evidence_mass, pointing_game, rank_accuracy
-from heatproof.metrics.randomisation import randomisation, randomised, rank_correlation, similarity
+from heatproof.metrics.randomisation import (
+    entropy_rise,
+    hog_similarity,
+    map_entropy,
+    randomisation,
+    randomised,
+    rank_correlation,
+    similarity,
+)
 from heatproof.metrics.regions import aopc, region_perturbation
 from heatproof.metrics.robustness import max_sensitivity
+from heatproof.metrics.sanity import data_test, edge_map, noise_averaged, parameter_test, random_map
 from heatproof.metrics.summary import rank_agreement, summarise
 from heatproof.metrics.tuning import tune
 from heatproof.networks.accuracy import wilson_interval
@@ -164,12 +173,15 @@ __all__ = [
     "concept_pictures",
     "contrast",
     "crops",
+    "data_test",
     "deconvnet",
     "deep_dream",
     "deep_lift",
     "deletion_curve",
     "describe",
     "dissect",
+    "edge_map",
+    "entropy_rise",
     "evaluate",
     "evidence_mass",
     "expected_gradients",
@@ -184,6 +196,7 @@ __all__ = [
     "guided_grad_cam",
     "head",
     "hires_cam",
+    "hog_similarity",
     "imagenet_network",
     "infidelity",
     "insertion_curve",
@@ -203,11 +216,14 @@ __all__ = [
     "load_photos",
     "logits",
     "lrp",
+    "map_entropy",
     "max_sensitivity",
     "meaningful_perturbation",
     "methods_table",
     "neighbours",
+    "noise_averaged",
     "occlusion",
+    "parameter_test",
     "patches",
     "peak_memory",
     "plot_architecture",
@@ -221,6 +237,7 @@ __all__ = [
     "plot_volume",
     "pointing_game",
     "pros_and_cons",
+    "random_map",
     "randomisation",
     "randomised",
     "rank_accuracy",

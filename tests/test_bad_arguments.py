@@ -32,6 +32,7 @@ TABLE = pd.DataFrame(
 )
 SIGNALS = {"x": np.ones((520, 40)), "y": np.arange(520) % 10, "x_test": np.ones((10, 40)), "y_test": np.arange(10)}
 RANDOM = np.random.default_rng(0)
+LINEAR = keras.Sequential([keras.Input(shapes.IMAGE), keras.layers.Flatten(), keras.layers.Dense(3, "softmax")])
 PHOTOS = xu.load_photos(16, ["cat", "coffee"])
 CARD = {
     "name": "n",
@@ -275,6 +276,11 @@ GENERATED = {
     ],
     "fixed": [(each, TypeError, "", "maps names") for each in (3, "", [], np.zeros(2))]
     + [({"beard": 1}, ValueError, "'beard'", "known")],
+}
+RANDOMISED = {
+    "order": word("'top_down'", "'bottom_up'", "'independent'"),
+    "draws": word("'shuffle'", "'initialiser'"),
+    "seed": SEED,
 }
 DRAWN = {"labels": EACH, "masks": [*MASKS, (MAP, ValueError, "values", "threshold")], "width": WIDTH}
 SCALED = {
@@ -590,7 +596,29 @@ ARGUMENTS = {
         {**ASKED, "attribution": finite(X), "noise": POSITIVE, "samples": whole(2), "seed": SEED},
     ),
     "randomisation": ({"method": xu.saliency, "inputs": X}, {**MAPPED, "method": FUNCTION, "seed": SEED}),
-    "randomised": ({}, {"model": MODEL, "seed": SEED}),
+    "randomised": ({}, {"model": MODEL, **RANDOMISED}),
+    "parameter_test": ({"method": xu.saliency, "inputs": X}, {**MAPPED, "method": FUNCTION, **RANDOMISED}),
+    "data_test": (
+        {"method": xu.saliency, "inputs": X, "other": LINEAR},
+        {
+            **MAPPED,
+            "method": FUNCTION,
+            "other": [
+                (None, TypeError, "None", "a Keras model"),
+                (len, TypeError, "len", "a Keras model"),
+                (keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)]), ValueError, "(4,)", "(8, 6, 2)"),
+            ],
+        },
+    ),
+    "noise_averaged": (
+        {"method": xu.saliency},
+        {"method": FUNCTION, "samples": COUNT, "noise": FROM_ZERO, "seed": SEED},
+    ),
+    "edge_map": ({"inputs": X}, {name: MAPPED[name] for name in ("model", "inputs", "targets", "batch_size")}),
+    "random_map": (
+        {"inputs": X},
+        {**{name: MAPPED[name] for name in ("model", "inputs", "targets", "batch_size")}, "seed": SEED},
+    ),
     "tune": (
         {"inputs": X, "method": "saliency"},
         {
@@ -658,7 +686,9 @@ ARGUMENTS = {
         ("evidence_mass", "pointing_game", "rank_accuracy", "average_precision"),
         ({"relevance": MAP, "mask": MASK}, TRUTH),
     ),
-    **dict.fromkeys(("rank_correlation", "similarity"), ({"one": MAP, "other": MAP}, MAPS)),
+    **dict.fromkeys(("rank_correlation", "similarity", "hog_similarity"), ({"one": MAP, "other": MAP}, MAPS)),
+    "map_entropy": ({"maps": MAP}, {"maps": finite(MAP), "bins": COUNT}),
+    "entropy_rise": ({"before": MAP, "after": MAP}, {"before": finite(MAP), "after": finite(MAP), "bins": COUNT}),
     "keep_top": (
         {"inputs": X, "relevance": MAP},
         {"inputs": POINTS, "relevance": finite(MAP), "fraction": SHARE, "fill": number()},
@@ -998,7 +1028,11 @@ FREE = {
     "no arguments": {"use_style", "methods_table", "load_faces", "imagenet_network", "m1.templates"},
     "names, no functions": {"METHODS", "METRICS", "XAIWarning"},
     "refuses as evaluate does: test_memory.py": {"peak_memory"},
-    "passed on to the method": {"max_sensitivity.options", "randomisation.options"},
+    "passed on to the method": {
+        "max_sensitivity.options",
+        "randomisation.options",
+        *(f"{name}_test.options" for name in ("parameter", "data")),
+    },
     "asked for its truth alone": {"m1.train.progress", "Metric.needs_masks", "Metric.quick"},
     "told as it is": {f"Method.{name}" for name in ("title", "family", "needs", "formula", "reference")},
     "flags of a row": {"Method.signed", "Method.additive"},
