@@ -117,6 +117,7 @@ from heatproof.metrics.cases import Metric
 from heatproof.metrics.catalogue import METRICS
 from heatproof.metrics.committed import read_choices, read_options, read_scores
 from heatproof.metrics.cost import peak_memory
+from heatproof.metrics.detection import concentration, detection, evidence_density
 from heatproof.metrics.evaluation import evaluate
 from heatproof.metrics.faithfulness import (
     area_under_curve,
@@ -170,6 +171,7 @@ __all__ = [
     "class_model",
     "colour_masks",
     "completeness_gap",
+    "concentration",
     "concept_pictures",
     "contrast",
     "crops",
@@ -179,10 +181,12 @@ __all__ = [
     "deep_lift",
     "deletion_curve",
     "describe",
+    "detection",
     "dissect",
     "edge_map",
     "entropy_rise",
     "evaluate",
+    "evidence_density",
     "evidence_mass",
     "expected_gradients",
     "extremal_perturbation",

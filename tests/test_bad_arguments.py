@@ -282,6 +282,10 @@ RANDOMISED = {
     "draws": word("'shuffle'", "'initialiser'"),
     "seed": SEED,
 }
+MARKED = {
+    "artefact": [(each, ValueError, repr(each), "'border', 'blur'") for each in ("stamp", 3, np.zeros(2))],
+    "artefact_strength": number(0, -0.5, 1.1, allowed="above 0 and at most 1"),
+}
 DRAWN = {"labels": EACH, "masks": [*MASKS, (MAP, ValueError, "values", "threshold")], "width": WIDTH}
 SCALED = {
     "channels": word("'sum'", "'magnitude'"),
@@ -683,12 +687,31 @@ ARGUMENTS = {
         {"frame": FRAME, "one": word("'m'", "'n'"), "other": word("'m'", "'n'"), "resamples": COUNT, "seed": SEED},
     ),
     **dict.fromkeys(
-        ("evidence_mass", "pointing_game", "rank_accuracy", "average_precision"),
+        ("evidence_mass", "evidence_density", "pointing_game", "rank_accuracy", "average_precision"),
         ({"relevance": MAP, "mask": MASK}, TRUTH),
     ),
     **dict.fromkeys(("rank_correlation", "similarity", "hog_similarity"), ({"one": MAP, "other": MAP}, MAPS)),
+    "concentration": ({"relevance": MAP}, {"relevance": TRUTH["relevance"]}),
+    "detection": (
+        {"suspect": np.arange(30.0), "clean": np.arange(30.0), "validation": np.arange(30.0)},
+        {
+            "suspect": [each for each in finite(np.ones(30)) if np.size(each[0]) > 3],
+            "clean": finite(np.ones(30)),
+            "validation": [*finite(np.ones(30))[:-4], (with_one(np.ones(30), NAN), ValueError, "NaN", "leave")],
+            "maps": [
+                *((each, TypeError, repr(each), "(1, 5, 20)") for each in (5, None, "5", ())),
+                ((0,), ValueError, "0", "at least 1"),
+                ((31,), ValueError, "31", "at most 30"),
+                ((2.5,), TypeError, "2.5", "integer"),
+            ],
+            "false_alarms": number(0, 1, -0.1, allowed="strictly between 0 and 1"),
+            "statistic": [(each, TypeError, repr(each), "numpy.mean") for each in (None, "mean", 3)],
+            "resamples": COUNT,
+            "seed": SEED,
+        },
+    ),
     "map_entropy": ({"maps": MAP}, {"maps": finite(MAP), "bins": COUNT}),
-    "entropy_rise": ({"before": MAP, "after": MAP}, {"before": finite(MAP), "after": finite(MAP), "bins": COUNT}),
+    "entropy_rise": ({"before": MAP, "after": MAP}, {"before": MAPS["one"], "after": MAPS["other"], "bins": COUNT}),
     "keep_top": (
         {"inputs": X, "relevance": MAP},
         {"inputs": POINTS, "relevance": finite(MAP), "fraction": SHARE, "fill": number()},
@@ -758,8 +781,8 @@ ARGUMENTS = {
             "count": [each for each in whole(2) if each[0] is not None],
         },
     ),
-    "schematic_faces": ({"count": 2}, GENERATED),
-    "tissue_phantom": ({"count": 2}, GENERATED),
+    "schematic_faces": ({"count": 2, "confounded": 1.0}, GENERATED | MARKED),
+    "tissue_phantom": ({"count": 2, "confounded": 1.0}, GENERATED | MARKED),
     "face_parts": ({"count": 2}, GENERATED),
     "tissue_parts": ({"count": 2}, GENERATED),
     "load_photos": (

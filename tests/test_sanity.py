@@ -175,6 +175,16 @@ def test_step_0_is_the_network_as_it_is(cnn):
         np.testing.assert_allclose(both[1:], one, atol=1e-6)
 
 
+def test_the_order_and_the_draws_are_those_asked_for(cnn, linear):
+    names = [layer.name for layer in cnn.layers if layer.weights]
+    x = models.examples(models.IMAGE, 1)
+    assert list(xu.parameter_test(xu.edge_map, cnn, x, order="bottom_up")["layer"].unique()) == ["", *names]
+    table = xu.parameter_test(xu.saliency, linear, X, [0, 1, 2], draws="initialiser", seed=2)
+    ((_, copy),) = xu.randomised(linear, draws="initialiser", seed=2)
+    maps = models.linear_weights(linear)[..., 0], models.linear_weights(copy)[..., 0]
+    np.testing.assert_allclose(value(table, "similarity", 1), xu.similarity(*maps), rtol=1e-6)
+
+
 def test_the_class_is_that_of_the_network_as_it_is(cnn):
     x, asked = models.examples(models.IMAGE, 2), []
 

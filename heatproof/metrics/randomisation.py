@@ -41,8 +41,6 @@ def randomised(
         given = f"{type(model).__name__}, which Keras cannot copy ({error})"
         raise ArgumentTypeError("model", given, cure="pass a functional or Sequential model") from error
     copy.input_range = getattr(model, "input_range", None)
-    if getattr(model, "compiled", False):
-        copy.compile(loss=model.loss)  # which tells whether its outputs are numbers or logits
     layers = [layer for layer in copy._flatten_layers() if layer.weights and not hasattr(layer, "layers")]
     if not layers:
         raise ArgumentValueError("model", "one that has no weights", "a model with weights to shuffle")
