@@ -115,6 +115,7 @@ from heatproof.methods.segments import pros_and_cons, superpixels
 from heatproof.methods.shap import kernel_shap
 from heatproof.metrics.cases import Metric
 from heatproof.metrics.catalogue import METRICS
+from heatproof.metrics.clusters import spectral_clusters
 from heatproof.metrics.committed import read_choices, read_options, read_scores
 from heatproof.metrics.cost import peak_memory
 from heatproof.metrics.detection import concentration, detection, evidence_density
@@ -267,6 +268,7 @@ __all__ = [
     "sise",
     "smooth_grad",
     "soft_mask",
+    "spectral_clusters",
     "strongest",
     "summarise",
     "superpixels",

@@ -23,6 +23,7 @@ NAN, INF = float("nan"), float("inf")
 X = shapes.PLAIN.inputs()
 MAP = np.abs(X).sum(axis=-1)
 MASK = MAP > 2
+PLATES = np.concatenate([MAP, MAP[:, ::-1], MAP[:, :, ::-1], MAP[:, ::-1, ::-1]])
 LABELS = np.arange(48).reshape(8, 6) // 8
 GREY = np.clip(X[..., :1], 0, 1)
 FIGURE = plt.Figure()
@@ -707,6 +708,17 @@ ARGUMENTS = {
             "false_alarms": number(0, 1, -0.1, allowed="strictly between 0 and 1"),
             "statistic": [(each, TypeError, repr(each), "numpy.mean") for each in (None, "mean", 3)],
             "resamples": COUNT,
+            "seed": SEED,
+        },
+    ),
+    "spectral_clusters": (
+        {"relevance": PLATES, "neighbours": 2, "most": 3},
+        {
+            "relevance": TRUTH["relevance"],
+            "count": [each for each in COUNT if each[0] is not None] + [(12, ValueError, "12", "at most 11")],
+            "neighbours": [*COUNT, (12, ValueError, "12", "at most 11")],
+            "side": COUNT,
+            "most": [*COUNT, (12, ValueError, "12", "at most 11")],
             "seed": SEED,
         },
     ),

@@ -1,6 +1,6 @@
 """Mutants of the artefacts of phantoms and of their detection."""
 
-from mutant_groups.modules import ARTEFACTS, DETECTION
+from mutant_groups.modules import ARTEFACTS, CLUSTERS, DETECTION
 from mutant_groups.mutant import group
 
 GROUPS = {
@@ -41,5 +41,23 @@ GROUPS = {
         (DETECTION, "_auc(suspect[draws], clean[draws])", "_auc(suspect, clean)"),
         (DETECTION, "min(len(suspect), len(validation))", "len(validation)"),
         (DETECTION, "[: count // k * k]", "[: k]"),
+    ),
+    "clusters": group(
+        "test_clusters.py", "",
+        (CLUSTERS, "roots = 1 / np.sqrt(W.sum(axis=1))", "roots = 1 / W.sum(axis=1)"),
+        (CLUSTERS, "np.eye(number) - roots[:, None] * W * roots", "np.eye(number) - W / W.sum(axis=1).mean()"),
+        (CLUSTERS, "int(gaps.argmax()) + 1 if", "int(gaps.argmax()) if"),
+        (CLUSTERS, "int(gaps.argmax()) + 1 if", "int(gaps.argmax()) + 2 if"),
+        (CLUSTERS, "np.diff(values[: most + 1])", "np.diff(values[1 : most + 1])"),
+        (CLUSTERS, "np.argsort(-np.bincount(labels, minlength=count)", "np.argsort(np.bincount(labels, minlength=count)"),
+        (CLUSTERS, "np.argsort(order)[labels]", "order[labels]"),
+        (CLUSTERS, "vectors[:, 1:3]", "vectors[:, :2]"),
+        (CLUSTERS, "rows / rows.sum(axis=1, keepdims=True)", "rows"),
+        (CLUSTERS, "min(side, length) for length", "length for length"),
+        (CLUSTERS, "(named + named.T) / 2", "named"),
+        (CLUSTERS, "(named + named.T) / 2", "np.maximum(named, named.T)"),
+        (CLUSTERS, "(named + named.T) / 2", "np.minimum(named, named.T)"),
+        (CLUSTERS, "kneighbors_graph(rows, neighbours,", "kneighbors_graph(rows, 1 + neighbours,"),
+        (CLUSTERS, "if not rows.any(axis=1).all():", "if False:"),
     ),
 }  # fmt: skip
