@@ -142,6 +142,7 @@ from heatproof.metrics.randomisation import (
     similarity,
 )
 from heatproof.metrics.regions import aopc, region_perturbation
+from heatproof.metrics.removal import removal_curve, remove_top
 from heatproof.metrics.robustness import max_sensitivity
 from heatproof.metrics.sanity import data_test, edge_map, noise_averaged, parameter_test, random_map
 from heatproof.metrics.summary import rank_agreement, summarise
@@ -255,6 +256,8 @@ __all__ = [
     "region",
     "region_perturbation",
     "relevance",
+    "removal_curve",
+    "remove_top",
     "rise",
     "saliency",
     "save_figure",

@@ -696,9 +696,9 @@ ARGUMENTS = {
     "detection": (
         {"suspect": np.arange(30.0), "clean": np.arange(30.0), "validation": np.arange(30.0)},
         {
-            "suspect": [each for each in finite(np.ones(30)) if np.size(each[0]) > 3],
+            "suspect": finite(np.ones(30))[:6] + finite(np.ones(30))[8:],
             "clean": finite(np.ones(30)),
-            "validation": [*finite(np.ones(30))[:-4], (with_one(np.ones(30), NAN), ValueError, "NaN", "leave")],
+            "validation": finite(np.ones(30))[:6] + finite(np.ones(30))[7:],
             "maps": [
                 *((each, TypeError, repr(each), "(1, 5, 20)") for each in (5, None, "5", ())),
                 ((0,), ValueError, "0", "at least 1"),
@@ -719,6 +719,33 @@ ARGUMENTS = {
             "neighbours": [*COUNT, (12, ValueError, "12", "at most 11")],
             "side": COUNT,
             "most": [*COUNT, (12, ValueError, "12", "at most 11")],
+            "seed": SEED,
+        },
+    ),
+    "remove_top": (
+        {"inputs": X, "relevance": MAP},
+        {
+            "inputs": POINTS,
+            "relevance": finite(MAP),
+            "share": number(0, 1, -0.1, allowed="strictly between 0 and 1"),
+            "order": word("'most'", "'least'"),
+            "fill": [("grey", ValueError, "'grey'", "'zero'"), *FILL[1:]],
+            "noise": FROM_ZERO,
+            "seed": SEED,
+        },
+    ),
+    "removal_curve": (
+        {"inputs": X, "relevance": MAP, "shares": (0.5,)},
+        {
+            **ASKED,
+            "relevance": finite(MAP),
+            "shares": [
+                *((each, TypeError, repr(each), "a list of shares") for each in (0.5, None, "0.5", ())),
+                ((0.5, 0.5), ValueError, "[0.5, 0.5]", "rise"),
+                *(([each], *wrong) for each, *wrong in number(0, 1, allowed="strictly between 0 and 1")),
+            ],
+            "order": word("'most'", "'least'"),
+            "noise": FROM_ZERO,
             "seed": SEED,
         },
     ),

@@ -1,6 +1,6 @@
 """Mutants of the sanity checks: orders and draws of random weights, likeness of maps, the floors."""
 
-from mutant_groups.modules import RANDOMISATION, SANITY
+from mutant_groups.modules import RANDOMISATION, REMOVAL, SANITY
 from mutant_groups.mutant import group
 
 GROUPS = {
@@ -37,5 +37,26 @@ GROUPS = {
         (SANITY, "np.random.default_rng([seed, weights, zlib.crc32(one.tobytes())])", "np.random.default_rng([seed, weights])"),
         (SANITY, "np.random.default_rng([seed, weights, zlib.crc32(one.tobytes())])", "np.random.default_rng([seed, zlib.crc32(one.tobytes())])"),
         (SANITY, "np.random.default_rng([seed, weights, zlib.crc32(one.tobytes())])", "np.random.default_rng([weights, zlib.crc32(one.tobytes())])"),
+    ),
+    "removal": group(
+        "test_removal.py", "",
+        (REMOVAL, '(1 if order == "most" else -1)', "1"),
+        (REMOVAL, "math.ceil(round(share * flat.shape[1], 9))", "math.floor(share * flat.shape[1])"),
+        (REMOVAL, "np.argsort(-flat, axis=1", "np.argsort(flat, axis=1"),
+        (REMOVAL, 'kind="stable")[:, :count]', 'kind="stable")[:1, :count]'),
+        (REMOVAL, "2 / far", "1 / far"),
+        (REMOVAL, "2 / far", "2.0"),
+        (REMOVAL, "sparse.diags(np.asarray(W.sum(axis=1)).ravel())", "sparse.diags(np.full(W.shape[0], 12.0))"),
+        (REMOVAL, "W[out][:, ~out] @ x[~out]", "W[out] @ x"),
+        (REMOVAL, "width = np.ptp(x)", "width = np.ptp(found)"),
+        (REMOVAL, "width * drawn[out]", "drawn[out]"),
+        (REMOVAL, "default_rng(seed)", "default_rng(0)"),
+        (REMOVAL, "hidden, inputs).astype", "inputs, hidden).astype"),
+        (REMOVAL, "if count == flat.shape[1]:", "if False:"),
+        (REMOVAL, "[query.scores(), *map", "[*map"),
+        (REMOVAL, '{"order": order, "noise": noise, "seed": seed}', '{"noise": noise, "seed": seed}'),
+        (REMOVAL, '{"order": order, "noise": noise, "seed": seed}', '{"order": order, "seed": seed}'),
+        (REMOVAL, "relevance, share, **options", "relevance, shares[0], **options"),
+        (REMOVAL, "if linear and inputs.ndim not in (3, 4):", "if False:"),
     ),
 }  # fmt: skip
