@@ -131,6 +131,7 @@ from heatproof.metrics.faithfulness import (
     keep_top,
     soft_mask,
 )
+from heatproof.metrics.forging import forged, softened
 from heatproof.metrics.localisation import average_precision, evidence_mass, pointing_game, rank_accuracy
 from heatproof.metrics.randomisation import (
     entropy_rise,
@@ -194,6 +195,7 @@ __all__ = [
     "extremal_perturbation",
     "face_parts",
     "features",
+    "forged",
     "forget",
     "grad_cam",
     "grad_cam_plus_plus",
@@ -271,6 +273,7 @@ __all__ = [
     "sise",
     "smooth_grad",
     "soft_mask",
+    "softened",
     "spectral_clusters",
     "strongest",
     "summarise",

@@ -749,6 +749,18 @@ ARGUMENTS = {
             "seed": SEED,
         },
     ),
+    "softened": ({}, {"model": MODEL, "beta": POSITIVE}),
+    "forged": (
+        {"inputs": X, "goal": MAP, "steps": 1},
+        {
+            **MAPPED,
+            "goal": finite(MAP),
+            "limit": SHARE,
+            "steps": COUNT,
+            "beta": POSITIVE,
+            "keep": FROM_ZERO,
+        },
+    ),
     "map_entropy": ({"maps": MAP}, {"maps": finite(MAP), "bins": COUNT}),
     "entropy_rise": ({"before": MAP, "after": MAP}, {"before": MAPS["one"], "after": MAPS["other"], "bins": COUNT}),
     "keep_top": (
