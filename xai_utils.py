@@ -142,6 +142,7 @@ from heatproof.metrics.randomisation import (
     rank_correlation,
     similarity,
 )
+from heatproof.metrics.rank_spread import rank_spread
 from heatproof.metrics.regions import aopc, region_perturbation
 from heatproof.metrics.removal import removal_curve, remove_top
 from heatproof.metrics.robustness import max_sensitivity
@@ -251,6 +252,7 @@ __all__ = [
     "rank_accuracy",
     "rank_agreement",
     "rank_correlation",
+    "rank_spread",
     "read_card",
     "read_choices",
     "read_options",

@@ -683,6 +683,17 @@ ARGUMENTS = {
     "read_scores": ({"path": ROWS}, {"path": ROWS_PATH, "settings": word("'tuned'", "'paper'")}),
     "read_choices": ({"path": ROWS.with_name("hmt_tuning.csv")}, {"path": ROWS_PATH}),
     "read_options": ({"path": ROWS.with_name("hmt_tuning.csv")}, {"path": ROWS_PATH}),
+    "rank_spread": (
+        {"frame": pd.concat([TABLE.assign(training=k) for k in (0, 1)]), "metric": "m", "better": "high"},
+        {
+            "frame": [each for each in FRAME if not isinstance(each[0], pd.DataFrame)]
+            + [(TABLE, ValueError, "['training']", "method")],
+            "metric": word("'m'", "'n'"),
+            "better": [(each, ValueError, repr(each), "'high', 'low'") for each in ("up", 3, "")],
+            "resamples": COUNT,
+            "seed": SEED,
+        },
+    ),
     "rank_agreement": (
         {"frame": TABLE, "one": "m", "other": "n"},
         {"frame": FRAME, "one": word("'m'", "'n'"), "other": word("'m'", "'n'"), "resamples": COUNT, "seed": SEED},
