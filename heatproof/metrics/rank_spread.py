@@ -18,8 +18,8 @@ def rank_spread(
 
     `frame` has a row for each method, training, metric and item, and its value; all trainings share their items. In
     each training the methods are ranked by their means over the items, ties share their ranks. Columns: method, rank
-    (the mean over trainings), low and high (its 95 % percentile interval when items and trainings are drawn anew), spread
-    (the standard deviation of the rank over trainings), and critical (the same for all): two mean ranks differ at the
+    (the mean over trainings), low and high (its 95 % percentile interval, items and trainings drawn anew), spread (the
+    standard deviation of the rank over trainings), and critical (the same for all): two mean ranks differ at the
     5 % level, among all pairs, if they are further apart than CD = q sqrt(k (k + 1) / (6 T)) for k methods and T
     trainings, q the upper 5 % point of the studentised range over sqrt(2). A method without a value in some training is
     left out. `better`: "high" or "low", None asks METRICS. Raises `TypeError`, `ValueError` for a frame without the

@@ -44,7 +44,7 @@ GROUPS = {
         (REMOVAL, "math.ceil(round(share * flat.shape[1], 9))", "math.floor(share * flat.shape[1])"),
         (REMOVAL, "np.argsort(-flat, axis=1", "np.argsort(flat, axis=1"),
         (REMOVAL, 'kind="stable")[:, :count]', 'kind="stable")[:1, :count]'),
-        (REMOVAL, "2 / far", "1 / far"),
+        (REMOVAL, "2 / far", "1 / far", "weights count by their ratio"),
         (REMOVAL, "2 / far", "2.0"),
         (REMOVAL, "sparse.diags(np.asarray(W.sum(axis=1)).ravel())", "sparse.diags(np.full(W.shape[0], 12.0))"),
         (REMOVAL, "W[out][:, ~out] @ x[~out]", "W[out] @ x"),
