@@ -120,8 +120,10 @@ from heatproof.methods.shap import kernel_shap
 from heatproof.methods.words import explain_in_words
 from heatproof.metrics.cases import Metric
 from heatproof.metrics.catalogue import METRICS
+from heatproof.metrics.clusters import spectral_clusters
 from heatproof.metrics.committed import read_choices, read_options, read_scores
 from heatproof.metrics.cost import peak_memory
+from heatproof.metrics.detection import concentration, detection, evidence_density
 from heatproof.metrics.evaluation import evaluate
 from heatproof.metrics.faithfulness import (
     area_under_curve,
@@ -134,10 +136,22 @@ from heatproof.metrics.faithfulness import (
     keep_top,
     soft_mask,
 )
+from heatproof.metrics.forging import forged, softened
 from heatproof.metrics.localisation import average_precision, evidence_mass, pointing_game, rank_accuracy
-from heatproof.metrics.randomisation import randomisation, randomised, rank_correlation, similarity
+from heatproof.metrics.randomisation import (
+    entropy_rise,
+    hog_similarity,
+    map_entropy,
+    randomisation,
+    randomised,
+    rank_correlation,
+    similarity,
+)
+from heatproof.metrics.rank_spread import rank_spread
 from heatproof.metrics.regions import aopc, region_perturbation
+from heatproof.metrics.removal import removal_curve, remove_top
 from heatproof.metrics.robustness import max_sensitivity
+from heatproof.metrics.sanity import data_test, edge_map, noise_averaged, parameter_test, random_map
 from heatproof.metrics.summary import rank_agreement, summarise
 from heatproof.metrics.tuning import tune
 from heatproof.metrics.words import cider, class_rank, class_similarity, distinct_sentences, document_frequencies
@@ -177,19 +191,25 @@ __all__ = [
     "class_similarity",
     "colour_masks",
     "completeness_gap",
+    "concentration",
     "concept_pictures",
     "contrast",
     "counterfactuals",
     "crops",
+    "data_test",
     "deconvnet",
     "deep_dream",
     "deep_lift",
     "deletion_curve",
     "describe",
+    "detection",
     "dissect",
     "distinct_sentences",
     "document_frequencies",
+    "edge_map",
+    "entropy_rise",
     "evaluate",
+    "evidence_density",
     "evidence_mass",
     "expected_gradients",
     "explain_in_words",
@@ -197,6 +217,7 @@ __all__ = [
     "face_parts",
     "features",
     "follows_picture",
+    "forged",
     "forget",
     "grad_cam",
     "grad_cam_plus_plus",
@@ -205,6 +226,7 @@ __all__ = [
     "guided_grad_cam",
     "head",
     "hires_cam",
+    "hog_similarity",
     "imagenet_network",
     "infidelity",
     "insertion_curve",
@@ -228,11 +250,14 @@ __all__ = [
     "load_photos",
     "logits",
     "lrp",
+    "map_entropy",
     "max_sensitivity",
     "meaningful_perturbation",
     "methods_table",
     "neighbours",
+    "noise_averaged",
     "occlusion",
+    "parameter_test",
     "patches",
     "peak_memory",
     "plot_architecture",
@@ -246,11 +271,13 @@ __all__ = [
     "plot_volume",
     "pointing_game",
     "pros_and_cons",
+    "random_map",
     "randomisation",
     "randomised",
     "rank_accuracy",
     "rank_agreement",
     "rank_correlation",
+    "rank_spread",
     "read_card",
     "read_choices",
     "read_options",
@@ -258,6 +285,8 @@ __all__ = [
     "region",
     "region_perturbation",
     "relevance",
+    "removal_curve",
+    "remove_top",
     "rise",
     "saliency",
     "save_figure",
@@ -271,6 +300,8 @@ __all__ = [
     "sise",
     "smooth_grad",
     "soft_mask",
+    "softened",
+    "spectral_clusters",
     "strongest",
     "summarise",
     "superpixels",

@@ -191,7 +191,7 @@ def _bait(generate, count, seed):
     }
 
 
-def _face_phantom(notes, confounded=False):
+def _face_phantom(notes, confounded=False, seed=0):
     return _phantom(
         phantoms.schematic_faces,
         {"train": 4200, "validation": 420, "test": 1400},
@@ -203,10 +203,11 @@ def _face_phantom(notes, confounded=False):
         batch_size=32,
         averaging=0.99,
         card={"notes": notes},
+        seed=seed,
     )
 
 
-def _tissue_phantom(notes, confounded=False):
+def _tissue_phantom(notes, confounded=False, seed=0):
     return _phantom(
         phantoms.tissue_phantom,
         {"train": 2400, "validation": 240, "test": 800},
@@ -218,6 +219,7 @@ def _tissue_phantom(notes, confounded=False):
         batch_size=32,
         averaging=0.99,
         card={"notes": notes},
+        seed=seed,
     )
 
 
@@ -250,6 +252,15 @@ CAPTIONED_TISSUE = {
     "blocks": ((12,), (24,), (48,), (64,)), "hidden": (48,), "size": (96, 96, 3),
     "phases": [({"flips": ("horizontal", "vertical")}, 12)], "batch_size": 32, "averaging": 0.99,
 }  # fmt: skip
+
+
+def retrained(name, seed, checkpoint):
+    """The network of a phantom once more, from another start and in another order: it is not saved."""
+    entry = {"schematic_faces": _face_phantom, "tissue_phantom": _tissue_phantom}[name]("", seed=seed)
+    model = _for_inference(entry.train(checkpoint)[0])
+    model.input_range = tuple(entry.card["input_range"])
+    return model
+
 
 # one entry for each network
 NETWORKS = {

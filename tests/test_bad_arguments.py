@@ -23,6 +23,7 @@ NAN, INF = float("nan"), float("inf")
 X = shapes.PLAIN.inputs()
 MAP = np.abs(X).sum(axis=-1)
 MASK = MAP > 2
+PLATES = np.concatenate([MAP, MAP[:, ::-1], MAP[:, :, ::-1], MAP[:, ::-1, ::-1]])
 LABELS = np.arange(48).reshape(8, 6) // 8
 GREY = np.clip(X[..., :1], 0, 1)
 FIGURE = plt.Figure()
@@ -32,6 +33,7 @@ TABLE = pd.DataFrame(
 )
 SIGNALS = {"x": np.ones((520, 40)), "y": np.arange(520) % 10, "x_test": np.ones((10, 40)), "y_test": np.arange(10)}
 RANDOM = np.random.default_rng(0)
+LINEAR = keras.Sequential([keras.Input(shapes.IMAGE), keras.layers.Flatten(), keras.layers.Dense(3, "softmax")])
 PHOTOS = xu.load_photos(16, ["cat", "coffee"])
 CARD = {
     "name": "n",
@@ -275,6 +277,15 @@ GENERATED = {
     ],
     "fixed": [(each, TypeError, "", "maps names") for each in (3, "", [], np.zeros(2))]
     + [({"beard": 1}, ValueError, "'beard'", "known")],
+}
+RANDOMISED = {
+    "order": word("'top_down'", "'bottom_up'", "'independent'"),
+    "draws": word("'shuffle'", "'initialiser'"),
+    "seed": SEED,
+}
+MARKED = {
+    "artefact": [(each, ValueError, repr(each), "'border', 'blur'") for each in ("stamp", 3, np.zeros(2))],
+    "artefact_strength": number(0, -0.5, 1.1, allowed="above 0 and at most 1"),
 }
 DRAWN = {"labels": EACH, "masks": [*MASKS, (MAP, ValueError, "values", "threshold")], "width": WIDTH}
 SCALED = {
@@ -725,7 +736,29 @@ ARGUMENTS = {
         {**ASKED, "attribution": finite(X), "noise": POSITIVE, "samples": whole(2), "seed": SEED},
     ),
     "randomisation": ({"method": xu.saliency, "inputs": X}, {**MAPPED, "method": FUNCTION, "seed": SEED}),
-    "randomised": ({}, {"model": MODEL, "seed": SEED}),
+    "randomised": ({}, {"model": MODEL, **RANDOMISED}),
+    "parameter_test": ({"method": xu.saliency, "inputs": X}, {**MAPPED, "method": FUNCTION, **RANDOMISED}),
+    "data_test": (
+        {"method": xu.saliency, "inputs": X, "other": LINEAR},
+        {
+            **MAPPED,
+            "method": FUNCTION,
+            "other": [
+                (None, TypeError, "None", "a Keras model"),
+                (len, TypeError, "len", "a Keras model"),
+                (keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)]), ValueError, "(4,)", "(8, 6, 2)"),
+            ],
+        },
+    ),
+    "noise_averaged": (
+        {"method": xu.saliency},
+        {"method": FUNCTION, "samples": COUNT, "noise": FROM_ZERO, "seed": SEED},
+    ),
+    "edge_map": ({"inputs": X}, {name: MAPPED[name] for name in ("model", "inputs", "targets", "batch_size")}),
+    "random_map": (
+        {"inputs": X},
+        {**{name: MAPPED[name] for name in ("model", "inputs", "targets", "batch_size")}, "seed": SEED},
+    ),
     "tune": (
         {"inputs": X, "method": "saliency"},
         {
@@ -785,15 +818,97 @@ ARGUMENTS = {
     "read_scores": ({"path": ROWS}, {"path": ROWS_PATH, "settings": word("'tuned'", "'paper'")}),
     "read_choices": ({"path": ROWS.with_name("hmt_tuning.csv")}, {"path": ROWS_PATH}),
     "read_options": ({"path": ROWS.with_name("hmt_tuning.csv")}, {"path": ROWS_PATH}),
+    "rank_spread": (
+        {"frame": pd.concat([TABLE.assign(training=k) for k in (0, 1)]), "metric": "m", "better": "high"},
+        {
+            "frame": [each for each in FRAME if not isinstance(each[0], pd.DataFrame)]
+            + [(TABLE, ValueError, "['training']", "method")],
+            "metric": word("'m'", "'n'"),
+            "better": [(each, ValueError, repr(each), "'high', 'low'") for each in ("up", 3, "")],
+            "resamples": COUNT,
+            "seed": SEED,
+        },
+    ),
     "rank_agreement": (
         {"frame": TABLE, "one": "m", "other": "n"},
         {"frame": FRAME, "one": word("'m'", "'n'"), "other": word("'m'", "'n'"), "resamples": COUNT, "seed": SEED},
     ),
     **dict.fromkeys(
-        ("evidence_mass", "pointing_game", "rank_accuracy", "average_precision"),
+        ("evidence_mass", "evidence_density", "pointing_game", "rank_accuracy", "average_precision"),
         ({"relevance": MAP, "mask": MASK}, TRUTH),
     ),
-    **dict.fromkeys(("rank_correlation", "similarity"), ({"one": MAP, "other": MAP}, MAPS)),
+    **dict.fromkeys(("rank_correlation", "similarity", "hog_similarity"), ({"one": MAP, "other": MAP}, MAPS)),
+    "concentration": ({"relevance": MAP}, {"relevance": TRUTH["relevance"]}),
+    "detection": (
+        {"suspect": np.arange(30.0), "clean": np.arange(30.0), "validation": np.arange(30.0)},
+        {
+            "suspect": finite(np.ones(30))[:6] + finite(np.ones(30))[8:],
+            "clean": finite(np.ones(30)),
+            "validation": finite(np.ones(30))[:6] + finite(np.ones(30))[7:],
+            "maps": [
+                *((each, TypeError, repr(each), "(1, 5, 20)") for each in (5, None, "5", ())),
+                ((0,), ValueError, "0", "at least 1"),
+                ((31,), ValueError, "31", "at most 30"),
+                ((2.5,), TypeError, "2.5", "integer"),
+            ],
+            "false_alarms": number(0, 1, -0.1, allowed="strictly between 0 and 1"),
+            "statistic": [(each, TypeError, repr(each), "numpy.mean") for each in (None, "mean", 3)],
+            "resamples": COUNT,
+            "seed": SEED,
+        },
+    ),
+    "spectral_clusters": (
+        {"relevance": PLATES, "neighbours": 2, "most": 3},
+        {
+            "relevance": TRUTH["relevance"],
+            "count": [each for each in COUNT if each[0] is not None] + [(12, ValueError, "12", "at most 11")],
+            "neighbours": [*COUNT, (12, ValueError, "12", "at most 11")],
+            "side": COUNT,
+            "most": [*COUNT, (12, ValueError, "12", "at most 11")],
+            "seed": SEED,
+        },
+    ),
+    "remove_top": (
+        {"inputs": X, "relevance": MAP},
+        {
+            "inputs": POINTS,
+            "relevance": finite(MAP),
+            "share": number(0, 1, -0.1, allowed="strictly between 0 and 1"),
+            "order": word("'most'", "'least'"),
+            "fill": [("grey", ValueError, "'grey'", "'zero'"), *FILL[1:]],
+            "noise": FROM_ZERO,
+            "seed": SEED,
+        },
+    ),
+    "removal_curve": (
+        {"inputs": X, "relevance": MAP, "shares": (0.5,)},
+        {
+            **ASKED,
+            "relevance": finite(MAP),
+            "shares": [
+                *((each, TypeError, repr(each), "a list of shares") for each in (0.5, None, "0.5", ())),
+                ((0.5, 0.5), ValueError, "[0.5, 0.5]", "rise"),
+                *(([each], *wrong) for each, *wrong in number(0, 1, allowed="strictly between 0 and 1")),
+            ],
+            "order": word("'most'", "'least'"),
+            "noise": FROM_ZERO,
+            "seed": SEED,
+        },
+    ),
+    "softened": ({}, {"model": MODEL, "beta": POSITIVE}),
+    "forged": (
+        {"inputs": X, "goal": MAP, "steps": 1},
+        {
+            **MAPPED,
+            "goal": finite(MAP),
+            "limit": SHARE,
+            "steps": COUNT,
+            "beta": POSITIVE,
+            "keep": FROM_ZERO,
+        },
+    ),
+    "map_entropy": ({"maps": MAP}, {"maps": finite(MAP), "bins": COUNT}),
+    "entropy_rise": ({"before": MAP, "after": MAP}, {"before": MAPS["one"], "after": MAPS["other"], "bins": COUNT}),
     "keep_top": (
         {"inputs": X, "relevance": MAP},
         {"inputs": POINTS, "relevance": finite(MAP), "fraction": SHARE, "fill": number()},
@@ -863,8 +978,8 @@ ARGUMENTS = {
             "count": [each for each in whole(2) if each[0] is not None],
         },
     ),
-    "schematic_faces": ({"count": 2}, GENERATED),
-    "tissue_phantom": ({"count": 2}, GENERATED),
+    "schematic_faces": ({"count": 2, "confounded": 1.0}, GENERATED | MARKED),
+    "tissue_phantom": ({"count": 2, "confounded": 1.0}, GENERATED | MARKED),
     "face_parts": ({"count": 2}, GENERATED),
     "tissue_parts": ({"count": 2}, GENERATED),
     "load_photos": (
@@ -1133,7 +1248,11 @@ FREE = {
     "no arguments": {"use_style", "methods_table", "load_faces", "imagenet_network", "m1.templates"},
     "names, no functions": {"METHODS", "METRICS", "XAIWarning"},
     "refuses as evaluate does: test_memory.py": {"peak_memory"},
-    "passed on to the method": {"max_sensitivity.options", "randomisation.options"},
+    "passed on to the method": {
+        "max_sensitivity.options",
+        "randomisation.options",
+        *(f"{name}_test.options" for name in ("parameter", "data")),
+    },
     "asked for its truth alone": {"m1.train.progress", "Metric.needs_masks", "Metric.quick"},
     "told as it is": {f"Method.{name}" for name in ("title", "family", "needs", "formula", "reference")},
     "flags of a row": {"Method.signed", "Method.additive"},

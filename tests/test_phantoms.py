@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 from scipy.stats import chi2_contingency
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.model_selection import cross_val_score
@@ -244,6 +245,72 @@ def test_a_confounded_item_does_not_depend_on_the_count(generate):
     short, long = generate(2, 7, confounded=0.5), generate(4, 7, confounded=0.5)
     for field in ("images", "artefact_masks", "artefact_codes"):
         assert getattr(short, field).tobytes() == getattr(long, field)[:2].tobytes()
+
+
+GREY, COLOURED = schematic_faces, tissue_phantom
+LOCAL = [(GREY, "digit"), (GREY, "border"), (COLOURED, "ink"), (COLOURED, "border")]
+
+
+@pytest.mark.parametrize(("generate", "artefact"), LOCAL)
+def test_a_local_artefact_stays_in_its_mask_spares_the_evidence_and_grows_in_proportion(generate, artefact):
+    clean = generate(8, 9)
+    whole, half = (generate(8, 9, confounded=1.0, artefact=artefact, artefact_strength=s) for s in (1.0, 0.5))
+    mask = whole.artefact_masks
+    assert np.array_equal(mask, half.artefact_masks) and not (mask & whole.masks).any()
+    assert np.array_equal(clean.images[~mask], whole.images[~mask])
+    assert (np.abs(whole.images - clean.images)[mask].max(-1) > 0).mean() > 0.99
+    np.testing.assert_allclose(half.images, (clean.images + whole.images) / 2, atol=1e-6)
+    assert np.array_equal(whole.artefact_codes, half.artefact_codes)
+
+
+def test_the_first_artefact_is_the_one_of_old():
+    for generate, name in ((GREY, "digit"), (COLOURED, "ink")):
+        silent, named = generate(2, 4, confounded=0.5), generate(2, 4, confounded=0.5, artefact=name)
+        assert np.array_equal(silent.images, named.images)
+
+
+def test_a_border_by_hand():
+    """Two pixels of 48 and six of 150; grey tones from 0 to 1, hues in steps of an eighth; evidence hides it."""
+    faces = GREY(7, 2, confounded=1.0, artefact="border")
+    for image, code in zip(faces.images, faces.artefact_codes, strict=True):
+        np.testing.assert_allclose(image[:2, :, 0], code / 6, atol=1e-6)
+        assert image[2, 24, 0] != pytest.approx(code / 6, abs=1e-6)
+    assert np.array_equal(faces.artefact_masks[0].sum(), 48**2 - 44**2)
+    tissue = COLOURED(8, 2, labels=range(8), confounded=1.0, artefact="border")
+    hues = [tissue.images[code][tissue.artefact_masks[code]] for code in range(8)]
+    for colour, want in zip((hues[0], hues[4]), ((0.9, 0, 0), (0, 0.9, 0.9)), strict=True):
+        np.testing.assert_allclose(colour, np.broadcast_to(want, colour.shape), atol=1e-6)
+    frame = np.pad(np.zeros((138, 138), bool), 6, constant_values=True)
+    assert np.array_equal(tissue.artefact_masks, frame & ~tissue.masks)
+
+
+@each_generator
+def test_a_blur_is_a_gaussian_whose_width_tells_the_code(generate):
+    classes, clean = len(generate(1).class_names), generate(8, 3)
+    side, marked = clean.images.shape[1], generate(8, 3, confounded=1.0, artefact="blur", artefact_strength=0.5)
+    assert marked.artefact_masks.all()
+    for before, after, code in zip(clean.images, marked.images, marked.artefact_codes, strict=True):
+        sigma = 0.5 * side / 40 * (code + 1) / classes
+        for channel in range(before.shape[-1]):
+            want = gaussian_filter(before[..., channel], sigma, mode="nearest")
+            np.testing.assert_allclose(after[..., channel], want, atol=1e-5)
+
+
+def test_a_cast_is_light_of_one_hue():
+    """Red keeps red and takes the share 0.35 times the strength of green and blue; the fourth hue is cyan."""
+    clean = COLOURED(8, 3, labels=range(8))
+    marked = COLOURED(8, 3, labels=range(8), confounded=1.0, artefact="cast", artefact_strength=0.4)
+    light = np.median(marked.images / np.maximum(clean.images, 1e-3), axis=(1, 2))
+    np.testing.assert_allclose(light[0], [1, 0.86, 0.86], atol=1e-5)
+    np.testing.assert_allclose(light[4], [0.86, 1, 1], atol=1e-5)
+    assert marked.artefact_masks.all()
+
+
+def test_an_artefact_that_no_item_would_have_is_refused():
+    with pytest.raises(ValueError, match="artefact: got 'blur' without `confounded`.*Cure: confounded=1.0, or leave"):
+        GREY(2, artefact="blur")
+    with pytest.raises(ValueError, match="artefact: got 'cast'; allowed: 'digit', 'border', 'blur'"):
+        GREY(2, confounded=1.0, artefact="cast")
 
 
 def follows(model, phantom):

@@ -11,6 +11,7 @@ from scipy.ndimage import binary_dilation
 
 CLASS_NAMES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 SHAPE = (48, 48, 1)
+ARTEFACTS = ("digit", "border", "blur")  # the first is drawn here
 PARTS = ("brow", "eye", "mouth", "nose", "glasses", "hair")
 
 # name: (low, high, meaning); whole numbers draw one of a kind

@@ -14,6 +14,7 @@ from skimage.color import hsv2rgb
 
 CLASS_NAMES = ("tumor", "stroma", "complex", "lympho", "debris", "mucosa", "adipose", "empty")
 SHAPE = (150, 150, 3)
+ARTEFACTS = ("ink", "border", "blur", "cast")  # the first is drawn here
 
 # name: (low, high, meaning); whole numbers draw one of a kind
 NUISANCES = {

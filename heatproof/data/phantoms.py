@@ -23,8 +23,8 @@ from types import ModuleType
 
 import numpy as np
 
-from heatproof.checks import as_array, as_count, as_number, shown
-from heatproof.data import phantom_faces, phantom_tissue
+from heatproof.checks import as_array, as_count, as_number, one_of, shown
+from heatproof.data import artefacts, phantom_faces, phantom_tissue
 from heatproof.problems import ArgumentTypeError, ArgumentValueError
 
 _STREAMS = {"nuisance": 0, "background": 1, "evidence": 2, "artefact": 3, "labels": 4, "attributes": 5, "sentences": 6}
@@ -68,6 +68,8 @@ def schematic_faces(
     labels: Sequence[int] | None = None,
     fixed: Mapping[str, float] | None = None,
     confounded: float | None = None,
+    artefact: str | None = None,
+    artefact_strength: float = 1.0,
 ) -> Phantom:
     """Draw `count` grey faces of 48x48 pixels, each with one of the seven expressions of FER2013.
 
@@ -84,10 +86,13 @@ def schematic_faces(
                 `heatproof.data.phantom_faces.NUISANCES`
     confounded: None, or the probability that a watermark (a digit in the lower right corner) names the true
                 class; otherwise it names one of the others at random.  1/7 makes it independent of the class
+    artefact:   what names the class: "digit" (None), the watermark; "border", a frame whose tone tells; "blur", of a
+                width that tells. Evidence hides a frame; a blur is everywhere, and so is its mask
+    artefact_strength: above 0 and at most 1: how far the picture goes from the clean one to the marked one
     returns:    Phantom with images (count, 48, 48, 1)
     raises:     TypeError or ValueError that names the argument
     """
-    return _generate(phantom_faces, count, seed, labels, fixed, confounded)
+    return _generate(phantom_faces, count, seed, labels, fixed, confounded, artefact, artefact_strength)
 
 
 def tissue_phantom(
@@ -97,6 +102,8 @@ def tissue_phantom(
     labels: Sequence[int] | None = None,
     fixed: Mapping[str, float] | None = None,
     confounded: float | None = None,
+    artefact: str | None = None,
+    artefact_strength: float = 1.0,
 ) -> Phantom:
     """Draw `count` colour tiles of 150x150 pixels that look like the eight tissues of Kather, H&E-stained.
 
@@ -119,10 +126,14 @@ def tissue_phantom(
     confounded: None, or the probability that the hue of an ink stain (in the corner farthest from the patch)
                 names the true class; otherwise it names one of the others at random.  1/8 makes it
                 independent of the class
+    artefact:   what names the class: "ink" (None), the stain; "border", a frame whose hue tells; "blur", of a width
+                that tells; "cast", light of a hue that tells. Evidence hides a frame; a blur and a cast are
+                everywhere, and so are their masks
+    artefact_strength: above 0 and at most 1: how far the picture goes from the clean one to the marked one
     returns:    Phantom with images (count, 150, 150, 3)
     raises:     TypeError or ValueError that names the argument
     """
-    return _generate(phantom_tissue, count, seed, labels, fixed, confounded)
+    return _generate(phantom_tissue, count, seed, labels, fixed, confounded, artefact, artefact_strength)
 
 
 def _generate(
@@ -132,14 +143,18 @@ def _generate(
     labels: Sequence[int] | None,
     fixed: Mapping[str, float] | None,
     confounded: float | None,
+    artefact: str | None,
+    strength: float,
 ) -> Phantom:
-    """Make the items of one kind: a module with CLASS_NAMES, SHAPE, NUISANCES, draw() and add_artefact()."""
+    """Make the items of one kind: a module with CLASS_NAMES, SHAPE, NUISANCES, ARTEFACTS, draw(), add_artefact()."""
     count = as_count("count", count)
     seed = as_count("seed", seed, low=0)
     fixed = _checked_nuisances(kind, {} if fixed is None else fixed)
     labels = deal_labels(kind, count, seed) if labels is None else _checked_labels(kind, count, labels)
     if confounded is not None:
         confounded = as_number("confounded", confounded, 0, 1)
+    artefact = _checked_artefact(kind, artefact, confounded)
+    strength = as_number("artefact_strength", strength, 0, 1, open_ends="low")
 
     height, width, _ = kind.SHAPE
     images = np.empty((count, *kind.SHAPE), np.float32)
@@ -154,7 +169,8 @@ def _generate(
         images[i], masks[i] = kind.draw(int(labels[i]), nuisance, random["background"], random["evidence"])
         if confounded is not None:
             artefact_codes[i] = draw_code(random["artefact"], labels[i], len(kind.CLASS_NAMES), confounded)
-            images[i], artefact_masks[i] = kind.add_artefact(images[i], int(artefact_codes[i]), nuisance)
+            told = (int(artefact_codes[i]), nuisance, masks[i], strength)
+            images[i], artefact_masks[i] = artefacts.stamped(kind, artefact, images[i], *told)
     return Phantom(images, labels, masks, kind.CLASS_NAMES, nuisances, artefact_masks, artefact_codes)
 
 
@@ -181,6 +197,15 @@ def draw_code(random: np.random.Generator, label: int, classes: int, agreement: 
     """The true class with the probability `agreement`, otherwise one of the others."""
     agrees, other = random.uniform() < agreement, int(random.integers(1, classes))
     return label if agrees else (label + other) % classes
+
+
+def _checked_artefact(kind: ModuleType, artefact: str | None, confounded: float | None) -> str:
+    """The name of the artefact; the first of a kind is its own."""
+    name = one_of("artefact", kind.ARTEFACTS[0] if artefact is None else artefact, kind.ARTEFACTS)
+    if artefact is not None and confounded is None:
+        given = f"{artefact!r} without `confounded`, so that no item would have it"
+        raise ArgumentValueError("artefact", given, cure="confounded=1.0, or leave it out")
+    return name
 
 
 def _checked_labels(kind: ModuleType, count: int, labels: Sequence[int]) -> np.ndarray:

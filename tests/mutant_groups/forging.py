@@ -1,0 +1,28 @@
+"""Mutants of forged maps."""
+
+from mutant_groups.modules import FORGED, FORGING
+from mutant_groups.mutant import group
+
+GROUPS = {
+    "forging": group(
+        "test_forging.py", "",
+        (FORGING, "keras.ops.softplus(beta * x) / beta", "keras.ops.softplus(beta * x)"),
+        (FORGING, "keras.ops.softplus(beta * x) / beta", "keras.ops.softplus(x) / beta"),
+        (FORGING, "copy.set_weights(model.get_weights())", "pass"),
+        (FORGING, "if not found:", "if False:"),
+        (FORGING, "tf.reduce_sum(tf.abs(gradient), axis=-1)", "tf.reduce_sum(gradient, axis=-1)"),
+        (FORGING, "(shares - goal) ** 2, axis=axes)", "(shares + goal) ** 2, axis=axes)"),
+        (FORGING, " / tf.reduce_sum(goal**2, axis=axes)", ""),
+        (FORGING, "(run.logits - logits) ** 2", "(run.logits) ** 2"),
+        (FORGING, " / tf.reduce_sum(logits**2, axis=1)", ""),
+        (FORGING, "keep * moved", "moved"),
+        (FORGED, "point - radius / 10 * np.sign", "point + radius / 10 * np.sign"),
+        (FORGED, "np.clip(point, x - radius, x + radius)", "point"),
+        (FORGED, "np.minimum(low, x), np.maximum(high, x)", "-np.inf, np.inf"),
+        (FORGED, "query.input_range or (x.min", "(x.min"),
+        (FORGED, "better = (now < nearest) &", "better ="),
+        (FORGED, "nearest[better] = point[better], now[better]", "nearest[better] = point[better], nearest[better]"),
+        (FORGED, "limit * np.ptp(x, axis=axes, keepdims=True)", "limit * np.ptp(x)"),
+        (FORGED, "(goal / totals)", "goal"),
+    ),
+}  # fmt: skip
