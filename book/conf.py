@@ -51,7 +51,7 @@ bibtex_cite_id = "{key}"
 
 autodoc_typehints_format = "short"
 python_maximum_signature_line_length = 80
-default_role = "code"
+toc_object_entries_show_parents = "hide"
 
 html_theme = "sphinx_book_theme"
 html_title = SET["title"]
@@ -66,7 +66,7 @@ html_theme_options = {
     "use_download_button": False,
     "use_fullscreen_button": False,
     "home_page_in_toc": True,
-    "article_header_end": ["article-header-buttons"],
+    "navbar_persistent": [],
 }
 if SET["address"]:
     html_theme_options |= {
@@ -88,12 +88,15 @@ def in_paragraphs(app, what, name, obj, options, lines):
             found += ["::", "", *(f"    {line}" for line in paragraph.split("\n")), ""]
             continue
         for part in AFTER.split(paragraph):
-            pieces = re.split(r"(`[^`]+`)", " ".join(part.split()))
+            pieces = re.split(r"``?([^`]+)``?", " ".join(part.split()))
             pieces[::2] = [re.sub(r"([\\*|_])", r"\\\1", piece) for piece in pieces[::2]]
-            pieces[1::2] = [f" `{piece}` ".strip() if piece.startswith("``") else f"`{piece}`" for piece in pieces[1::2]]
+            pieces[1::2] = [f"``{piece}``" for piece in pieces[1::2]]
             found += ["".join(pieces), ""]
     lines[:] = found
 
 
 def setup(app):
+    from heatproof.__main__ import start_tensorflow
+
+    start_tensorflow()  # autodoc needs it: without its lines on stderr
     app.connect("autodoc-process-docstring", in_paragraphs)

@@ -3,7 +3,7 @@
 Sphinx prints signature and docstring; the example of a name is the one of book/examples/, which a test runs.
 """
 
-import importlib
+import ast
 import re
 from pathlib import Path
 
@@ -36,35 +36,29 @@ def examples(folder: Path = EXAMPLES) -> dict[str, str]:
     return found
 
 
-def public() -> list[tuple[str, str, object, str]]:
-    """(face, name, object, page) of every public name, in the order of the faces."""
+def public() -> list[tuple[str, str, str]]:
+    """(face, name, page) of every public name, in the order of the faces; nothing is imported."""
     found = []
     for face in FACES:
-        module = importlib.import_module(face)
-        for name in module.__all__:
-            thing = getattr(module, name)
-            home = getattr(thing, "__module__", "")
-            wing = home.split(".")[1] if home.count(".") > 1 else "ground"
-            wing = {"METHODS": "methods", "METRICS": "metrics"}.get(name, wing)
-            found.append((face, name, thing, wing if face == "xai_utils" else face))
+        tree = ast.parse((ROOT / f"{face}.py").read_text(encoding="utf-8"))
+        homes = {alias.name: node.module for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+        (names,) = [ast.literal_eval(node.value) for node in tree.body if isinstance(node, ast.Assign)]
+        for name in names:
+            wing = homes[name].split(".")[1] if homes[name].count(".") > 1 else "ground"
+            found.append((face, name, wing if face == "xai_utils" else face))
     return found
 
 
-def entry(face: str, name: str, thing: object, example: str) -> str:
+def entry(face: str, name: str, example: str) -> str:
     """What Sphinx reads of one name."""
-    if isinstance(thing, type):
-        kind = "autoexception" if issubclass(thing, BaseException) else "autoclass"
-        told = f".. {kind}:: {face}.{name}\n"
-    elif callable(thing):
-        told = f".. autofunction:: {face}.{name}\n"
+    if name.isupper():
+        told = f".. autodata:: {face}.{name}\n   :no-value:\n"
+    elif name.endswith("Warning"):
+        told = f".. autoexception:: {face}.{name}\n"
     else:
-        told = f".. py:data:: {face}.{name}\n   :type: {type(thing).__name__}\n\n   {_listed(thing)}\n"
+        told = f".. {'autoclass' if name[0].isupper() else 'autofunction'}:: {face}.{name}\n"
     shown = "".join(f"      {line}\n" if line else "\n" for line in example.splitlines())
     return told + ("\n   .. code-block:: pycon\n\n" + shown if example else "")
-
-
-def _listed(thing: object) -> str:
-    return "Holds " + ", ".join(f"``{one}``" for one in thing) + "."
 
 
 def page(title: str, sentence: str, entries: list[str]) -> str:
@@ -74,15 +68,15 @@ def page(title: str, sentence: str, entries: list[str]) -> str:
 
 def contract() -> str:
     """The docstring of the face, as it is written."""
-    text = importlib.import_module("xai_utils").__doc__
+    text = ast.get_docstring(ast.parse((ROOT / "xai_utils.py").read_text(encoding="utf-8")))
     return f"```text\n{text.strip()}\n```\n"
 
 
 def write_pages(folder: Path) -> None:
     """Write api/ below `folder`: an index with the contract, and a page for each wing."""
     shown, groups = examples(), {}
-    for face, name, thing, group in public():
-        groups.setdefault(group, []).append(entry(face, name, thing, shown.get(name, "")))
+    for face, name, group in public():
+        groups.setdefault(group, []).append(entry(face, name, shown.get(name, "")))
     (folder / "api").mkdir()
     for group, (title, sentence) in PAGES.items():
         write(folder / "api" / f"{group}.md", page(title, sentence, groups[group]))
