@@ -77,6 +77,8 @@ if SET["address"]:
         "launch_buttons": {"binderhub_url": "https://mybinder.org", "colab_url": "https://colab.research.google.com"},
     }
 
+ARRAY = re.compile(r"\b_Buffer \| _SupportsArray.*?\| _NestedSequence\[complex \| bytes \| str\]")
+KEYS = set(re.findall(r"^@\w+\{([^,]+),", (HERE / "report" / "references.bib").read_text(encoding="utf-8"), re.MULTILINE))
 AFTER = re.compile(r"(?<=[.:;\s])\s*(?=(?:Raises|Returns) |Sources?: )")
 
 
@@ -91,8 +93,23 @@ def in_paragraphs(app, what, name, obj, options, lines):
             pieces = re.split(r"``?([^`]+)``?", " ".join(part.split()))
             pieces[::2] = [re.sub(r"([\\*|_])", r"\\\1", piece) for piece in pieces[::2]]
             pieces[1::2] = [f"``{piece}``" for piece in pieces[1::2]]
-            found += ["".join(pieces), ""]
+            found += [source_keys("".join(pieces)), ""]
     lines[:] = found
+
+
+def source_keys(text):
+    """The docstring's sources with the keys of the bibliography behind them: the first author's name and the year."""
+
+    def keyed(match):
+        key = f"{match[1]}{match[2]}".lower()
+        return f"{match[0]} :cite:p:`{key}`" if key in KEYS else match[0]
+
+    return re.sub(r"\b([A-Z][a-z]+)(?:(?:,| and| et al\.)? ?(?:[A-Z][a-z]+)?)* ((?:19|20)\d\d)", keyed, text)
+
+
+def short_types(app, what, name, obj, options, signature, returned):
+    """What NumPy takes as an array has a long type: here it has its name."""
+    return [text and ARRAY.sub("ArrayLike", text) for text in (signature, returned)]
 
 
 def setup(app):
@@ -100,3 +117,4 @@ def setup(app):
 
     start_tensorflow()  # autodoc needs it: without its lines on stderr
     app.connect("autodoc-process-docstring", in_paragraphs)
+    app.connect("autodoc-process-signature", short_types)

@@ -5,6 +5,7 @@ executed notebooks (those of `make report` where they are newer than their sourc
 is executed here), the pages of docs/ and benchmarks/, and what book/ adds. Sphinx makes the pages, MathJax is theirs.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -149,10 +150,32 @@ def stage() -> None:
     shutil.copyfile(SOURCE / "conf.py", STAGED / "conf.py")
 
 
+def digest() -> str:
+    """SHA-256 of what the pages are made from: the staged files, the docstrings, the packages."""
+    paths = [path for path in sorted(STAGED.rglob("*")) if path.is_file()]
+    paths += [*sorted((ROOT / "heatproof").rglob("*.py")), *sorted(ROOT.glob("*_utils.py")), ROOT / "requirements.txt"]
+    whole = hashlib.sha256()
+    for path in paths:
+        content = path.read_bytes()
+        whole.update(f"{path.relative_to(ROOT).as_posix()} {len(content)}\n".encode() + content)
+    return whole.hexdigest()
+
+
 def build() -> None:
     """Stage, let Sphinx make the pages (a warning is an error), say where the first one is."""
     started = time.monotonic()
     stage()
+    made, stamped = digest(), BOOK.with_suffix(".stamp")
+    if not (BOOK / "index.html").is_file() or not stamped.is_file() or stamped.read_text() != made:
+        stamped.unlink(missing_ok=True)
+        typeset()
+        write(stamped, made)
+    pages = len(list(BOOK.glob("**/*.html")))
+    print(f"book: {(BOOK / 'index.html').relative_to(ROOT)}, {pages} pages, {time.monotonic() - started:.0f} s")
+
+
+def typeset() -> None:
+    """Let Sphinx make build/book/ anew; on a warning what was there stays."""
     partial = BOOK.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "SOURCE_DATE_EPOCH": DATE, "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -160,7 +183,7 @@ def build() -> None:
     command += ["-d", str(BOOK.with_suffix(".doctrees")), str(STAGED), str(partial)]
     if subprocess.call(command, cwd=ROOT, env=environ):
         raise SystemExit("book: Sphinx found fault, see above")
+    for templates in partial.glob("_static/*webpack-macros.html"):
+        templates.unlink()  # of the theme, no pages
     shutil.rmtree(BOOK, ignore_errors=True)
     partial.rename(BOOK)
-    pages = len(list(BOOK.glob("**/*.html")))
-    print(f"book: {(BOOK / 'index.html').relative_to(ROOT)}, {pages} pages, {time.monotonic() - started:.0f} s")

@@ -14,11 +14,15 @@ import nbformat
 
 # What is left as it stands: code, mathematics, links, tags, headings.
 KEPT = re.compile(
-    r"(```.*?```|`[^`]*`|\$\$.*?\$\$(?: \(eq-[\w-]+\))?|\$[^$]*\$|!?\[[^\]]*\]\([^)]*\)|</?\w[^>]*>|^#+ [^\n]*$)",
+    r"(```.*?```|`[^`]*`|\$\$.*?\$\$(?: \(eq-[\w-]+\))?|\$[^$]*\$|!?\[[^\]]*\]\([^)]*\)|<a .*?</a>|</?\w[^>]*>|^#+ [^\n]*$)",
     re.DOTALL | re.MULTILINE,
 )
 NUMBERED = re.compile(r"\$\$((?:(?!\$\$).)*?)\s*\\tag\{(\w+)\}\s*\$\$", re.DOTALL)
 HEADING = re.compile(r"^## (\d+)\. ", re.MULTILINE)
+SOURCE = (
+    r"\b([A-Z][a-z]+)(?:,? (?:and )?[A-Z][a-z]+)*(?: and others| et al\.)?,? \(?((?:19|20)\d\d)\b\)?"
+    r"(?!,? (?:\*[^*]*\*,? )?\[)"
+)
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]*)\)")
 
 
@@ -49,6 +53,11 @@ class Chapters:
 
     def key(self, shown: str, key: str) -> str:
         return f"{{cite:p}}`{key}`" if key in self.keys else shown
+
+    def source(self, shown: str, name: str, year: str) -> str:
+        """A source named in a sentence; the key of an entry is its first author's name and the year."""
+        key = f"{name}{year}".lower()
+        return f'<a href="../references.html#{key}">{shown}</a>' if key in self.keys else shown
 
 
 def prose_of(notebook: nbformat.NotebookNode) -> str:
@@ -86,6 +95,7 @@ def _links(chapters: Chapters, own: str) -> list[tuple[str, Callable]]:
         (r"\b([Cc]hapters?) (\d\d)\b" + others, several),
         (r"\b([Ss]ections?) (\d+)\b(?! of )", lambda m: chapters.section(m[0], m[2], own)),
         (r"\((\d+)\)", lambda m: chapters.equation(m[0], m[1], own)),
+        (SOURCE, lambda m: chapters.source(m[0], m[1], m[2]) if own else m[0]),
         (r"[\[(]([a-z]+\d{4}[a-z]*)[\])]", lambda m: chapters.key(m[0], m[1])),
     ]  # fmt: skip
 
