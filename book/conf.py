@@ -60,6 +60,7 @@ html_css_files = ["book.css"]
 html_extra_path = SET["extra"]
 html_copy_source = False
 html_show_sphinx = False
+html_context = {"default_mode": "auto"}
 html_theme_options = {
     "show_navbar_depth": 1,
     "show_toc_level": 2,
@@ -78,7 +79,9 @@ if SET["address"]:
     }
 
 ARRAY = re.compile(r"\b_Buffer \| _SupportsArray.*?\| _NestedSequence\[complex \| bytes \| str\]")
-KEYS = set(re.findall(r"^@\w+\{([^,]+),", (HERE / "report" / "references.bib").read_text(encoding="utf-8"), re.MULTILINE))
+KEYS = set(
+    re.findall(r"^@\w+\{([^,]+),", (HERE / "report" / "references.bib").read_text(encoding="utf-8"), re.MULTILINE)
+)
 AFTER = re.compile(r"(?<=[.:;\s])\s*(?=(?:Raises|Returns) |Sources?: )")
 
 

@@ -127,8 +127,10 @@ def test_every_link_leads_somewhere(walk, pages):
 
 def test_every_chapter_is_there_and_the_title_is_the_same_everywhere(walk):
     title = book.citation()["title"]
-    assert {path.stem for path in book.found()} == {name.split("/")[1] for name in walk if name.startswith("notebooks/")}
-    assert {found["title"].split(" — ")[-1] for found in walk.values()} == {title}
+    assert {path.stem for path in book.found()} == {
+        name.split("/")[1] for name in walk if name.startswith("notebooks/")
+    }
+    assert {found["title"].split(" - ")[-1] for found in walk.values()} == {title}
     assert (ROOT / "README.md").read_text(encoding="utf-8").startswith(f"# {title}\n")
     assert rf"\title{{\vspace{{-14mm}}{title}" in (ROOT / "report" / "report.tex").read_text(encoding="utf-8")
 

@@ -19,7 +19,7 @@ import nbformat
 import yaml
 
 from heatproof.writing import write
-from tools import book_api, book_text, npm
+from tools import book_api, book_html, book_text, npm
 from tools.environment import ROOT
 from tools.notebooks import BUILD as EXECUTED
 from tools.notebooks import DATE, found, public_address, run_digest, stamp
@@ -27,6 +27,7 @@ from tools.notebooks import DATE, found, public_address, run_digest, stamp
 SOURCE = ROOT / "book"
 STAGED = ROOT / "build" / "book-source"
 BOOK = ROOT / "build" / "book"
+WORK = ROOT / "build" / "book-work"
 TOOLBOX = ROOT / "build" / "toolbox"
 PAGES = ("README.md", "CONTRIBUTING.md", "docs/*.md", "benchmarks/results.md", "data/README.md", "results/README.md")
 REPORTS = (ROOT / "build" / "report" / "report.pdf", ROOT / "report" / "report.pdf")  # the first that is there
@@ -154,6 +155,7 @@ def digest() -> str:
     """SHA-256 of what the pages are made from: the staged files, the docstrings, the packages."""
     paths = [path for path in sorted(STAGED.rglob("*")) if path.is_file()]
     paths += [*sorted((ROOT / "heatproof").rglob("*.py")), *sorted(ROOT.glob("*_utils.py")), ROOT / "requirements.txt"]
+    paths += sorted((ROOT / "tools").glob("book*.py"))
     whole = hashlib.sha256()
     for path in paths:
         content = path.read_bytes()
@@ -165,7 +167,7 @@ def build() -> None:
     """Stage, let Sphinx make the pages (a warning is an error), say where the first one is."""
     started = time.monotonic()
     stage()
-    made, stamped = digest(), BOOK.with_suffix(".stamp")
+    made, stamped = digest(), WORK / "stamp"
     if not (BOOK / "index.html").is_file() or not stamped.is_file() or stamped.read_text() != made:
         stamped.unlink(missing_ok=True)
         typeset()
@@ -176,14 +178,15 @@ def build() -> None:
 
 def typeset() -> None:
     """Let Sphinx make build/book/ anew; on a warning what was there stays."""
-    partial = BOOK.with_suffix(".partial")
+    partial = WORK / "html"
     shutil.rmtree(partial, ignore_errors=True)
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "SOURCE_DATE_EPOCH": DATE, "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html"]
-    command += ["-d", str(BOOK.with_suffix(".doctrees")), str(STAGED), str(partial)]
+    command += ["-d", str(WORK / "doctrees"), str(STAGED), str(partial)]
     if subprocess.call(command, cwd=ROOT, env=environ):
         raise SystemExit("book: Sphinx found fault, see above")
     for templates in partial.glob("_static/*webpack-macros.html"):
         templates.unlink()  # of the theme, no pages
+    book_html.mend(partial)
     shutil.rmtree(BOOK, ignore_errors=True)
     partial.rename(BOOK)

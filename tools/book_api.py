@@ -41,7 +41,9 @@ def public() -> list[tuple[str, str, str]]:
     found = []
     for face in FACES:
         tree = ast.parse((ROOT / f"{face}.py").read_text(encoding="utf-8"))
-        homes = {alias.name: node.module for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+        homes = {
+            alias.name: node.module for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names
+        }
         (names,) = [ast.literal_eval(node.value) for node in tree.body if isinstance(node, ast.Assign)]
         for name in names:
             wing = homes[name].split(".")[1] if homes[name].count(".") > 1 else "ground"

@@ -14,7 +14,8 @@ import nbformat
 
 # What is left as it stands: code, mathematics, links, tags, headings.
 KEPT = re.compile(
-    r"(```.*?```|`[^`]*`|\$\$.*?\$\$(?: \(eq-[\w-]+\))?|\$[^$]*\$|!?\[[^\]]*\]\([^)]*\)|<a .*?</a>|</?\w[^>]*>|^#+ [^\n]*$)",
+    r"(```.*?```|`[^`]*`|\$\$.*?\$\$(?: \(eq-[\w-]+\))?|\$[^$]*\$|!?\[[^\]]*\]\([^)]*\)"
+    r"|<a .*?</a>|</?\w[^>]*>|^#+ [^\n]*$)",
     re.DOTALL | re.MULTILINE,
 )
 NUMBERED = re.compile(r"\$\$((?:(?!\$\$).)*?)\s*\\tag\{(\w+)\}\s*\$\$", re.DOTALL)
