@@ -248,7 +248,7 @@ def test_the_help_of_explain_shows_what_is_required_and_examples_that_work(folde
 
 
 def test_an_option_reaches_the_method(folder, pixels, reference):
-    options = ["samples=3", "noise=0.05", "score=probability"]
+    options = ["samples=3", "noise=0.05", "score=probability", "batch-size=2"]
     found = command.explain(FACES, folder / "face.png", "smooth-grad", "sad", options=options)
     x = (pixels / np.float32(255))[None, ..., None]
     assert np.array_equal(
