@@ -31,8 +31,7 @@ WORK = ROOT / "build" / "book-work"
 TOOLBOX = ROOT / "build" / "toolbox"
 PAGES = ("README.md", "CONTRIBUTING.md", "docs/*.md", "benchmarks/results.md", "data/README.md", "results/README.md")
 REPORTS = (ROOT / "build" / "report" / "report.pdf", ROOT / "report" / "report.pdf")  # the first that is there
-START = re.compile(r"\A# (?P<title>[^\n]*)\n(?P<start>.*?)(?=^## The notebooks$)", re.DOTALL | re.MULTILINE)
-NOTEBOOKS = re.compile(r"^## The notebooks$.*?(?=^## )", re.DOTALL | re.MULTILINE)
+FIRST = re.compile(r"\A(?P<first># .*?^## The notebooks$.*?)(?=^## )", re.DOTALL | re.MULTILINE)
 
 
 def executed(path: Path) -> Path:
@@ -57,6 +56,7 @@ def settings() -> dict:
 def stage_chapters() -> book_text.Chapters:
     """Write the notebooks with their links; return what can be linked."""
     chapters = book_text.Chapters(found(), (ROOT / "report" / "references.bib").read_text(encoding="utf-8"))
+    chapters.terms = book_text.terms((SOURCE / "glossary.md").read_text(encoding="utf-8"))
     for path in found():
         notebook = book_text.chapter(nbformat.read(executed(path), as_version=4), chapters, path.stem[:2])
         for cell in notebook.cells:
@@ -83,7 +83,7 @@ def write_page(name: str, text: str) -> None:
 
 
 def stage_pages(chapters: book_text.Chapters) -> None:
-    """The pages of the repository, README.md cut in two: its first screen opens the website."""
+    """The pages of the repository, README.md cut in two: its first part opens the website."""
     for name in sorted(staged()):
         if not name.endswith(".md"):
             continue
@@ -93,22 +93,22 @@ def stage_pages(chapters: book_text.Chapters) -> None:
             (STAGED / place).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / place, STAGED / place)
         if name == "README.md":
-            first = START.match(text)
-            write_page("index.md", front(first["title"], first["start"]))
-            text = "# Using the library\n\n" + NOTEBOOKS.sub("", text[first.end() :])
+            first = FIRST.match(text)["first"]
+            write_page("index.md", front(first))
+            text = "# Using the course and its library\n\n" + text.removeprefix(first)
         write_page(name, text)
     for path in sorted(SOURCE.glob("*.md")):
         if path.name != "index.md":
             write_page(path.name, book_text.linked(path.read_text(encoding="utf-8"), chapters))
 
 
-def front(title: str, start: str) -> str:
-    """The first page: README.md up to its table of notebooks, then the way to all others."""
+def front(first: str) -> str:
+    """The first page: README.md to the end of its table of notebooks, then the way to all others."""
     names = "\n".join(f"notebooks/{path.stem}" for path in found())
     rest = (SOURCE / "index.md").read_text(encoding="utf-8").replace("CHAPTERS", names)
     toolbox = (TOOLBOX / "index.html").is_file()
     rest = re.sub(r"<!-- toolbox -->\n(.*?)<!-- end -->\n", r"\1" if toolbox else "", rest, flags=re.DOTALL)
-    return f"# {title}\n{start}{rest}"
+    return first + rest
 
 
 def stage_extra() -> None:

@@ -20,6 +20,9 @@ KEPT = re.compile(
 )
 NUMBERED = re.compile(r"\$\$((?:(?!\$\$).)*?)\s*\\tag\{(\w+)\}\s*\$\$", re.DOTALL)
 HEADING = re.compile(r"^## (\d+)\. ", re.MULTILINE)
+# Words of the glossary that chapters also use in their plain sense: these are not linked.
+AMBIGUOUS = {"activation", "baseline", "contrast", "head", "interval", "mask", "oracle", "parity", "reference", "score"}
+AMBIGUOUS |= {"segment", "stride", "target", "unit", "evidence", "gradient"}
 SOURCE = (
     r"\b([A-Z][a-z]+)(?:,? (?:and )?[A-Z][a-z]+)*(?: and others| et al\.)?,? \(?((?:19|20)\d\d)\b\)?"
     r"(?!,? (?:\*[^*]*\*,? )?\[)"
@@ -31,7 +34,7 @@ class Chapters:
     """What can be linked: the chapters by number, their equations and sections, the keys of the bibliography."""
 
     def __init__(self, paths: list[Path], bibliography: str):
-        self.names, self.equations, self.sections = {}, {}, {}
+        self.names, self.equations, self.sections, self.terms = {}, {}, {}, []
         self.keys = set(re.findall(r"^@\w+\{([^,]+),", bibliography, re.MULTILINE))
         for path in paths:
             number, text = path.stem[:2], prose_of(nbformat.read(path, as_version=4))
@@ -59,6 +62,28 @@ class Chapters:
         """A source named in a sentence; the key of an entry is its first author's name and the year."""
         key = f"{name}{year}".lower()
         return f'<a href="../references.html#{key}">{shown}</a>' if key in self.keys else shown
+
+
+def terms(glossary: str) -> list[str]:
+    """The terms of the glossary that mean nothing else in a sentence, the longer before the shorter."""
+    found = re.findall(r"^(\S.*)\n    \S", glossary.partition(":::{glossary}")[2], re.MULTILINE)
+    return sorted(set(found) - AMBIGUOUS, key=len, reverse=True)
+
+
+def with_terms(cells: list[nbformat.NotebookNode], names: list[str]) -> None:
+    """Link each term to the glossary where a chapter names it first."""
+    left = {name: re.compile(rf"(?<![\w-]){re.escape(name)}(?:s|es)?(?![\w-])", re.IGNORECASE) for name in names}
+    for cell in cells:
+        if cell.cell_type != "markdown":
+            continue
+        for name, pattern in list(left.items()):
+            pieces = KEPT.split(cell.source)
+            for place in range(0, len(pieces), 2):
+                pieces[place], count = pattern.subn(rf"{{term}}`\g<0> <{name}>`", pieces[place], count=1)
+                if count:
+                    del left[name]
+                    break
+            cell.source = "".join(pieces)
 
 
 def prose_of(notebook: nbformat.NotebookNode) -> str:
@@ -148,6 +173,7 @@ def chapter(notebook: nbformat.NotebookNode, chapters: Chapters, own: str) -> nb
             cells.append(cell)
         else:
             cells += figures_apart(cell)
+    with_terms(cells, chapters.terms)
     notebook.cells = cells
     return notebook
 
