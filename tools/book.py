@@ -30,6 +30,7 @@ BOOK = ROOT / "build" / "book"
 WORK = ROOT / "build" / "book-work"
 TOOLBOX = ROOT / "build" / "toolbox"
 PAGES = ("README.md", "CONTRIBUTING.md", "docs/*.md", "benchmarks/results.md", "data/README.md", "results/README.md")
+PAGES += ("report/template/README.md",)
 REPORTS = (ROOT / "build" / "report" / "report.pdf", ROOT / "report" / "report.pdf")  # the first that is there
 FIRST = re.compile(r"\A(?P<first># .*?^## The notebooks$.*?)(?=^## )", re.DOTALL | re.MULTILINE)
 
