@@ -5,7 +5,7 @@ PYTHON ?= python3
 export GPU
 
 .DEFAULT_GOAL := help
-TARGETS := help report template test lab latex data models evaluation mutants parity networks bench lint edition readme toolbox lock environment clean
+TARGETS := help report book template test lab latex data models evaluation mutants parity networks bench lint edition readme toolbox lock environment clean
 .PHONY: $(TARGETS)
 
 $(TARGETS):

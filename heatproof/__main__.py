@@ -4,11 +4,9 @@ Thin on purpose: it reads the picture and brings it to the model's size and unit
 are those that notebooks use. A bad argument gives one line on stderr, the exit code 2 and no file.
 """
 
-import argparse
-import importlib
+import ast
 import inspect
 import io
-import os
 import sys
 import warnings
 from pathlib import Path
@@ -17,18 +15,11 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
-from heatproof import batches, checks
-from heatproof.problems import ArgumentFileError, ArgumentProblem, ArgumentValueError, XAIWarning, sentence
+from heatproof import checks
+from heatproof.command.parsing import list_methods, options_of, parser, start_tensorflow
+from heatproof.command.words import OPTIONS, one_line
+from heatproof.problems import ArgumentFileError, ArgumentValueError, XAIWarning
 from heatproof.writing import write
-
-# What the library calls its arguments, and what it advises: here they have the words of the command line.
-OPTIONS = {name: f"--{name}" for name in ("model", "image", "out", "method", "target", "layer")}
-OPTIONS |= {"path": "--model", "inputs": "--image", "targets": "--target", "limits": "--range"}
-CURES = {
-    batches.RESCALE: "give the right --range",
-    "use grad_cam, which needs no special head": "--method grad-cam, which needs no special head",
-}
-CALLED = "heatproof" if Path(sys.argv[0]).stem == "heatproof" else "python -m heatproof"
 
 
 class Explanation(NamedTuple):
@@ -45,11 +36,12 @@ class Explanation(NamedTuple):
     note: str  # how the picture was brought to the model's size
 
 
-def explain(model, image, method="grad-cam", target=None, layer=None, limits=None):
+def explain(model, image, method="grad-cam", target=None, layer=None, limits=None, options=()):
     """Explain the picture in the file `image` by the network in the file `model`.
 
     `limits` are the values of black and white in the model's units; without them the card's `input_range` counts.
-    `target` is a class by index or name. Raises `OSError`, `TypeError`, `ValueError` for what cannot be explained.
+    `target` is a class by index or name, `options` of the method are texts NAME=VALUE. Raises `OSError`, `TypeError`,
+    `ValueError` for what cannot be explained.
     """
     picture = read_picture(image)
     start_tensorflow()  # takes seconds: after the cheap checks
@@ -60,9 +52,11 @@ def explain(model, image, method="grad-cam", target=None, layer=None, limits=Non
 
     known = [name.replace("_", "-") for name in catalogue.METHODS]
     row = catalogue.METHODS[checks.one_of("method", method.replace("_", "-"), known).replace("-", "_")]
-    options = {} if layer is None else {"layer": layer}
-    if options.keys() - inspect.signature(row.function).parameters:
-        raise ArgumentValueError("layer", f"{layer!r} for {method}, which uses no layer", cure="leave the option out")
+    options = as_options(options, row)
+    if layer is not None:
+        if "layer" not in inspect.signature(row.function).parameters:
+            raise ArgumentValueError("layer", f"{layer!r} for {method}, which uses no layer", cure="leave it out")
+        options["layer"] = layer
     network = cards.load_model(model)
     limits = as_limits(limits or network.input_range)
     network.input_range = network.input_range or limits
@@ -75,20 +69,6 @@ def explain(model, image, method="grad-cam", target=None, layer=None, limits=Non
     target = int(probabilities.argmax()) if target is None else target
     names = names or tuple(f"class {number}" for number in range(len(probabilities)))
     return Explanation(inputs, attribution, probabilities, target, names, limits, row.title, row.signed, note)
-
-
-def start_tensorflow():
-    """Import it without the lines about its build that it writes to stderr at any log level: not meant for the user."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        importlib.import_module("heatproof.methods.catalogue")
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def read_picture(path):
@@ -147,6 +127,23 @@ def as_target(target, names):
         raise ArgumentValueError("target", f"{target!r}", f"a class index{words}") from None
 
 
+def as_options(texts, row):
+    """Return {name: value} of texts NAME=VALUE: a Python literal where it is one, otherwise the text itself."""
+    options, known = {}, options_of(row.function)
+    for text in texts:
+        name, sign, value = text.partition("=")
+        name = name.strip().replace("-", "_")
+        if not sign or name not in known:
+            raise ArgumentValueError("option", repr(text), f"NAME=VALUE, where NAME is one of {', '.join(known)}")
+        if name in options:
+            raise ArgumentValueError("option", f"{name} twice", cure="give it once")
+        try:
+            options[name] = ast.literal_eval(value)
+        except (SyntaxError, ValueError):
+            options[name] = value
+    return options
+
+
 def check_out(out, image):
     """Refuse a place for the figure that cannot be written, before anything is computed."""
     if Path(out).suffix.lower() != ".png":
@@ -172,47 +169,15 @@ def write_figure(found, out):
     write(out, content.getvalue(), argument=OPTIONS["out"])
 
 
-class Parser(argparse.ArgumentParser):
-    """Reports a bad argument like any other bad input: one line, no usage text."""
-
-    def error(self, message):
-        raise ValueError(message)
-
-
-def parser():
-    top = Parser(prog=CALLED, description="Explain what a Keras classifier sees.")
-    commands = top.add_subparsers(dest="command", required=True, metavar="explain")
-    add = commands.add_parser("explain", help="draw one picture beside its attribution map").add_argument
-    add("--model", metavar="FILE", help="the network, .keras or .h5")
-    add("--image", metavar="FILE", help="the picture, any size; its centre is resized to the network's input")
-    add("--out", metavar="FILE", help="where the figure goes, .png")
-    add("--method", default="grad-cam", metavar="NAME", help="see --list-methods (default: grad-cam)")
-    add("--target", metavar="CLASS", help="the class to explain, index or name (default: the predicted one)")
-    add("--layer", metavar="NAME", help="for methods that read a layer (default: the last one with positions)")
-    text = "the network's values of black and white, such as 0 1, -1 1 or 0 255 (default: from its card)"
-    add("--range", nargs=2, type=float, dest="limits", metavar=("BLACK", "WHITE"), help=text)
-    add("--list-methods", action="store_true", help="print the methods and stop")
-    return top
-
-
-def list_methods():
-    start_tensorflow()
-    from heatproof.methods import catalogue
-
-    for row in catalogue.METHODS.values():
-        needs = f"  (needs {row.needs})" if row.needs else ""
-        print(f"{row.name.replace('_', '-'):21s} {row.formula}{needs}")
-
-
 def run(options):
     """Carry out parsed options; print what the network said and where the figure is."""
-    if options.list_methods:
+    if options.command is None:
+        return parser().print_help()
+    if options.command == "methods":
         return list_methods()
-    missing = [name for name in ("model", "image", "out") if getattr(options, name) is None]
-    if missing:
-        raise ValueError(f"missing: {', '.join(f'--{name}' for name in missing)}; {CALLED} explain --help")
     check_out(options.out, options.image)
-    given = {name: getattr(options, name) for name in ("model", "image", "method", "target", "layer", "limits")}
+    names = ("model", "image", "method", "target", "layer", "limits", "options")
+    given = {name: getattr(options, name) for name in names}
     found = explain(**given)
     write_figure(found, options.out)
     predicted = int(found.probabilities.argmax())
@@ -220,15 +185,6 @@ def run(options):
     for word, number in (("predicted", predicted), ("explained", found.target)):
         print(f"{word}: {found.names[number]} (class {number}), probability {found.probabilities[number]:.2f}")
     print(f"figure:    {options.out}")
-
-
-def one_line(problem):
-    """What is told of a problem, on one line, with the command line's words for the argument and the cure."""
-    text = str(problem)
-    if isinstance(problem, ArgumentProblem):
-        argument, cure = OPTIONS.get(problem.argument, problem.argument), CURES.get(problem.cure, problem.cure)
-        text = sentence(argument, problem.given, problem.allowed, cure)
-    return " ".join(text.split())
 
 
 def main(argv=None):
@@ -239,6 +195,8 @@ def main(argv=None):
         warnings.showwarning = lambda message, *_, **__: print(f"warning: {one_line(message)}", file=sys.stderr)
         try:
             run(parser().parse_args(argv))
+        except SystemExit as done:  # --help, --list-methods
+            return done.code
         except (OSError, TypeError, ValueError) as error:
             print(f"error: {one_line(error)}", file=sys.stderr)
             return 2

@@ -1075,6 +1075,7 @@ ARGUMENTS = {
             "images": SHOWN,
             **DRAWN,
             **SCALED,
+            "contour": FLAG,
             "columns": COLUMNS,
             "input_range": RANGE,
             "maps": [

@@ -1,5 +1,8 @@
 """The command line: its map is the method's own map, its figure says what was explained, bad input leaves nothing."""
 
+import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -203,16 +206,64 @@ def test_a_broken_write_leaves_the_old_figure_and_nothing_else(folder, monkeypat
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(command.os, "replace", full)
+    monkeypatch.setattr(os, "replace", full)
     assert explain(folder) == 2
     assert set(folder.iterdir()) == before and (folder / "why.png").read_bytes() == b"old"
     assert "No space left" in capsys.readouterr().err
 
 
-def test_every_method_of_the_catalogue_is_listed(capsys):
-    assert command.main(["explain", "--list-methods"]) == 0
-    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
-    assert listed == [name.replace("_", "-") for name in xu.METHODS]
+@pytest.mark.parametrize("words", [["explain", "--list-methods"], ["methods"]])
+def test_every_method_of_the_catalogue_is_listed_with_its_options(capsys, words):
+    assert command.main(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[::2]] == [name.replace("_", "-") for name in xu.METHODS]
+    told = dict(zip(xu.METHODS, (line.split("options: ")[1].split(", ") for line in lines[1::2]), strict=True))
+    assert told["smooth_grad"][:3] == ["samples", "noise", "seed"] and "layer" not in told["grad_cam"]
+
+
+def test_without_arguments_the_help_shows_an_example_of_each_command(capsys):
+    assert command.main([]) == 0
+    out = capsys.readouterr().out
+    examples = [shlex.split(line) for line in re.findall(r"^  python -m heatproof (.*)$", out, re.MULTILINE)]
+    assert {words[0] for words in examples} == set(re.findall(r"^    (\w+) ", out, re.MULTILINE))
+    for words in examples:
+        assert command.parser().parse_args(words).command == words[0]
+
+
+def test_the_help_of_explain_shows_what_is_required_and_examples_that_work(folder, capsys, monkeypatch):
+    assert command.main(["explain", "--help"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"explain \[-h\] --model FILE --image FILE --out FILE\n", out)
+    monkeypatch.chdir(folder)
+    (folder / "models").symlink_to(MODELS)
+    shutil.copy(folder / "face.png", folder / "me.png")
+    examples = [shlex.split(line) for line in re.findall(r"^  python -m heatproof (.*)$", out, re.MULTILINE)]
+    assert len(examples) == 3
+    for words in examples:
+        assert command.main(words) == 0
+    assert "explained: happy" in capsys.readouterr().out
+
+
+# ---- the options of a method
+
+
+def test_an_option_reaches_the_method(folder, pixels, reference):
+    options = ["samples=3", "noise=0.05", "score=probability", "batch-size=2"]
+    found = command.explain(FACES, folder / "face.png", "smooth-grad", "sad", options=options)
+    x = (pixels / np.float32(255))[None, ..., None]
+    assert np.array_equal(
+        found.attribution, xu.smooth_grad(reference, x, 4, samples=3, noise=0.05, score="probability")
+    )
+
+
+def test_a_cure_is_typed_as_it_stands(folder, capsys):
+    """The map of occlusion with a patch that is too large: the line names the option as one types it."""
+    assert explain(folder, "--method", "occlusion", "--option", "patch=99") == 2
+    assert capsys.readouterr().err.startswith("error: --option patch: got 99")
+    problem = ArgumentTypeError("score", "'odds'", "a score", "score='logit', or input_range=(0, 1)")
+    assert command.one_line(problem) == (
+        "--option score: got 'odds'; allowed: a score. Cure: --option score='logit', or --range (0, 1)."
+    )
 
 
 # ---- bad input
@@ -245,6 +296,10 @@ BAD = {
     "range endless": (["--range", "0", "inf"], ["--range", "inf"]),
     "range of one": (["--range", "1"], ["--range"]),
     "range of words": (["--range", "black", "white"], ["--range", "black"]),
+    "option of another method": (["--option", "samples=3"], ["--option", "samples=3", "score, activation"]),
+    "option without a value": (["--option", "score"], ["--option", "'score'", "NAME=VALUE"]),
+    "option twice": (["--option", "score=logit", "--option", "score=value"], ["--option", "score twice"]),
+    "option with a wrong value": (["--option", "score=odds"], ["--option score", "'odds'", "'probability'"]),
     "unknown option": (["--colour", "red"], ["--colour"]),
 }
 
@@ -265,7 +320,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(folder, capsys, case):
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
-@pytest.mark.parametrize("arguments", [[], ["explain"], ["explain", "--model", "m.keras"], ["predict"]])
+@pytest.mark.parametrize("arguments", [["explain"], ["explain", "--model", "m.keras"], ["predict"]])
 def test_an_incomplete_command_is_one_line(capsys, arguments):
     assert command.main(arguments) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.collections import LineCollection
 from matplotlib.contour import ContourSet
 
-from heatproof.display import charts, plots, style
+from heatproof.display import charts, lines, plots, style
 from heatproof.display.scores import plot_scores
 from heatproof.display.volumes import plot_volume
 
@@ -130,6 +130,30 @@ def test_overlay_is_as_opaque_as_the_value_is_large(images):
     grey, over = axes.images
     np.testing.assert_array_equal(grey.get_array(), images[0, ..., 0])
     np.testing.assert_array_equal(over.get_alpha()[0, :3], [1, 0.25, 0])
+
+
+def test_a_contour_lies_over_the_maps_where_the_image_is_as_bright_as_its_quartiles():
+    ramp = np.broadcast_to(np.linspace(0, 1, 41), (1, 30, 41))
+    figure = plots.plot_attributions(ramp, {"map": np.ones((1, 30, 41))}, contour=True)
+    over = [[one for one in axes.collections if isinstance(one, ContourSet)] for axes in figure.axes[:2]]
+    assert not over[0] and len(over[1]) == 1
+    (drawn,) = over[1]
+    assert [path.vertices[:, 0].mean() for path in drawn.get_paths()] == pytest.approx([10, 20, 30], abs=0.1)
+    assert "brightness of the input" in caption(figure)
+    flat = plots.plot_attributions(np.ones((1, 5, 5)), {"map": np.ones((1, 5, 5))}, contour=True)
+    assert not [one for axes in flat.axes for one in axes.collections if isinstance(one, ContourSet)]
+
+
+def test_the_contour_of_a_coloured_image_is_that_of_its_grey_version():
+    colours = np.zeros((20, 20, 3))
+    colours[:, 10:, 0] = 0.9  # grey 0.3 on the right
+    grey = colours.mean(axis=-1)
+    found = []
+    for image in (colours, grey):
+        _, axes = plt.subplots()
+        lines.contour(axes, image)
+        found.append(axes.collections[0].get_paths()[0].vertices)
+    np.testing.assert_allclose(*found)
 
 
 def test_images_are_scaled_from_the_input_range(images):

@@ -33,7 +33,7 @@ WINGS = {
     "metrics": ({"engine", "methods"}, {"joblib", "keras", "numpy", "pandas", "psutil", "scipy", "skimage", "sklearn"}),
     "data": (set(), {"PIL", "numpy", "pandas", "pooch", "scipy", "skimage"}),
     "networks": ({"data"}, {"h5py", "keras", "numpy", "scipy", "sklearn", "tqdm"}),
-    "display": (set(), {"keras", "matplotlib", "numpy", "pandas"}),
+    "display": (set(), {"keras", "matplotlib", "numpy", "pandas", "scipy"}),
     "command": ({"engine", "methods", "networks", "display"}, {"PIL", "numpy"}),
 }
 ROOMS = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")

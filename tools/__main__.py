@@ -21,6 +21,7 @@ ROOT = environment.ROOT
 HELP = {
     "help": "print this list",
     "report": "set up .venv, execute the notebooks into build/, write build/report/report.pdf",
+    "book": "make the website of the course from the executed notebooks, build/book/index.html",
     "template": "typeset the blank of the report for students, build/template/template.pdf",
     "test": "unit tests, and every notebook executed again and compared with its stored outputs",
     "lab": "open the notebooks in JupyterLab",
@@ -70,6 +71,13 @@ def report() -> int:
     started = time.monotonic()
     notebooks.execute_all()
     pdf.build(started)
+    return 0
+
+
+def book() -> int:
+    from tools import book as website
+
+    website.build()
     return 0
 
 
@@ -184,6 +192,7 @@ def data() -> int:
 OUTSIDE = {"help": show_help, "latex": latex, "environment": write_environment, "clean": clean}
 INSIDE = {
     "report": report,
+    "book": book,
     "template": template,
     "test": lambda: python("-m", "pytest", "--nbval"),
     "lab": lab,

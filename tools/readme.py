@@ -10,6 +10,7 @@ from tools.environment import ROOT
 from tools.notebooks import found, public_address, write_setup_cells
 
 README = ROOT / "README.md"
+WORDS_A_MINUTE = 110  # of the chapters that say how long they take
 
 
 def table(header: tuple, rows: list) -> str:
@@ -66,14 +67,25 @@ def notebooks() -> str:
     """One row per notebook: its title, and of its aim what "This chapter" does, or the first sentence."""
     rows, address = [], public_address()
     for path in found():
-        first = nbformat.read(path, as_version=4).cells[0].source
+        cells = nbformat.read(path, as_version=4).cells
+        first = cells[0].source
         title, text = re.match(r"# (.*?)\n+(.*?)(?:\n\n|\Z)", first, re.S).groups()
         sentences = re.split(r"(?<=[.?])\s", " ".join(text.split()).removeprefix("**Aim.** "))
         told = [one.removeprefix("This chapter ") for one in sentences if one.startswith("This chapter ")]
         sentence = (told or sentences)[0]
         link = f"[{path.stem}](notebooks/{path.name}){badges(path.name, address)}"
-        rows.append((link, title.split(" · ")[-1], sentence[0].upper() + sentence[1:]))
-    return table(("notebook", "chapter", "what it is about"), rows)
+        about = sentence[0].upper() + sentence[1:]
+        rows.append(
+            (link, title.split(" · ")[-1], about, minutes([c.source for c in cells if c.cell_type == "markdown"]))
+        )
+    return table(("notebook", "chapter", "what it is about", "minutes to read"), rows)
+
+
+def minutes(texts: list) -> int:
+    """What the chapter says it takes to read, otherwise its words at WORDS_A_MINUTE, rounded to five minutes."""
+    whole = "\n".join(texts)
+    said = re.search(r"Reading takes about (\d+) minutes", whole)
+    return int(said[1]) if said else 5 * round(len(whole.split()) / WORDS_A_MINUTE / 5)
 
 
 def networks() -> str:

@@ -13,7 +13,7 @@ the cell with `plt.show()`. Arguments that they share:
 - `scale`: "row" for one scale per row, in the map's units; "map" divides every map by its own limit, for
   methods whose units differ.
 - `percentile`: the limit of a scale is this percentile of |value|; 100 clips nothing. The figure states it.
-- `overlay`: draw the maps over the inputs.
+- `overlay`: draw the maps over the inputs; `contour`: draw the lines of equal brightness of an image over its maps.
 - `width`: in inches; PAGE_WIDTH or COLUMN_WIDTH of `heatproof.display.style`, at which the report includes figures
   in their natural size.
 """
@@ -30,7 +30,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patheffects import withStroke
 
 from heatproof import checks
-from heatproof.display import scales, style
+from heatproof.display import lines, scales, style
 from heatproof.problems import ArgumentValueError
 
 # -- images
@@ -62,17 +62,6 @@ def show(axes: plt.Axes, image: np.ndarray, title: str = "", **colours: Any) -> 
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
     axes.set_title(title)
-
-
-def _outline(axes: plt.Axes, mask: np.ndarray | None) -> None:
-    """Draw the border of a mask along the edges of its pixels: black on white, so it shows on any colour."""
-    if mask is None or not mask.any():
-        return
-    height, width = mask.shape
-    grid = np.arange(-1, width + 1), np.arange(-1, height + 1), np.pad(mask, 1).astype(float)
-    for colour, line in (("white", 2.2), ("black", 1.0)):
-        axes.contour(*grid, levels=[0.5], colors=colour, linewidths=line)
-    axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
 
 
 def panels(
@@ -125,7 +114,7 @@ def plot_images(
     figure, axes, labels = panels(rows, columns, width, screen.shape[1:3], labels, rows)
     for panel, image, label, mask in zip(axes.flat, screen, labels, masks, strict=False):
         show(panel, image, label)
-        _outline(panel, mask)
+        lines.outline(panel, mask)
     return figure
 
 
@@ -140,14 +129,16 @@ def plot_attributions(
     scale: str = "row",
     percentile: float = 99.5,
     overlay: bool = False,
+    contour: bool = False,
     columns: int | None = None,
     input_range: tuple[float, float] | None = (0, 1),
     width: float = style.PAGE_WIDTH,
 ) -> plt.Figure:
     """Draw each image and, beside it, its attribution maps: one row per image, one column per method.
 
-    With `overlay` a map lies over the grey image, its opacity |value| / limit. With `columns` the panels of
-    one image continue on the next line. Raises ValueError for maps or masks that do not fit the images, NaN
+    With `overlay` a map lies over the grey image, its opacity |value| / limit. With `contour` lines on the maps show
+    where the image, a little blurred, is as bright as its quartiles. With `columns` the panels of one image
+    continue on the next line. Raises ValueError for maps or masks that do not fit the images, NaN
     or infinite values, images outside `input_range`, and unknown options; TypeError when `maps` is not a
     dictionary.
     """
@@ -156,25 +147,29 @@ def plot_attributions(
     maps, signed = scales.prepare(maps, shape, channels, signed, scale, percentile)
     labels, masks = checks.one_each("labels", labels, len(screen)), scales.as_masks(masks, shape)
     overlay, width = checks.as_flag("overlay", overlay), style.as_width(width)
+    contour = checks.as_flag("contour", contour)
     columns = len(maps) + 1 if columns is None else min(checks.as_count("columns", columns, 1, 1000), len(maps) + 1)
-    lines = math.ceil((len(maps) + 1) / columns)
+    high = math.ceil((len(maps) + 1) / columns)
     more = ["Opacity: |value| / limit."] if overlay else []
     more += ["Outline: evidence."] if masks[0] is not None else []
+    more += ["Thin lines: the brightness of the input at its quartiles."] if contour else []
     caption = scales.statement(signed, channels, scale, percentile, *more)
-    rows = len(screen) * lines
+    rows = len(screen) * high
     figure, axes, titles = panels(
-        rows, columns, width, shape[1:], ["input", *maps], rows if lines > 1 else 1, caption, bar=0.8
+        rows, columns, width, shape[1:], ["input", *maps], rows if high > 1 else 1, caption, bar=0.8
     )
     limits, maps = scales.scale_of(maps, scale, percentile)
     for index, (image, label, mask, limit) in enumerate(zip(screen, labels, masks, limits, strict=True)):
-        row = axes[index * lines : (index + 1) * lines]
-        titles = titles if index == 0 or lines > 1 else [""] * len(titles)
+        row = axes[index * high : (index + 1) * high]
+        titles = titles if index == 0 or high > 1 else [""] * len(titles)
         show(row[0, 0], image, titles[0])
         row[0, 0].set_ylabel(style.wrap(label, 1.4), fontsize=8)
         for panel, values, title in zip(row.flat[1:], maps.values(), titles[1:], strict=False):
             _show_map(panel, values[index], title, limit, signed, image if overlay else None)
+            if contour:
+                lines.contour(panel, image)
         for panel in row.flat[: len(maps) + 1]:
-            _outline(panel, mask)
+            lines.outline(panel, mask)
         if scale == "row":
             scales.colour_bar(figure, row.flat, limit, signed, percentile)
     if scale == "map":
