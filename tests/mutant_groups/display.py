@@ -1,6 +1,6 @@
 """Mutants of what is drawn over a panel, and of what the command line makes of a problem and an option."""
 
-from mutant_groups.modules import COMMAND, LINES, PARSING, WORDS
+from mutant_groups.modules import COMMAND, COMMAND_WORDS, LINES, PARSING
 from mutant_groups.mutant import group
 
 GROUPS = {
@@ -14,10 +14,10 @@ GROUPS = {
     ),
     "command": group(
         "test_command.py", "option or cure or line or help or listed",
-        (WORDS, 'f"--option {problem.argument}"', "problem.argument"),
-        (WORDS, "if name in OPTIONS:", "if False:"),
-        (WORDS, "if name == argument else assigned[0]", "if True else assigned[0]"),
-        (WORDS, '"input_range": "--range"', '"input_range": "--limits"'),
+        (COMMAND_WORDS, 'f"--option {problem.argument}"', "problem.argument"),
+        (COMMAND_WORDS, "if name in OPTIONS:", "if False:"),
+        (COMMAND_WORDS, "if name == argument else assigned[0]", "if True else assigned[0]"),
+        (COMMAND_WORDS, '"input_range": "--range"', '"input_range": "--limits"'),
         (COMMAND, "if not sign or name not in known:", "if not sign:"),
         (COMMAND, "if name in options:", "if False:"),
         (COMMAND, "options[name] = ast.literal_eval(value)", "options[name] = value"),

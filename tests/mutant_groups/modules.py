@@ -127,4 +127,4 @@ WRITING = f"{PACKAGE}.writing"
 
 PROGRAMS = f"{PACKAGE}.engine.programs"  # keeps the traced programs, `_PROGRAMS`, which a mutant must not meet
 IMAGENET = f"{PACKAGE}.networks.imagenet"
-WORDS = f"{PACKAGE}.command.words"
+COMMAND_WORDS = f"{PACKAGE}.command.words"
