@@ -61,7 +61,8 @@ def own(names: set[str]) -> set[str]:
 
 def libraries(names: set[str]) -> set[str]:
     tops = {name.split(".")[0] for name in names}
-    ours = {"heatproof", "tools", "benchmarks", *FACES} | {path.stem for path in (ROOT / "tests").iterdir()}
+    ours = {"heatproof", "tools", "benchmarks", *FACES}
+    ours |= {path.stem for folder in ("tests", "models") for path in (ROOT / folder).iterdir()}
     return tops - ours - set(sys.stdlib_module_names)
 
 
@@ -140,7 +141,8 @@ def long_functions(source: str) -> dict[str, int]:
 @pytest.mark.parametrize("path", [*ROOMS, *sorted(ROOT.glob("*_utils.py"))], ids=room)
 def test_rooms_and_functions_stay_small(path):
     text = path.read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= LONGEST_ROOM
+    written = text.split("\n__all__ = ")[0] if path.stem in FACES else text  # a face's list repeats its imports
+    assert len(written.splitlines()) <= LONGEST_ROOM
     assert not long_functions(text)
 
 
@@ -229,7 +231,8 @@ def test_every_other_library_is_wrapped_once():
 @pytest.mark.parametrize("path", workshop().values(), ids=workshop())
 def test_files_and_functions_of_the_workshop_are_short(path):
     text = path.read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= LONGEST_ROOM
+    written = text.split("\n__all__ = ")[0] if path.stem in FACES else text  # a face's list repeats its imports
+    assert len(written.splitlines()) <= LONGEST_ROOM
     assert not long_functions(text)
 
 

@@ -22,6 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 TRACING = threading.RLock()
+VERSIONS = tuple(library.__version__ for library in (keras, tf, np))
 LARGEST = 10_000  # values read of one model; what lies beyond is unknown
 _DEEPEST = 60
 _OF_LAYERS = frozenset(vars(keras.layers.Layer()))  # what Keras itself keeps in every layer

@@ -9,10 +9,10 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from heatproof.data.concepts import Concepts
 from heatproof.engine.places import Place
+from heatproof.engine.settings import VERSIONS
 from heatproof.engine.views import recipe_of
 from heatproof.inside.streams import Stream
 from heatproof.problems import ArgumentValueError
@@ -100,9 +100,8 @@ def question(model: keras.Model, layer: str, concepts: Concepts, **settings: obj
     base, numbers = recipe_of(model).base, [concepts.names, concepts.categories, concepts.size]
     maps = [array for pair in zip(concepts.labelled.values(), concepts.maps.values(), strict=True) for array in pair]
     sources = [path.read_text(encoding="utf-8") for path in sorted(PACKAGE.rglob("*.py"))]
-    versions = [library.__version__ for library in (keras, tf, np)]
     found = {"model": _digest(_plan(base), *base.get_weights()), "layer": layer, "concepts": _digest(numbers, *maps)}
-    return found | {key: repr(value) for key, value in settings.items()} | {"code": _digest(versions, *sources)}
+    return found | {key: repr(value) for key, value in settings.items()} | {"code": _digest(VERSIONS, *sources)}
 
 
 def _plan(model):
