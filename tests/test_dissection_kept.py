@@ -89,13 +89,20 @@ def test_between_two_checkpoints_there_is_a_pause(tmp_path, monkeypatch):
     assert passes["forwards"] == COUNT + 2 * COUNT, "the second pass, and both of the run without a folder"
 
 
+def relabelled(name=str, mask=np.asarray):
+    """The same concepts under other names, or in other places."""
+    masks = {category: {} for category in CONCEPTS.categories}
+    for own, category in zip(CONCEPTS.names, CONCEPTS.categories, strict=True):
+        masks[category][name(own)] = mask(CONCEPTS.mask(own, category))
+    return xu.Concepts(IMAGES, masks, one_label=tuple(masks))
+
+
 OTHERS = {
     "model": {"model": network(1.5)},
     "model, built otherwise": {"model": network(strides=1)},
     "layer": {"layer": "other"},
-    "concepts": {
-        "concepts": xu.Concepts(IMAGES, {"place": {"top": np.arange(16)[:, None] < np.full((COUNT, 1, 16), 5)}})
-    },
+    "concepts": {"concepts": relabelled(mask=lambda mask: mask[:, :, ::-1])},
+    "concepts, of other names": {"concepts": relabelled(name=str.upper)},
     "quantile": {"quantile": 0.03},
     "batch_size": {"batch_size": 8},
     "draws": {"draws": 0},

@@ -82,7 +82,7 @@ class Checkpoint:
     def end(self, done: int, state: Callable[[], dict[str, np.ndarray]]) -> None:
         """Write what a whole pass has counted; the next one begins with input `done`."""
         self.whole = self.whole or self.read
-        self.state, self.done = {}, done
+        self.done = done
         self._write(done, state)
 
     def _write(self, done, state):
