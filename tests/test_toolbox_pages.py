@@ -295,7 +295,7 @@ def addresses(site):
 @pytest.mark.parametrize("name", ["index", "browse", "unit", "signal", "live", "drawn"])
 def test_a_page_fits_its_window_and_every_picture_has_a_text(name, site, opened):
     page = opened(addresses(site)[name])
-    wanted = {"index": "main", "browse": "#cards a", "unit": "#unit .strip img", "signal": "#unit svg"}
+    wanted = {"index": "#credits li", "browse": "#cards a", "unit": "#unit .strip img", "signal": "#unit svg"}
     page.wait_for_selector(wanted[name]) if name in wanted else page.wait_for_function(READY)
     for width, scheme in ((1280, "light"), (390, "dark")):
         page.set_viewport_size({"width": width, "height": 900})

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from heatproof.writing import write
 from tools.environment import ROOT
 from tools.toolbox import faces, library, networks, sprites, units
 from tools.toolbox.data import rounded, save
-from tools.toolbox.sources import SOURCES, examples, network
+from tools.toolbox.sources import SOURCES, credits, examples, network
 
 FOLDER, CACHE, PAGES = ROOT / "build" / "toolbox", ROOT / "build" / "toolbox_cache", Path(__file__).parent / "pages"
 ROOMS = (
@@ -45,9 +46,10 @@ def build(
     save(folder, "colours", {"diverging": sprites.colours("RdBu_r"), "sequential": sprites.colours("viridis")})
     listed = [_browse(folder, cache, name, (layers or {}).get(name, SOURCES[name].layers)) for name in browse]
     save(folder, "browse", {"networks": listed})
+    save(folder, "credits", credits())
     _live(folder, cache, live, [f"{known['name']}/{layer['name']}" for known in listed for layer in known["layers"]])
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
-    print(f"toolbox: {folder / 'index.html'}, {size:.1f} MB, {time.monotonic() - started:.0f} s")
+    print(f"toolbox: {os.path.relpath(folder / 'index.html')}, {size:.1f} MB, {time.monotonic() - started:.0f} s")
     return folder
 
 

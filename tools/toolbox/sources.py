@@ -109,6 +109,15 @@ def network(name: str) -> Any:
     return xu.imagenet_network() if name == "efficientnet_lite0" else xu.load_model(ROOT / "models" / f"{name}.keras")
 
 
+def credits() -> list[str]:
+    """Whose the pictures are, a line each: drawn ones are the course's own."""
+    photographs, faces = xu.load_photos(8), xu.load_faces()
+    lines = ["Drawn faces, drawn tissue, signals and concept pictures: made by the course's generators"]
+    lines.append(f"Photographed faces: {faces.source} ({faces.licence})")
+    told = zip(photographs.source.splitlines(), photographs.licence.splitlines(), strict=True)
+    return [*lines, *(f"{source}, {licence.partition(': ')[2]}" for source, licence in told)]
+
+
 def examples(kind: str) -> list[dict[str, Any]]:
     """Inputs to begin with on the page: {title, pixels or values}."""
     if kind == "signals":

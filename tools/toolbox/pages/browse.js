@@ -75,10 +75,14 @@
       get("count").textContent = `There is no unit ${address} here. All units:`;
   }
 
-  /* The units that fit all words of the search; a number is that of a unit. */
+  /* The units that fit all words of the search; a number is that of a unit, or a digit that is a class. */
   function fitting() {
     const words = get("search").value.toLowerCase().split(/\s+/).filter(Boolean);
-    const fits = (each) => words.every((word) => each.words.includes(word) || word === String(each.unit));
+    const isNumber = (word) => /^\d+$/.test(word);
+    const fits = (each) =>
+      words.every((word) =>
+        isNumber(word) ? [String(each.unit), each.label].includes(word) : each.words.includes(word),
+      );
     const found = all.filter(
       (each) =>
         fits(each) &&
@@ -191,8 +195,12 @@
           "Second: what in it made the answer (deconvnet), red for more, blue for less, each map in its own scale. " +
           "Third: the whole input, the patch framed.",
       }),
-      element("div", { class: "scores" }, ...table.values.map((value) => element("span", { text: digits(value) }))),
-      element("div", { class: "strip" }, element("img", { src: `${source}.webp`, alt, width: 576, height: 192 })),
+      element(
+        "div",
+        { class: "strip", tabindex: 0, role: "group", "aria-label": "Nine inputs with their answers" },
+        element("div", { class: "scores" }, ...table.values.map((value) => element("span", { text: digits(value) }))),
+        element("img", { src: `${source}.webp`, alt, width: 576, height: 192 }),
+      ),
       element("h2", { text: "The input made to excite it" }),
       element("p", {
         class: "soft",

@@ -152,9 +152,10 @@ const live = { changes: 0, settled: 0 };
   document.addEventListener("DOMContentLoaded", () =>
     start().then(
       () => {
-        if (live.net)
-          get("state").textContent =
-            `The network runs in this page (TensorFlow.js ${tf.version_core}, ${tf.getBackend()}).`;
+        if (!live.net) return;
+        const place = tf.getBackend() === "webgl" ? "graphics card" : "processor";
+        const library = `TensorFlow.js ${tf.version_core} (Google, Apache License 2.0)`;
+        get("state").textContent = `The network runs in this page, by ${library}, on the ${place}.`;
       },
       (error) => {
         get("state").textContent =
