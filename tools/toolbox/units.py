@@ -50,7 +50,8 @@ def looked_at(model: keras.Model, layer: str, seen: Seen, concepts: Any, count: 
         found = xu.strongest(model, layer, seen.inputs, SHOWN, sources=seen.sources)
         known = None if concepts is None else xu.dissect(model, layer, concepts.images, concepts, draws=0).table
         units = np.arange(len(found.values)) if count is None else _best(known, count)
-        options = {"blur": 0.5, "jitter": 1} if seen.inputs.ndim == 4 else {}
+        size = float(np.sqrt(seen.inputs[0].size))  # a step of one length would hardly move a large picture
+        options = {"blur": 0.5, "jitter": 1, "step": size / 48} if seen.inputs.ndim == 4 else {}
         made, _ = xu.activation_maximization(model, layer, units, iterations=ITERATIONS, **options)
         windows = _windows(model, layer, seen.inputs, found.items[units], found.positions[units])
         maps = unit_maps(model, layer, seen.inputs, found, units)
