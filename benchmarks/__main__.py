@@ -2,8 +2,9 @@
 
 A run that was stopped, or whose time was up, goes on where it stopped, unless the code has changed since. --quick takes
 the same path with few inputs, samples and rounds, into build/benchmarks/quick; its numbers mean nothing. PART measures
-one part alone, into the results that are there: --first the first maps, --windows what windows would save, --only
-NETWORK all settings of one network. --page writes page and figure again from results.json.
+one part alone, into the results that are there: --first the first maps, --windows what windows would save, --inside
+dissection and the search for patches, --only NETWORK all settings of one network. --page writes page and figure again
+from results.json.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from threading import Lock
 
-from benchmarks import figures, first, machine, page, plan, windows
+from benchmarks import figures, first, inside, machine, page, plan, windows
 from benchmarks.bench import Bench
 from benchmarks.driver import Contender
 from heatproof.writing import write
@@ -34,6 +35,9 @@ def main():
     parser.add_argument("--fresh", action="store_true", help="begin anew")
     parser.add_argument("--first", action="store_true", help="only the first maps, into results.json")
     parser.add_argument("--windows", action="store_true", help="only what windows would save, into results.json")
+    parser.add_argument(
+        "--inside", action="store_true", help="only dissection and strongest patches, into results.json"
+    )
     parser.add_argument("--only", metavar="NETWORK", choices=plan.NETWORKS, help="only this network, into results.json")
     parser.add_argument("--page", action="store_true", help="only the page and the figure, from results.json")
     parser.add_argument("--minutes", type=float, default=MINUTES, help="begin no setting after so many minutes")
@@ -57,9 +61,13 @@ def measured(options, path):
         return page.read(path) | {"first": first_maps(options)}
     if options.windows:
         return page.read(path) | {"windows": windows.measure()}
+    if options.inside:
+        return page.read(path) | {"inside": inside.measure(options.quick)}
     if options.only:
         return merged(page.read(path), options.only, run(options))
-    return run(options) | {"first": first_maps(options), "windows": windows.measure()}
+    timed_alone = {"first": first_maps, "inside": lambda one: inside.measure(one.quick)}
+    whole = run(options) | {"windows": windows.measure()}
+    return whole | {name: measure(options) for name, measure in timed_alone.items()}
 
 
 def merged(before, network, found):
