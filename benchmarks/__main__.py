@@ -3,8 +3,8 @@
 A run that was stopped, or whose time was up, goes on where it stopped, unless the code has changed since. --quick
 takes the same path with few inputs, samples and rounds, into build/benchmarks/quick; its numbers mean nothing. PART
 measures one part alone, into the results that are there: --first the first maps, --windows what windows would save,
---relevance rules of relevance propagation and learned masks, --only NETWORK all settings of one network. --page
-writes page and figure again from results.json.
+--relevance rules of relevance propagation and learned masks, --inside dissection and the search for patches,
+--only NETWORK all settings of one network. --page writes page and figure again from results.json.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from threading import Lock
 
-from benchmarks import figures, first, machine, page, plan, relevance, windows
+from benchmarks import figures, first, inside, machine, page, plan, relevance, windows
 from benchmarks.bench import Bench
 from benchmarks.driver import Contender
 from heatproof.writing import write
@@ -36,6 +36,9 @@ def main():
     parser.add_argument("--first", action="store_true", help="only the first maps, into results.json")
     parser.add_argument("--windows", action="store_true", help="only what windows would save, into results.json")
     parser.add_argument("--relevance", action="store_true", help="only rules and learned masks, into results.json")
+    parser.add_argument(
+        "--inside", action="store_true", help="only dissection and strongest patches, into results.json"
+    )
     parser.add_argument("--only", metavar="NETWORK", choices=plan.NETWORKS, help="only this network, into results.json")
     parser.add_argument("--page", action="store_true", help="only the page and the figure, from results.json")
     parser.add_argument("--minutes", type=float, default=MINUTES, help="begin no setting after so many minutes")
@@ -61,10 +64,12 @@ def measured(options, path):
         return page.read(path) | {"windows": windows.measure()}
     if options.relevance:
         return page.read(path) | {"relevance": rules_and_masks(options)}
+    if options.inside:
+        return page.read(path) | {"inside": inside.measure(options.quick)}
     if options.only:
         return merged(page.read(path), options.only, run(options))
     parts = {"first": first_maps(options), "windows": windows.measure(), "relevance": rules_and_masks(options)}
-    return run(options) | parts
+    return run(options) | parts | {"inside": inside.measure(options.quick)}
 
 
 def merged(before, network, found):

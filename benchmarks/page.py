@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from benchmarks import goals, relevance_page, windows
+from benchmarks import goals, inside, relevance_page, windows
 from benchmarks.markdown import table
 from benchmarks.plan import METHODS, TITLES
 from benchmarks.statistics import efficiency, ratio
@@ -61,7 +61,7 @@ def render(results):
     ]
     parts += [network_table(results, network) for network in NAMES]
     parts += [converged_table(results), raw_table(results), memory_table(results), import_text(results)]
-    parts += [first_table(results), relevance_page.section(results), windows.section(results)]
+    parts += [first_table(results), relevance_page.section(results), windows.section(results), inside.section(results)]
     parts += [FIGURE if has_scaling(results) else "", differences(results)]
     if results["left_out"]:
         parts.append("Not measured, because the time was up: " + ", ".join(results["left_out"]) + ".\n")
