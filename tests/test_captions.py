@@ -146,6 +146,16 @@ def test_another_value_of_an_attribute_changes_its_own_pixels_alone(small, world
                 assert abs(before - after).max() > 0.1, "a change that can be seen"
 
 
+def test_another_value_of_the_number_of_nuclei_is_a_distance_on_the_rim_of_glands_in_tissue():
+    wanted = {"few": (24, 14), "some": (14, 7), "many": (8.5, 4)}
+    for number, spacings in wanted.items():
+        for structure, spacing in zip(("solid", "glandular"), spacings, strict=True):
+            attributes = {"structure": structure, "number": number, "size": "small", "colour": "pink"}
+            row = captions_tissue._tissue(attributes)
+            assert (row.spacing, row.radius, row.eosin) == (spacing, 1.8, 0.9)
+            assert (row.glands > 0) == (structure == "glandular")
+
+
 @each_world
 def test_counterfactuals_differ_in_one_attribute_and_say_which(small, world):
     drawn = small(world)
@@ -192,6 +202,12 @@ def test_an_artefact_lies_on_the_picture_and_names_the_class_as_often_as_asked(s
     np.testing.assert_array_equal(clean.images[~hidden], stamped.images[~hidden])
     assert not any((mask & hidden).any() for name, mask in stamped.masks.items() if world == "tissue")
     np.testing.assert_array_equal(stamped.nuisances["artefact"], stamped.labels)
+    if world == "tissue":  # in the corner farthest from the patch
+        middle = [np.argwhere(mask).mean(axis=0) - 47.5 for mask in stamped.masks["colour"]]
+        corner = [np.argwhere(mask).mean(axis=0) - 47.5 for mask in hidden]
+        pairs = np.stack([middle, corner], axis=-1).reshape(-1, 2)
+        apart = pairs[abs(pairs[:, 0]) > 5].prod(axis=1)
+        assert len(apart) > 24 and max(apart) < 0
     assert (small(world, confounded=0.0).nuisances["artefact"] != stamped.labels).all()
     first = [stamped.images[stamped.labels == label][0][hidden[stamped.labels == label][0]] for label in (0, 1)]
     assert first[0].shape != first[1].shape or abs(first[0] - first[1]).max() > 0.3
@@ -437,6 +453,18 @@ def test_birds_are_read_as_published(tmp_path, monkeypatch, zipped):
     np.testing.assert_allclose(found.images[0], np.broadcast_to([60 / 255, 0, 0], (32, 32, 3)), atol=0.02)
     assert xu.load_birds("test", size=32).names == (NAMES["1"],)
     assert xu.load_birds("all", size=32, count=2).names == (NAMES["1"], NAMES["2"])
+
+
+def test_birds_whose_species_is_spelled_otherwise_have_their_sentences(tmp_path, monkeypatch):
+    files = {path.replace("text_c10/002.Laysan_Albatross/Laysan", "text_c10/002.Laysans_Albatross/Laysans"): content
+             for path, content in birds().items()}  # fmt: skip
+    put(tmp_path, files, False)
+    monkeypatch.setenv("XAI_DATA", str(tmp_path))
+    assert xu.load_birds("train", size=32).sentences[1][0] == "the bird 3 has a wings"
+    twice = next(path for path in files if "Laysans" in path)
+    put(tmp_path, {twice.replace("Laysans", "Laysan"): files[twice]}, False)
+    with pytest.raises(ValueError, match="text_c10/002.Laysans_Albatross/.* and .* are of one picture; fetch it again"):
+        xu.load_birds("train", size=32)
 
 
 def test_a_picture_is_cut_to_its_middle_square(tmp_path, monkeypatch):

@@ -3,7 +3,8 @@
 The layout of the pictures (`CUB_200_2011`): `images.txt` numbers them and names their files below `images`,
 `classes.txt` numbers the species, `image_class_labels.txt` gives each picture its species, `train_test_split.txt` says
 with 1 that it is for training, with 0 that it is for the test. The layout of the sentences (`text_c10`): a folder for
-each species, in it a text for each picture, of the picture's name, with ten lines.
+each species, in it a text for each picture with ten lines. Some species are spelled differently there (Brewers_Sparrow,
+Brewer_Sparrow), so a text is found by the number of its species and the two numbers at the end of its name.
 """
 
 import io
@@ -161,13 +162,22 @@ class _Index(_Files):
 
 
 class _Texts(_Files):
-    """The sentences, found by the names of their pictures."""
+    """The sentences, found by the numbers in the names of their pictures."""
 
     def __init__(self, files: Source) -> None:
         super().__init__(files, "text_c10/")
+        self.places = dict[tuple[str, ...], str]()
+        for path in sorted(self.known):
+            name = path.removeprefix(f"{self.root}text_c10/")
+            if match := _TEXT.fullmatch(name):
+                if match.groups() in self.places:
+                    raise self.fault(f"text_c10/{name}", f"and {self.places[match.groups()]} are of one picture")
+                self.places[match.groups()] = f"text_c10/{name}"
 
     def sentences(self, name: str) -> list[str]:
         path = f"text_c10/{name.rpartition('.')[0]}.txt"
+        match = _IMAGE.fullmatch(name)
+        path = self.places.get(match.groups(), path) if match else path
         found = [line.strip() for line in self.lines(path)]
         if len(found) != SENTENCES:
             raise self.fault(path, f"has {len(found)} lines, where {SENTENCES} sentences should stand")
@@ -177,7 +187,8 @@ class _Texts(_Files):
 
 
 _NUMBER = re.compile(r"\d{1,6}")
-_IMAGE = re.compile(r"[^/\\]+/[^/\\]+\.jpe?g", re.IGNORECASE)
+_NUMBERED = r"(\d{3})\.[^/\\]+/[^/\\]+_(\d+_\d+)\."  # number of the species, numbers of the picture
+_IMAGE, _TEXT = re.compile(_NUMBERED + r"jpe?g", re.IGNORECASE), re.compile(_NUMBERED + "txt")
 
 
 def _species(text: str) -> str:

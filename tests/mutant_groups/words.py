@@ -135,5 +135,7 @@ GROUPS = {
          "sorted(found.keys() - self.names.keys(), key=int)"),
         (CAPTIONS_BIRDS, 'if value not in ("0", "1")]', 'if value == "x"]'),
         (CAPTIONS_BIRDS, "if not words_of(line)]", "if not line]"),
+        (CAPTIONS_BIRDS, "self.places.get(match.groups(), path) if match else path", "path"),
+        (CAPTIONS_BIRDS, "if match.groups() in self.places:", "if False:"),
     ),
 }  # fmt: skip
