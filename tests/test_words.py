@@ -2,6 +2,7 @@
 
 import collections
 import functools
+import itertools
 import math
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 
 import xai_utils as xu
 from heatproof.data.captions_faces import GRAMMAR
-from tools import words_confounded
+from tools import words_confounded, words_meteor
+from tools.words import ARMS, WORLDS
 
 # --- CIDEr-D ------------------------------------------------------------------------------------------------------
 
@@ -281,3 +283,11 @@ def test_the_digit_decides_and_only_who_has_a_word_for_it_says_so():
     assert table.loc[("with words for it", "artefact"), "low"] > 0.9
     valued = table.dropna()
     assert ((valued["low"] <= valued["mean"]) & (valued["mean"] <= valued["high"])).all()
+
+
+def test_meteor_names_its_program_and_has_every_arm():
+    table = pd.read_csv(words_meteor.RESULT)
+    assert set(table["metric"]) == {"meteor", "cider"} and set(table["version"]) == {"pycocoevalcap 1.2"}
+    wanted = set(itertools.product(WORLDS.values(), (*ARMS, "reference"), ("meteor", "cider")))
+    assert set(table[["world", "method", "metric"]].itertuples(index=False, name=None)) == wanted
+    assert ((table["low"] < table["mean"]) & (table["mean"] < table["high"]) & (table["failed"] == 0)).all()

@@ -13,6 +13,7 @@ from heatproof.data.captions_vocabulary import END, PADDING, UNKNOWN, Vocabulary
 from heatproof.networks.captioner_decoding import Steps, beam, single
 from heatproof.networks.captioner_network import ARMS, FIRST, Arm, digest_of, head_features, word_log_probabilities
 from heatproof.problems import ArgumentValueError
+from heatproof.wording import as_sentences, words_of
 
 DECODINGS = ("greedy", "beam", "sample")
 WIDTH = 3  # of a beam
@@ -54,13 +55,13 @@ class Captioner:
         `TypeError`, `ValueError` for features or classes of another kind, and an unknown decoding.
         """
         width, seed = self.check_decoding(decoding, width, seed)
-        given = self._checked(features, classes)
+        seen, told = self._checked(features, classes)
         if "steps" not in self._kept:
             self._kept["steps"] = Steps(self.network)
         steps = self._kept["steps"]
         if decoding == "beam":
-            return beam(steps, *given, self.length, width)
-        return single(steps, *given, self.length, np.random.default_rng(seed) if decoding == "sample" else None)
+            return beam(steps, seen, told, self.length, width)
+        return single(steps, seen, told, self.length, np.random.default_rng(seed) if decoding == "sample" else None)
 
     def check_decoding(self, decoding: str, width: int, seed: int) -> tuple[int, int]:
         """The width and the seed of a decoding; raises `TypeError`, `ValueError` for what is none."""
@@ -77,10 +78,15 @@ class Captioner:
 
     def spoken(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where the words of sentences (N, T + 1) are, the end not among them: (rows, places from 0 to T - 1)."""
-        return np.nonzero(ids[:, 1:] > END)
+        rows, places = np.nonzero(ids[:, 1:] > END)
+        return rows, places
 
     def encode(self, sentences: list[str], count: int) -> np.ndarray:
         """Sentences, one for each of `count` pictures, as ids (N, T + 1); raises `ValueError` for unknown words."""
+        for sentence in as_sentences("sentences", sentences):
+            if (words := len(words_of(sentence))) >= self.length:
+                given = f"{words} words in {checks.shown(sentence)}"
+                raise ArgumentValueError("sentences", given, f"at most {self.length - 1} words, commas among them")
         ids = self.vocabulary.encode(sentences, self.length + 1)
         if len(ids) != count:
             raise ArgumentValueError("sentences", f"{len(ids)} for {count} inputs", "one for each input")
