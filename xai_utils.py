@@ -152,6 +152,7 @@ from heatproof.metrics.regions import aopc, region_perturbation
 from heatproof.metrics.removal import removal_curve, remove_top
 from heatproof.metrics.robustness import max_sensitivity
 from heatproof.metrics.sanity import data_test, edge_map, noise_averaged, parameter_test, random_map
+from heatproof.metrics.scaffold import scaffolded
 from heatproof.metrics.summary import rank_agreement, summarise
 from heatproof.metrics.tuning import tune
 from heatproof.metrics.words import cider, class_rank, class_similarity, distinct_sentences, document_frequencies
@@ -293,6 +294,7 @@ __all__ = [
     "save_model",
     "save_table",
     "save_value",
+    "scaffolded",
     "schematic_faces",
     "score_cam",
     "scores",

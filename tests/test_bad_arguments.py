@@ -980,6 +980,18 @@ ARGUMENTS = {
             "keep": FROM_ZERO,
         },
     ),
+    "scaffolded": (
+        {"honest": len, "decoy": len, "ordinary": X, "perturbed": X},
+        {
+            **{
+                name: [(each, TypeError, repr(each), "a function") for each in (None, 3)]
+                for name in ("honest", "decoy")
+            },
+            "ordinary": finite(X)[:6] + finite(X)[7:],
+            "perturbed": finite(X),
+            "seed": SEED,
+        },
+    ),
     "map_entropy": ({"maps": MAP}, {"maps": finite(MAP), "bins": COUNT}),
     "entropy_rise": ({"before": MAP, "after": MAP}, {"before": MAPS["one"], "after": MAPS["other"], "bins": COUNT}),
     "keep_top": (

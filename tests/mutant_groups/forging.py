@@ -1,6 +1,6 @@
 """Mutants of forged maps."""
 
-from mutant_groups.modules import FORGED, FORGING
+from mutant_groups.modules import FORGED, FORGING, SCAFFOLD
 from mutant_groups.mutant import group
 
 GROUPS = {
@@ -24,5 +24,13 @@ GROUPS = {
         (FORGED, "nearest[better] = point[better], now[better]", "nearest[better] = point[better], nearest[better]"),
         (FORGED, "limit * np.ptp(x, axis=axes, keepdims=True)", "limit * np.ptp(x)"),
         (FORGED, "(goal / totals)", "goal"),
+    ),
+    "scaffold": group(
+        "test_scaffold.py", "",
+        (SCAFFOLD, "np.asarray(decoy(inputs)), np.asarray(honest(inputs))", "np.asarray(honest(inputs)), np.asarray(decoy(inputs))"),
+        (SCAFFOLD, "noticed[:, None]", "noticed[:1, None]"),
+        (SCAFFOLD, ">= len(ordinary)", ">= len(perturbed)"),
+        (SCAFFOLD, "np.concatenate([ordinary, perturbed])", "np.concatenate([perturbed, ordinary])"),
+        (SCAFFOLD, "if perturbed.shape[1:] != ordinary.shape[1:] or", "if"),
     ),
 }  # fmt: skip
