@@ -89,7 +89,7 @@ def in_paragraphs(app, what, name, obj, options, lines):
     """What a docstring returns, raises and cites begins a line of its own; nothing in it is markup but `code`."""
     found = []
     for paragraph in "\n".join(lines).split("\n\n"):
-        if paragraph.startswith((" ", "\t")):
+        if paragraph.startswith((" ", "\t")) or "\n====" in f"\n{paragraph}":
             found += ["::", "", *(f"    {line}" for line in paragraph.split("\n")), ""]
             continue
         for part in AFTER.split(paragraph):

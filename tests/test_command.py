@@ -252,7 +252,7 @@ def test_an_option_reaches_the_method(folder, pixels, reference):
     found = command.explain(FACES, folder / "face.png", "smooth-grad", "sad", options=options)
     x = (pixels / np.float32(255))[None, ..., None]
     assert np.array_equal(
-        found.attribution, xu.smooth_grad(reference, x, 4, samples=3, noise=0.05, score="probability")
+        found.attribution, xu.smooth_grad(reference, x, 4, samples=3, noise=0.05, score="probability", batch_size=2)
     )
 
 

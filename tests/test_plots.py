@@ -140,13 +140,16 @@ def test_a_contour_lies_over_the_maps_where_the_image_is_as_bright_as_its_quarti
     (drawn,) = over[1]
     assert [path.vertices[:, 0].mean() for path in drawn.get_paths()] == pytest.approx([10, 20, 30], abs=0.1)
     assert "brightness of the input" in caption(figure)
-    flat = plots.plot_attributions(np.ones((1, 5, 5)), {"map": np.ones((1, 5, 5))}, contour=True)
-    assert not [one for axes in flat.axes for one in axes.collections if isinstance(one, ContourSet)]
+    dot = np.zeros((1, 30, 30))
+    dot[0, 10:14, 10:14] = 1  # its quartiles are its least value, which no line can part from the rest
+    for plain in (np.ones((1, 30, 30)), dot):
+        figure = plots.plot_attributions(plain, {"map": np.ones((1, 30, 30))}, contour=True)
+        assert not [one for axes in figure.axes for one in axes.collections if isinstance(one, ContourSet)]
 
 
 def test_the_contour_of_a_coloured_image_is_that_of_its_grey_version():
     colours = np.zeros((20, 20, 3))
-    colours[:, 10:, 0] = 0.9  # grey 0.3 on the right
+    colours[:, 10:, 0], colours[10:, :, 1] = 0.9, 0.6
     grey = colours.mean(axis=-1)
     found = []
     for image in (colours, grey):

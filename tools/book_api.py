@@ -36,6 +36,11 @@ def examples(folder: Path = EXAMPLES) -> dict[str, str]:
     return found
 
 
+def prelude(folder: Path = EXAMPLES) -> str:
+    """What comes before every example."""
+    return (folder / "prelude.py").read_text(encoding="utf-8")
+
+
 def public() -> list[tuple[str, str, str]]:
     """(face, name, page) of every public name, in the order of the faces; nothing is imported."""
     found = []
@@ -85,4 +90,6 @@ def write_pages(folder: Path) -> None:
     links = "\n".join(PAGES)
     head = "# The library\n\nThe faces are imported as `import xai_utils as xu` and `import mnist1d_utils as m1`.\n\n"
     tree = f"```{{toctree}}\n:maxdepth: 1\n\n{links}\n```\n\n"
-    write(folder / "api" / "index.md", head + tree + "## The contract of every method\n\n" + contract())
+    before = f"## Before every example\n\n```python\n{prelude().strip()}\n```\n"
+    contracted = "## The contract of every method\n\n" + contract()
+    write(folder / "api" / "index.md", "\n".join((head, tree, before, contracted)))

@@ -7,7 +7,7 @@ GROUPS = {
     "lines": group(
         "test_plots.py", "outline or contour",
         (LINES, "np.pad(mask, 1)", "np.pad(mask, 1, constant_values=True)"),
-        (LINES, "LEVELS = (25, 50, 75)", "LEVELS = (20, 50, 80)"),
+        (LINES, "np.percentile(smooth, LEVELS)", "np.percentile(smooth, (20, 50, 80))"),
         (LINES, "image.mean(axis=-1)", "image[..., 0]"),
         (LINES, "(levels > smooth.min()) & ", ""),
         (LINES, 'mode="nearest"', 'mode="constant"'),
