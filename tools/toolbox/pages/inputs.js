@@ -55,15 +55,17 @@ const Inputs = (() => {
       .querySelectorAll("input")
       .forEach((input) => {
         input.value = live.face.set[input.name];
-        input.nextSibling.value = Number(input.value).toFixed(2);
+        input.nextSibling.value = told(input);
       });
   }
+
+  const told = ({ value, step }) => Number(value).toFixed(step === "1" ? 0 : 2);
 
   function slider(name, low, high, step, meaning) {
     const shown = element("output");
     const change = ({ target }) => {
       live.face.set[name] = Number(target.value);
-      shown.value = Number(target.value).toFixed(2);
+      shown.value = told(target);
       drawFace();
     };
     const input = element("input", { type: "range", name, min: low, max: high, step, title: meaning, oninput: change });
@@ -108,6 +110,7 @@ const Inputs = (() => {
       scale * image.height,
     );
     const { data } = pen.getImageData(0, 0, columns, rows);
+    get("example").value = "";
     const grey = (at) => (0.299 * data[at] + 0.587 * data[at + 1] + 0.114 * data[at + 2]) / 255;
     show(
       Float32Array.from({ length: live.net.size }, (_, at) =>

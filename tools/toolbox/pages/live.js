@@ -81,8 +81,10 @@ const live = { changes: 0, settled: 0 };
     Views.drawInput();
     for (const id of ["saliency", "grad-cam", "occlusion"]) get(id).classList.add("old");
     if (await stale()) return;
-    live.prediction = live.net.predict(live.pixels);
-    live.before = live.isCovered.some(Boolean) ? live.net.predict(live.original) : live.prediction;
+    if (live.known !== live.original) {
+      Object.assign(live, { before: live.net.predict(live.original), known: live.original });
+    }
+    live.prediction = live.isCovered.some(Boolean) ? live.net.predict(live.pixels) : live.before;
     const { probabilities } = live.before;
     live.target = live.label >= 0 ? live.label : probabilities.indexOf(Math.max(...probabilities));
     Views.drawBars();
