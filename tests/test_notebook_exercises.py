@@ -586,7 +586,7 @@ def answer(model, x, classes):
 def inside():
     """What the cells before the exercises of chapter 11 leave behind, those that the exercises need."""
     phantom = xu.schematic_faces(140, seed=5)
-    names = {"np": np, "pd": pd, "xu": xu, "keras": keras, "drawn": network("schematic_faces"), "FACES": 70}
+    names = {"np": np, "pd": pd, "xu": xu, "keras": keras, "drawn": network("schematic_faces"), "FACES": 140}
     (cell,) = [cell for cell in cells_of("11_inside_the_network") if "def named_parts(" in cell.source]
     exec(cell.source, names)
     return names | {"labels": phantom.labels}
@@ -628,7 +628,7 @@ def answer(values, sources, k):
 def test_inside_exercise_3(capsys, inside):
     assert inside_exercise(capsys, inside, 3, "answer = None") == "not attempted"
     by_search = """
-found = xu.strongest(drawn, "conv3", parts.images, k=40)
+found = xu.strongest(drawn, "conv3", parts.images, k=20)
 answer = named_parts("conv3", found)[1][:, parts.names.index("mouth")].argmax()
 """
     shares = [inside_exercise(capsys, inside, 3, each) for each in (by_search, "answer = 33")]
