@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
+from scipy.stats import spearmanr
 
 import mnist1d_utils as m1
 import xai_utils as xu
@@ -577,6 +578,81 @@ def answer(model, x, classes):
         masses.append(float(re.search(r"mass (\S+),", yours)[1]))
         assert ours.startswith("ours") and occlusion.startswith("occlusion")
     assert masses[0] > 0.7 and masses[1] < 0.3
+
+
+# ---- 12_network_dissection
+
+
+@pytest.fixture(scope="module")
+def dissected():
+    """What the cells before the exercises of chapter 12 leave behind, with a third of the faces."""
+    needed = ("FACES, TILES", "masks = {name", "exam = ", "def by_class(", "pooled = ")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT / "notebooks")
+        names = {"np": np, "pd": pd, "xu": xu, "keras": keras, "spearmanr": spearmanr}
+        for cell in cells_of("12_network_dissection"):
+            if cell.cell_type == "code" and any(text in cell.source for text in needed):
+                exec(cell.source.replace(" = 210, 32, 48, 100, 8", " = 70, 0, 0, 0, 0"), names)
+    return names
+
+
+def dissected_exercise(capsys, names, number, solution):
+    """What the cell of an exercise prints when `answer` is what the solution makes of it."""
+    capsys.readouterr()
+    (cell,) = [
+        each for each in cells_of("12_network_dissection") if f"exercise-{number}" in each.metadata.get("tags", [])
+    ]
+    assert cell.source.count("answer = None") == 1
+    space = dict(names)
+    exec(solution, space)
+    exec(cell.source.replace("answer = None", "answer = answer", 1), space)
+    return capsys.readouterr().out.strip()
+
+
+@pytest.mark.parametrize(
+    ("numbers", "off"),
+    [("8 / 302, 10 / 300, 0.15", "0.000 0.000 0.000"), ("8 / 310, 10 / 300, 0.005", "0.001 0.000 0.145")],
+)
+def test_dissected_exercise_1(capsys, dissected, numbers, off):
+    assert dissected_exercise(capsys, dissected, 1, "answer = None") == "not attempted"
+    said = dissected_exercise(capsys, dissected, 1, f"answer = {numbers}")
+    assert re.findall(r"\d\.\d+", said) == off.split()
+
+
+def test_dissected_exercise_2(capsys, dissected):
+    assert dissected_exercise(capsys, dissected, 2, "answer = None") == "not attempted"
+    said = dissected_exercise(capsys, dissected, 2, "answer = lambda images: images[..., 0] < 0.15")
+    assert int(re.search(r"name: (\d+)", said)[1]) > 5
+    everywhere = dissected_exercise(capsys, dissected, 2, "answer = lambda images: images[..., 0] < 0.99")
+    assert int(re.search(r"name: (\d+)", everywhere)[1]) == 0, "its ceiling is too low"
+    with pytest.raises(ValueError, match=r"masks\['own'\]\['yours'\]: got shape"):
+        dissected_exercise(capsys, dissected, 2, "answer = lambda images: images < 0.15")
+
+
+@pytest.mark.parametrize(("quantile", "enough"), [(0.02, True), (0.006, False)])
+def test_dissected_exercise_3(capsys, dissected, quantile, enough):
+    assert dissected_exercise(capsys, dissected, 3, "answer = None") == "not attempted"
+    said = dissected_exercise(capsys, dissected, 3, f"answer = {quantile}")
+    ours, yours = map(int, re.search(r"0\.005: (\d+), .*: (\d+)", said).groups())
+    assert (yours > 2 * ours) == enough
+
+
+def test_dissected_exercise_4(capsys, dissected):
+    assert dissected_exercise(capsys, dissected, 4, "answer = None") == "not attempted"
+    by_weights = """
+share = np.stack([pooled[exam.labels == number].mean(axis=0) for number in range(7)])
+gain = share[fear] * (W[:, fear] - np.delete(W, fear, axis=1).mean(axis=1))
+answer = np.argsort(-gain)[:8]
+"""
+    left = {}
+    for words, solution in (
+        ("weights", by_weights),
+        ("others", "answer = np.setdiff1d(np.arange(64), mouth_units)[:8]"),
+    ):
+        yours, largest = dissected_exercise(capsys, dissected, 4, solution).splitlines()
+        left[words], left["iou"] = (float(re.search(r"fear (\S+),", each)[1]) for each in (yours, largest))
+        assert "8 units" in yours and "8 units" in largest
+    assert left["weights"] < left["iou"] < left["others"] == 1
 
 
 # ---- 13_trust
