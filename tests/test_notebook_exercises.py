@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
+from scipy.stats import spearmanr
 
 import mnist1d_utils as m1
 import xai_utils as xu
@@ -42,121 +43,6 @@ def signals():
 @functools.cache
 def tissues():
     return xu.tissue_phantom(16, seed=3)
-
-
-# ---- 07_mnist1d
-
-
-@pytest.fixture(scope="module")
-def mnist1d():
-    """What the cells before the exercises of chapter 07 leave behind."""
-    model = network("mnist1d")
-    data = signals()
-    x, y = m1.split(data, "test")
-    predicted = np.argmax(model(x), axis=1)
-    head = model.get_layer("probabilities")
-    return {"np": np, "xu": xu, "m1": m1, "data": data, "model": model, "head": head} | {
-        "x": x, "y": y, "predicted": predicted
-    }  # fmt: skip
-
-
-def mnist1d_exercise(capsys, names, number, solution):
-    """What the cell of an exercise prints when `solution` stands in place of None."""
-    cells = cells_of("07_mnist1d")
-    (cell,) = [cell for cell in cells if f"exercise-{number}" in cell.metadata.get("tags", [])]
-    assert cell.source.count("answer = None") == 1
-    exec(cell.source.replace("answer = None", solution), dict(names))
-    return capsys.readouterr().out.strip()
-
-
-MNIST1D_SOLUTIONS = {
-    1: """
-maps = [xu.integrated_gradients(model, x[wrong], c, steps=1000) for c in (said, true)]
-answer = (maps[0] - maps[1])[0, :, 0]
-""",
-    2: """
-A = np.asarray(features(x))
-weights = np.asarray(head.kernel).reshape(*A.shape[1:], 10)
-answer = np.einsum("ntk,tkn->nt", A, weights[..., predicted])
-""",
-    3: """
-factors = xu.hires_cam(model, x, layer="conv1"), xu.occlusion(model, x, patch=(4,), stride=(4,))
-answer = np.sqrt(np.maximum(factors[0], 0) * np.maximum(factors[1], 0))
-""",
-}
-MNIST1D_WRONG = {
-    1: "answer = xu.integrated_gradients(model, x[wrong], said, steps=1000)[0, :, 0]",
-    2: "answer = xu.grad_cam(model, x, predicted, relu=False, upsample=False)",
-    3: "answer = np.abs(x[..., 0])",
-}
-MNIST1D_WANTED = {  # what the printed numbers must be
-    1: lambda share: abs(share - 1) < 0.05,
-    2: lambda far: far < 0.01,
-    3: lambda mass, drop: mass > 0.84 and drop < 25.7,
-}
-
-
-@pytest.mark.parametrize("number", MNIST1D_SOLUTIONS)
-def test_mnist1d_exercise(capsys, mnist1d, number):
-    model, x, predicted = (mnist1d[key] for key in ("model", "x", "predicted"))
-    features = keras.Model(model.input, model.get_layer("conv3").output)
-    full = xu.scores(model, x, predicted).astype(float)
-
-    def lost(R):
-        return 100 * np.maximum(0, full - xu.scores(model, xu.keep_top(x, R, 0.15, float(x.mean())), predicted)) / full
-
-    names = mnist1d | {"features": features, "lost": lost, "test_mask": m1.evidence_masks(mnist1d["data"])[1]}
-    assert mnist1d_exercise(capsys, names, number, "answer = None") == "not attempted"
-    for solutions, right in ((MNIST1D_SOLUTIONS, True), (MNIST1D_WRONG, False)):
-        printed = mnist1d_exercise(capsys, names, number, solutions[number]).split("; wanted")[0]
-        numbers = [float(text) for text in re.findall(r"-?\d+\.\d+", printed)]
-        assert MNIST1D_WANTED[number](*numbers) is right
-
-
-def test_mnist1d_reading_of_exercises(mnist1d):
-    """What a reader finds: HiResCAM by hand is the helper's; keeping positions does not mend Grad-CAM at conv3."""
-    model, x, predicted, head = (mnist1d[key] for key in ("model", "x", "predicted", "head"))
-    mask = m1.evidence_masks(mnist1d["data"])[1]
-    A = np.asarray(keras.Model(model.input, model.get_layer("conv3").output)(x))
-    kept = np.einsum("ntk,tkn->nt", A, np.asarray(head.kernel).reshape(*A.shape[1:], 10)[..., predicted])
-    places = 4 * np.arange(10) + 3  # the middles of what the positions read
-    kept = np.stack([np.maximum(np.interp(np.arange(40), places, row), 0) for row in kept])
-    helper = xu.relevance("hires_cam", xu.hires_cam(model, x, predicted))
-    assert np.allclose(kept, helper, atol=1e-4)
-    averaged = xu.relevance("grad_cam", xu.grad_cam(model, x, predicted))
-    assert abs(xu.evidence_mass(kept, mask).mean() - xu.evidence_mass(averaged, mask).mean()) < 0.05
-    early = xu.relevance("hires_cam", xu.hires_cam(model, x, predicted, layer="conv1"))
-    assert np.nanmean(xu.evidence_mass(early, mask)) > xu.evidence_mass(kept, mask).mean() + 0.2
-
-
-# ---- 06_integrated_gradients
-
-
-def integrated_gradients_exercise(capsys, number, solution):
-    """What the cell of an exercise prints when `solution` stands in place of None; the cells need numpy alone."""
-    cells = cells_of("06_integrated_gradients")
-    (cell,) = [cell for cell in cells if f"def check_{number}(" in cell.source]
-    assert cell.source.count("answer = None") == 1
-    exec(cell.source.replace("answer = None", f"answer = {solution}"), {"np": np})
-    return capsys.readouterr().out.strip()
-
-
-# Exercise 1: x1 = 1 + 2a, x2 = 4a, so M1 = 2 int 4a da = 4 and M2 = 4 int (1 + 2a) da = 8; together 12 = f(x) - f(x').
-# Exercise 2: n midpoints of 3 x^2 give 1 - 1 / (4 n^2); two Gauss-Legendre points are exact up to degree 3.
-# Exercise 3: the share is 1 - f(x'), so f(x') = -2 at x' = -2, and f(x') = 1 from x' = 1 on.
-INTEGRATED_GRADIENTS_ANSWERS = {
-    1: ("(4, 8)", ["(6, 6)", "(8, 4)", "(12, 0)"]),
-    2: ("(16, 2)", ["(15, 2)", "(16, 1)", "(17, 2)"]),
-    3: ("(-2, 1)", ["(-3, 1)", "(-2, 2)", "(-2, 1.5)"]),
-}
-
-
-@pytest.mark.parametrize("number", INTEGRATED_GRADIENTS_ANSWERS)
-def test_integrated_gradients_exercise(capsys, number):
-    right, wrong = INTEGRATED_GRADIENTS_ANSWERS[number]
-    assert integrated_gradients_exercise(capsys, number, "None") == "not attempted"
-    assert integrated_gradients_exercise(capsys, number, right) == "True"
-    assert {integrated_gradients_exercise(capsys, number, answer) for answer in wrong} == {"False"}
 
 
 # ---- 00_the_networks
@@ -194,51 +80,6 @@ def test_networks_exercise(capsys, networks_chapter, number):
     assert says("None") == "not attempted"
     assert says(right) == "True"
     assert {says(answer) for answer in wrong} == {"False"}
-
-
-# ---- 08_hmt_comparison
-
-
-@pytest.fixture(scope="module")
-def tissue():
-    """What the cells before the exercises of chapter 08 leave behind."""
-    model = network("tissue_phantom")
-    phantom = tissues()
-    classes = np.argmax(model(phantom.images), axis=1)
-    first = [int(np.flatnonzero(phantom.labels == label)[0]) for label in range(8)]
-    tile, c = phantom.images[:1], int(classes[0])
-    A = keras.Model(model.input, model.get_layer("conv4").output)(tile)
-    average, hidden, head = (model.get_layer(name) for name in ("average", "hidden1", "classes"))
-    with tf.GradientTape() as tape:
-        tape.watch(A)
-        S = (hidden(average(A)) @ head.kernel + head.bias)[:, c]
-    gradient = tape.gradient(S, A)
-    return {"np": np, "xu": xu, "model": model, "images": phantom.images, "classes": classes, "first": first} | {
-        "tile": tile, "c": c, "A": A, "gradient": gradient
-    }  # fmt: skip
-
-
-# Exercise 1: drops of 75 %, 0 and 0; one of three rises, and equality is no rise.
-TISSUE_ANSWERS = {
-    1: ("(25.0, 33.3)", "(25.0, 66.7)"),
-    2: ("np.einsum('hwk,hwk->hw', gradient[0], A[0])", "np.asarray(A[0]).sum(axis=-1)"),
-    3: (
-        "xu.integrated_gradients(model, images[first], classes[first], baseline=['zero', 1.0], steps=54)",
-        "xu.integrated_gradients(model, images[first], classes[first], baseline=1.0, steps=54)",
-    ),
-}
-
-
-@pytest.mark.parametrize("number", TISSUE_ANSWERS)
-def test_tissue_exercise(capsys, tissue, number):
-    cells = cells_of("08_hmt_comparison")
-    (cell,) = [cell for cell in cells if f"exercise-{number}" in cell.metadata.get("tags", [])]
-    assert cell.source.count("answer = None") == 1
-    printed = []
-    for answer in ("None", *TISSUE_ANSWERS[number]):
-        exec(cell.source.replace("answer = None", f"answer = {answer}"), dict(tissue))
-        printed.append(capsys.readouterr().out.strip())
-    assert printed[0] == "not attempted" and printed[1].endswith(": True") and printed[2].endswith(": False")
 
 
 # ---- 01_saliency
@@ -296,56 +137,6 @@ def test_saliency_exercise(capsys, saliency_names, number):
     assert saliency_exercise(capsys, saliency_names, number, SALIENCY_SOLUTIONS[number]).endswith(": True")
     for wrong in SALIENCY_WRONG[number]:
         assert saliency_exercise(capsys, saliency_names, number, wrong).endswith(": False")
-
-
-# ---- 05_cam_gradcam
-
-
-@pytest.fixture(scope="module")
-def cam_names():
-    """What the cells before the exercises of chapter 05 leave behind."""
-    model = network("faces")
-    images = xu.load_faces().images
-    chosen, second = model(images).numpy().argsort(axis=1)[:, :-3:-1].T
-    A = keras.Model(model.input, model.get_layer("conv6").output)(images).numpy()
-    W, b = (np.asarray(values) for values in model.get_layer("classes").get_weights())
-    S = xu.scores(model, images, chosen, score="logit")
-    tissue_net = network("tissue_phantom")
-    tiles = tissues().images[:4]
-    tissue = tissue_net(tiles).numpy().argmax(axis=1)
-    names = {"np": np, "xu": xu, "keras": keras, "model": model, "images": images, "chosen": chosen, "second": second}
-    return names | {"A": A, "W": W, "b": b, "S": S, "tissue_net": tissue_net, "tiles": tiles, "tissue": tissue}
-
-
-# Exercise 2: the mean gradients are 0 and 1: Grad-CAM is A_2; g A = (4, -2) + (1, 2); ReLU(g) A = (4, 0) + (1, 2).
-# Exercise 3: the missing part is the sum of v_jc e_j over the hidden units that are on.
-CAM_ANSWERS = {
-    1: (
-        "np.einsum('nhwk,kn->nhw', A, W[:, chosen] - W[:, second])",
-        ["np.einsum('nhwk,kn->nhw', A, W[:, chosen])", "np.einsum('nhwk,kn->nhw', A, W[:, second] - W[:, chosen])"],
-    ),
-    2: ("[(1, 2), (5, 0), (5, 2)]", ["[(5, 0), (1, 2), (5, 2)]", "[(1, 2), (5, 2), (5, 0)]", "(1, 2)"]),
-    3: (
-        "((hidden(pooled).numpy() > 0) * hidden.bias.numpy() * final.kernel.numpy().T[tissue]).sum(axis=1)",
-        ["(hidden.bias.numpy() * final.kernel.numpy().T[tissue]).sum(axis=1)", "0 * tissue"],
-    ),
-}
-
-
-@pytest.mark.parametrize("number", CAM_ANSWERS)
-def test_cam_exercise(capsys, cam_names, number):
-    cells = cells_of("05_cam_gradcam")
-    (cell,) = [cell for cell in cells if f"exercise-{number}" in cell.metadata.get("tags", [])]
-    assert cell.source.count("answer = None") == 1
-
-    def says(answer):
-        exec(cell.source.replace("answer = None", f"answer = {answer}"), dict(cam_names))
-        return capsys.readouterr().out.strip()
-
-    right, wrong = CAM_ANSWERS[number]
-    assert says("None") == "not attempted"
-    assert says(right).endswith(": True")
-    assert all(says(answer).endswith(": False") for answer in wrong)
 
 
 # ---- 02_filter_visualization
@@ -511,6 +302,270 @@ def test_occlusion_exercise(capsys, occlusion_names, number):
         assert says(answer).endswith(": False"), answer
 
 
+# ---- 05_cam_gradcam
+
+
+@pytest.fixture(scope="module")
+def cam_names():
+    """What the cells before the exercises of chapter 05 leave behind."""
+    model = network("faces")
+    images = xu.load_faces().images
+    chosen, second = model(images).numpy().argsort(axis=1)[:, :-3:-1].T
+    A = keras.Model(model.input, model.get_layer("conv6").output)(images).numpy()
+    W, b = (np.asarray(values) for values in model.get_layer("classes").get_weights())
+    S = xu.scores(model, images, chosen, score="logit")
+    tissue_net = network("tissue_phantom")
+    tiles = tissues().images[:4]
+    tissue = tissue_net(tiles).numpy().argmax(axis=1)
+    names = {"np": np, "xu": xu, "keras": keras, "model": model, "images": images, "chosen": chosen, "second": second}
+    return names | {"A": A, "W": W, "b": b, "S": S, "tissue_net": tissue_net, "tiles": tiles, "tissue": tissue}
+
+
+# Exercise 2: the mean gradients are 0 and 1: Grad-CAM is A_2; g A = (4, -2) + (1, 2); ReLU(g) A = (4, 0) + (1, 2).
+# Exercise 3: the missing part is the sum of v_jc e_j over the hidden units that are on.
+CAM_ANSWERS = {
+    1: (
+        "np.einsum('nhwk,kn->nhw', A, W[:, chosen] - W[:, second])",
+        ["np.einsum('nhwk,kn->nhw', A, W[:, chosen])", "np.einsum('nhwk,kn->nhw', A, W[:, second] - W[:, chosen])"],
+    ),
+    2: ("[(1, 2), (5, 0), (5, 2)]", ["[(5, 0), (1, 2), (5, 2)]", "[(1, 2), (5, 2), (5, 0)]", "(1, 2)"]),
+    3: (
+        "((hidden(pooled).numpy() > 0) * hidden.bias.numpy() * final.kernel.numpy().T[tissue]).sum(axis=1)",
+        ["(hidden.bias.numpy() * final.kernel.numpy().T[tissue]).sum(axis=1)", "0 * tissue"],
+    ),
+}
+
+
+@pytest.mark.parametrize("number", CAM_ANSWERS)
+def test_cam_exercise(capsys, cam_names, number):
+    cells = cells_of("05_cam_gradcam")
+    (cell,) = [cell for cell in cells if f"exercise-{number}" in cell.metadata.get("tags", [])]
+    assert cell.source.count("answer = None") == 1
+
+    def says(answer):
+        exec(cell.source.replace("answer = None", f"answer = {answer}"), dict(cam_names))
+        return capsys.readouterr().out.strip()
+
+    right, wrong = CAM_ANSWERS[number]
+    assert says("None") == "not attempted"
+    assert says(right).endswith(": True")
+    assert all(says(answer).endswith(": False") for answer in wrong)
+
+
+# ---- 06_integrated_gradients
+
+
+def integrated_gradients_exercise(capsys, number, solution):
+    """What the cell of an exercise prints when `solution` stands in place of None; the cells need numpy alone."""
+    cells = cells_of("06_integrated_gradients")
+    (cell,) = [cell for cell in cells if f"def check_{number}(" in cell.source]
+    assert cell.source.count("answer = None") == 1
+    exec(cell.source.replace("answer = None", f"answer = {solution}"), {"np": np})
+    return capsys.readouterr().out.strip()
+
+
+# Exercise 1: x1 = 1 + 2a, x2 = 4a, so M1 = 2 int 4a da = 4 and M2 = 4 int (1 + 2a) da = 8; together 12 = f(x) - f(x').
+# Exercise 2: n midpoints of 3 x^2 give 1 - 1 / (4 n^2); two Gauss-Legendre points are exact up to degree 3.
+# Exercise 3: the share is 1 - f(x'), so f(x') = -2 at x' = -2, and f(x') = 1 from x' = 1 on.
+INTEGRATED_GRADIENTS_ANSWERS = {
+    1: ("(4, 8)", ["(6, 6)", "(8, 4)", "(12, 0)"]),
+    2: ("(16, 2)", ["(15, 2)", "(16, 1)", "(17, 2)"]),
+    3: ("(-2, 1)", ["(-3, 1)", "(-2, 2)", "(-2, 1.5)"]),
+}
+
+
+@pytest.mark.parametrize("number", INTEGRATED_GRADIENTS_ANSWERS)
+def test_integrated_gradients_exercise(capsys, number):
+    right, wrong = INTEGRATED_GRADIENTS_ANSWERS[number]
+    assert integrated_gradients_exercise(capsys, number, "None") == "not attempted"
+    assert integrated_gradients_exercise(capsys, number, right) == "True"
+    assert {integrated_gradients_exercise(capsys, number, answer) for answer in wrong} == {"False"}
+
+
+# ---- 07_mnist1d
+
+
+@pytest.fixture(scope="module")
+def mnist1d():
+    """What the cells before the exercises of chapter 07 leave behind."""
+    model = network("mnist1d")
+    data = signals()
+    x, y = m1.split(data, "test")
+    predicted = np.argmax(model(x), axis=1)
+    head = model.get_layer("probabilities")
+    return {"np": np, "xu": xu, "m1": m1, "data": data, "model": model, "head": head} | {
+        "x": x, "y": y, "predicted": predicted
+    }  # fmt: skip
+
+
+def mnist1d_exercise(capsys, names, number, solution):
+    """What the cell of an exercise prints when `solution` stands in place of None."""
+    cells = cells_of("07_mnist1d")
+    (cell,) = [cell for cell in cells if f"exercise-{number}" in cell.metadata.get("tags", [])]
+    assert cell.source.count("answer = None") == 1
+    exec(cell.source.replace("answer = None", solution), dict(names))
+    return capsys.readouterr().out.strip()
+
+
+MNIST1D_SOLUTIONS = {
+    1: """
+maps = [xu.integrated_gradients(model, x[wrong], c, steps=1000) for c in (said, true)]
+answer = (maps[0] - maps[1])[0, :, 0]
+""",
+    2: """
+A = np.asarray(features(x))
+weights = np.asarray(head.kernel).reshape(*A.shape[1:], 10)
+answer = np.einsum("ntk,tkn->nt", A, weights[..., predicted])
+""",
+    3: """
+factors = xu.hires_cam(model, x, layer="conv1"), xu.occlusion(model, x, patch=(4,), stride=(4,))
+answer = np.sqrt(np.maximum(factors[0], 0) * np.maximum(factors[1], 0))
+""",
+}
+MNIST1D_WRONG = {
+    1: "answer = xu.integrated_gradients(model, x[wrong], said, steps=1000)[0, :, 0]",
+    2: "answer = xu.grad_cam(model, x, predicted, relu=False, upsample=False)",
+    3: "answer = np.abs(x[..., 0])",
+}
+MNIST1D_WANTED = {  # what the printed numbers must be
+    1: lambda share: abs(share - 1) < 0.05,
+    2: lambda far: far < 0.01,
+    3: lambda mass, drop: mass > 0.84 and drop < 25.7,
+}
+
+
+@pytest.mark.parametrize("number", MNIST1D_SOLUTIONS)
+def test_mnist1d_exercise(capsys, mnist1d, number):
+    model, x, predicted = (mnist1d[key] for key in ("model", "x", "predicted"))
+    features = keras.Model(model.input, model.get_layer("conv3").output)
+    full = xu.scores(model, x, predicted).astype(float)
+
+    def lost(R):
+        return 100 * np.maximum(0, full - xu.scores(model, xu.keep_top(x, R, 0.15, float(x.mean())), predicted)) / full
+
+    names = mnist1d | {"features": features, "lost": lost, "test_mask": m1.evidence_masks(mnist1d["data"])[1]}
+    assert mnist1d_exercise(capsys, names, number, "answer = None") == "not attempted"
+    for solutions, right in ((MNIST1D_SOLUTIONS, True), (MNIST1D_WRONG, False)):
+        printed = mnist1d_exercise(capsys, names, number, solutions[number]).split("; wanted")[0]
+        numbers = [float(text) for text in re.findall(r"-?\d+\.\d+", printed)]
+        assert MNIST1D_WANTED[number](*numbers) is right
+
+
+def test_mnist1d_reading_of_exercises(mnist1d):
+    """What a reader finds: HiResCAM by hand is the helper's; keeping positions does not mend Grad-CAM at conv3."""
+    model, x, predicted, head = (mnist1d[key] for key in ("model", "x", "predicted", "head"))
+    mask = m1.evidence_masks(mnist1d["data"])[1]
+    A = np.asarray(keras.Model(model.input, model.get_layer("conv3").output)(x))
+    kept = np.einsum("ntk,tkn->nt", A, np.asarray(head.kernel).reshape(*A.shape[1:], 10)[..., predicted])
+    places = 4 * np.arange(10) + 3  # the middles of what the positions read
+    kept = np.stack([np.maximum(np.interp(np.arange(40), places, row), 0) for row in kept])
+    helper = xu.relevance("hires_cam", xu.hires_cam(model, x, predicted))
+    assert np.allclose(kept, helper, atol=1e-4)
+    averaged = xu.relevance("grad_cam", xu.grad_cam(model, x, predicted))
+    assert abs(xu.evidence_mass(kept, mask).mean() - xu.evidence_mass(averaged, mask).mean()) < 0.05
+    early = xu.relevance("hires_cam", xu.hires_cam(model, x, predicted, layer="conv1"))
+    assert np.nanmean(xu.evidence_mass(early, mask)) > xu.evidence_mass(kept, mask).mean() + 0.2
+
+
+# ---- 08_hmt_comparison
+
+
+@pytest.fixture(scope="module")
+def tissue():
+    """What the cells before the exercises of chapter 08 leave behind."""
+    model = network("tissue_phantom")
+    phantom = tissues()
+    classes = np.argmax(model(phantom.images), axis=1)
+    first = [int(np.flatnonzero(phantom.labels == label)[0]) for label in range(8)]
+    tile, c = phantom.images[:1], int(classes[0])
+    A = keras.Model(model.input, model.get_layer("conv4").output)(tile)
+    average, hidden, head = (model.get_layer(name) for name in ("average", "hidden1", "classes"))
+    with tf.GradientTape() as tape:
+        tape.watch(A)
+        S = (hidden(average(A)) @ head.kernel + head.bias)[:, c]
+    gradient = tape.gradient(S, A)
+    return {"np": np, "xu": xu, "model": model, "images": phantom.images, "classes": classes, "first": first} | {
+        "tile": tile, "c": c, "A": A, "gradient": gradient
+    }  # fmt: skip
+
+
+# Exercise 1: drops of 75 %, 0 and 0; one of three rises, and equality is no rise.
+TISSUE_ANSWERS = {
+    1: ("(25.0, 33.3)", "(25.0, 66.7)"),
+    2: ("np.einsum('hwk,hwk->hw', gradient[0], A[0])", "np.asarray(A[0]).sum(axis=-1)"),
+    3: (
+        "xu.integrated_gradients(model, images[first], classes[first], baseline=['zero', 1.0], steps=54)",
+        "xu.integrated_gradients(model, images[first], classes[first], baseline=1.0, steps=54)",
+    ),
+}
+
+
+@pytest.mark.parametrize("number", TISSUE_ANSWERS)
+def test_tissue_exercise(capsys, tissue, number):
+    cells = cells_of("08_hmt_comparison")
+    (cell,) = [cell for cell in cells if f"exercise-{number}" in cell.metadata.get("tags", [])]
+    assert cell.source.count("answer = None") == 1
+    printed = []
+    for answer in ("None", *TISSUE_ANSWERS[number]):
+        exec(cell.source.replace("answer = None", f"answer = {answer}"), dict(tissue))
+        printed.append(capsys.readouterr().out.strip())
+    assert printed[0] == "not attempted" and printed[1].endswith(": True") and printed[2].endswith(": False")
+
+
+# ---- 09_relevance_propagation
+
+
+@pytest.fixture(scope="module")
+def relevance_chapter():
+    """What the cells before the exercises of chapter 09 leave behind; of the drawn faces fewer."""
+    W1, W2 = np.array([[1.0, -1], [1, 1]]), np.array([[1.0], [-1]])
+    hand = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, "relu"), keras.layers.Dense(1)])
+    hand.set_weights([W1, np.zeros(2), W2, np.zeros(1)])
+    drawn, phantoms = network("schematic_faces"), xu.schematic_faces(21, seed=3)
+    decided = np.argmax(drawn(phantoms.images), axis=1)
+    composite = xu.lrp(drawn, phantoms.images, decided, rule="epsilon_plus").sum(axis=-1)
+    names = {"np": np, "xu": xu, "keras": keras, "hand": hand, "x": np.array([1.0, 2.0]), "W1": W1, "W2": W2}
+    names |= {"drawn": drawn, "phantoms": phantoms, "decided": decided, "question": (drawn, phantoms.images, decided)}
+    names["mean"] = {"composite": xu.evidence_mass(np.maximum(composite, 0), phantoms.masks).mean()}
+    (cell,) = [cell for cell in cells_of("09_relevance_propagation") if "def likeness(" in cell.source]
+    exec(cell.source.split("def shuffle(")[0], names)
+    return names
+
+
+# Exercise 1: h = (1, 3), S = 1 - 3. By z-plus h1 inherits the whole -2, and of its products -1 and 2 the second takes
+# all. By alpha 2, beta 1 h1 has -4 and h2 has 2: x1 gets 4 and 4/3 from them, x2 -8 and 8/3.
+# Exercise 2: h1 = 4 and h2 = 0.5, so x1 gets 1 + 1, x2 2 - 2, and the biases 1 + 0.5.
+# Exercise 3: alpha-beta in the last convolution moves relevance to the strokes; epsilon there does not.
+RELEVANCE_ANSWERS = {
+    1: (
+        "answer = [[0, -2], [16 / 3, -16 / 3]]",
+        ["answer = [[2, -4], [16 / 3, -16 / 3]]", "answer = [[0, -2], [14 / 3, 4 / 3]]", "answer = [[0, 2], [0, -2]]"],
+    ),
+    2: ("answer = (2, 0, 1.5)", ["answer = (2, 0, 0.5)", "answer = (2, 0, -1.5)", "answer = (2, 1.5)"]),
+    3: (
+        "answer = {'rule': {'conv1': 'flat', 'conv2': 'z_plus', 'conv3': 'alpha_beta'}}",
+        ["answer = {'rule': {'conv1': 'flat', 'conv2': 'z_plus'}}", "answer = {'rule': 'gamma'}"],
+    ),
+}
+
+
+@pytest.mark.parametrize("number", RELEVANCE_ANSWERS)
+def test_relevance_exercise(capsys, relevance_chapter, number):
+    cells = cells_of("09_relevance_propagation")
+    (cell,) = [cell for cell in cells if f"exercise-{number}" in cell.metadata.get("tags", [])]
+    assert cell.source.count("answer = None") == 1
+
+    def says(solution):
+        exec(cell.source.replace("answer = None", solution), dict(relevance_chapter))
+        return capsys.readouterr().out.strip()
+
+    right, wrong = RELEVANCE_ANSWERS[number]
+    assert says("answer = None") == "not attempted"
+    assert says(right).endswith(": True")
+    for answer in wrong:
+        assert says(answer).endswith(": False"), answer
+
+
 # ---- 10_meaningful_perturbation
 
 
@@ -644,6 +699,81 @@ def test_inside_exercise_4(capsys, inside):
     assert high > 0.95 and low < 0.8 and max(one, other) < 0.3
 
 
+# ---- 12_network_dissection
+
+
+@pytest.fixture(scope="module")
+def dissected():
+    """What the cells before the exercises of chapter 12 leave behind, with a third of the faces."""
+    needed = ("FACES, TILES", "masks = {name", "exam = ", "def by_class(", "pooled = ")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT / "notebooks")
+        names = {"np": np, "pd": pd, "xu": xu, "keras": keras, "spearmanr": spearmanr}
+        for cell in cells_of("12_network_dissection"):
+            if cell.cell_type == "code" and any(text in cell.source for text in needed):
+                exec(cell.source.replace(" = 210, 32, 48, 100, 8", " = 70, 0, 0, 0, 0"), names)
+    return names
+
+
+def dissected_exercise(capsys, names, number, solution):
+    """What the cell of an exercise prints when `answer` is what the solution makes of it."""
+    capsys.readouterr()
+    (cell,) = [
+        each for each in cells_of("12_network_dissection") if f"exercise-{number}" in each.metadata.get("tags", [])
+    ]
+    assert cell.source.count("answer = None") == 1
+    space = dict(names)
+    exec(solution, space)
+    exec(cell.source.replace("answer = None", "answer = answer", 1), space)
+    return capsys.readouterr().out.strip()
+
+
+@pytest.mark.parametrize(
+    ("numbers", "off"),
+    [("8 / 302, 10 / 300, 0.15", "0.000 0.000 0.000"), ("8 / 310, 10 / 300, 0.005", "0.001 0.000 0.145")],
+)
+def test_dissected_exercise_1(capsys, dissected, numbers, off):
+    assert dissected_exercise(capsys, dissected, 1, "answer = None") == "not attempted"
+    said = dissected_exercise(capsys, dissected, 1, f"answer = {numbers}")
+    assert re.findall(r"\d\.\d+", said) == off.split()
+
+
+def test_dissected_exercise_2(capsys, dissected):
+    assert dissected_exercise(capsys, dissected, 2, "answer = None") == "not attempted"
+    said = dissected_exercise(capsys, dissected, 2, "answer = lambda images: images[..., 0] < 0.15")
+    assert int(re.search(r"name: (\d+)", said)[1]) > 5
+    everywhere = dissected_exercise(capsys, dissected, 2, "answer = lambda images: images[..., 0] < 0.99")
+    assert int(re.search(r"name: (\d+)", everywhere)[1]) == 0, "its ceiling is too low"
+    with pytest.raises(ValueError, match=r"masks\['own'\]\['yours'\]: got shape"):
+        dissected_exercise(capsys, dissected, 2, "answer = lambda images: images < 0.15")
+
+
+@pytest.mark.parametrize(("quantile", "enough"), [(0.02, True), (0.006, False)])
+def test_dissected_exercise_3(capsys, dissected, quantile, enough):
+    assert dissected_exercise(capsys, dissected, 3, "answer = None") == "not attempted"
+    said = dissected_exercise(capsys, dissected, 3, f"answer = {quantile}")
+    ours, yours = map(int, re.search(r"0\.005: (\d+), .*: (\d+)", said).groups())
+    assert (yours > 2 * ours) == enough
+
+
+def test_dissected_exercise_4(capsys, dissected):
+    assert dissected_exercise(capsys, dissected, 4, "answer = None") == "not attempted"
+    by_weights = """
+share = np.stack([pooled[exam.labels == number].mean(axis=0) for number in range(7)])
+gain = share[fear] * (W[:, fear] - np.delete(W, fear, axis=1).mean(axis=1))
+answer = np.argsort(-gain)[:8]
+"""
+    left = {}
+    for words, solution in (
+        ("weights", by_weights),
+        ("others", "answer = np.setdiff1d(np.arange(64), mouth_units)[:8]"),
+    ):
+        yours, largest = dissected_exercise(capsys, dissected, 4, solution).splitlines()
+        left[words], left["iou"] = (float(re.search(r"fear (\S+),", each)[1]) for each in (yours, largest))
+        assert "8 units" in yours and "8 units" in largest
+    assert left["weights"] < left["iou"] < left["others"] == 1
+
+
 # ---- 13_trust
 
 
@@ -697,103 +827,6 @@ def test_trust_exercise_2(capsys, trust):
     )
     assert len(both) == 3 and (np.array(soft) + 0.2 < drop).all()  # the near miss is worse on every kind of data
     assert np.mean(both) > np.mean(drop)
-
-
-# ---- 09_relevance_propagation
-
-
-@pytest.fixture(scope="module")
-def relevance_chapter():
-    """What the cells before the exercises of chapter 09 leave behind; of the drawn faces fewer."""
-    W1, W2 = np.array([[1.0, -1], [1, 1]]), np.array([[1.0], [-1]])
-    hand = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, "relu"), keras.layers.Dense(1)])
-    hand.set_weights([W1, np.zeros(2), W2, np.zeros(1)])
-    drawn, phantoms = network("schematic_faces"), xu.schematic_faces(21, seed=3)
-    decided = np.argmax(drawn(phantoms.images), axis=1)
-    composite = xu.lrp(drawn, phantoms.images, decided, rule="epsilon_plus").sum(axis=-1)
-    names = {"np": np, "xu": xu, "keras": keras, "hand": hand, "x": np.array([1.0, 2.0]), "W1": W1, "W2": W2}
-    names |= {"drawn": drawn, "phantoms": phantoms, "decided": decided, "question": (drawn, phantoms.images, decided)}
-    names["mean"] = {"composite": xu.evidence_mass(np.maximum(composite, 0), phantoms.masks).mean()}
-    (cell,) = [cell for cell in cells_of("09_relevance_propagation") if "def likeness(" in cell.source]
-    exec(cell.source.split("def shuffle(")[0], names)
-    return names
-
-
-# Exercise 1: h = (1, 3), S = 1 - 3. By z-plus h1 inherits the whole -2, and of its products -1 and 2 the second takes
-# all. By alpha 2, beta 1 h1 has -4 and h2 has 2: x1 gets 4 and 4/3 from them, x2 -8 and 8/3.
-# Exercise 2: h1 = 4 and h2 = 0.5, so x1 gets 1 + 1, x2 2 - 2, and the biases 1 + 0.5.
-# Exercise 3: alpha-beta in the last convolution moves relevance to the strokes; epsilon there does not.
-RELEVANCE_ANSWERS = {
-    1: (
-        "answer = [[0, -2], [16 / 3, -16 / 3]]",
-        ["answer = [[2, -4], [16 / 3, -16 / 3]]", "answer = [[0, -2], [14 / 3, 4 / 3]]", "answer = [[0, 2], [0, -2]]"],
-    ),
-    2: ("answer = (2, 0, 1.5)", ["answer = (2, 0, 0.5)", "answer = (2, 0, -1.5)", "answer = (2, 1.5)"]),
-    3: (
-        "answer = {'rule': {'conv1': 'flat', 'conv2': 'z_plus', 'conv3': 'alpha_beta'}}",
-        ["answer = {'rule': {'conv1': 'flat', 'conv2': 'z_plus'}}", "answer = {'rule': 'gamma'}"],
-    ),
-}
-
-
-@pytest.mark.parametrize("number", RELEVANCE_ANSWERS)
-def test_relevance_exercise(capsys, relevance_chapter, number):
-    cells = cells_of("09_relevance_propagation")
-    (cell,) = [cell for cell in cells if f"exercise-{number}" in cell.metadata.get("tags", [])]
-    assert cell.source.count("answer = None") == 1
-
-    def says(solution):
-        exec(cell.source.replace("answer = None", solution), dict(relevance_chapter))
-        return capsys.readouterr().out.strip()
-
-    right, wrong = RELEVANCE_ANSWERS[number]
-    assert says("answer = None") == "not attempted"
-    assert says(right).endswith(": True")
-    for answer in wrong:
-        assert says(answer).endswith(": False"), answer
-
-
-# ---- 15_your_own_model
-
-
-@pytest.fixture(scope="module")
-def own_model_names():
-    """What the cells before the exercises of chapter 15 leave behind."""
-    return {"np": np, "tf": tf, "keras": keras, "xu": xu, "model": network("faces")}
-
-
-# Exercise 1: (0 - 0.5) / 0.25 and (1 - 0.5) / 0.25; black is the low end.
-# Exercise 2: a 1 x 1 convolution with the weights of grey, divided by 255, and no bias.
-BEHIND = """
-grey = keras.layers.Conv2D(1, 1, use_bias=False)
-answer = keras.Sequential([keras.Input((48, 48, 3)), grey, model])
-grey.set_weights([np.array(WEIGHTS).reshape(1, 1, 3, 1) / SCALE])
-"""
-LUMA = BEHIND.replace("WEIGHTS", "[0.299, 0.587, 0.114]")
-OWN_MODEL_ANSWERS = {
-    1: ("answer = (-2, 2, -2)", ["answer = (-2, 2, 0)", "answer = (-1, 1, -1)", "answer = (-2, 2)"]),
-    2: (
-        LUMA.replace("SCALE", "255"),
-        [LUMA.replace("SCALE", "1"), BEHIND.replace("WEIGHTS", "[0.114, 0.587, 0.299]").replace("SCALE", "255")],
-    ),
-}
-
-
-@pytest.mark.parametrize("number", OWN_MODEL_ANSWERS)
-def test_own_model_exercise(capsys, own_model_names, number):
-    cells = cells_of("15_your_own_model")
-    (cell,) = [cell for cell in cells if f"exercise-{number}" in cell.metadata.get("tags", [])]
-    assert cell.source.count("answer = None") == 1
-
-    def says(solution):
-        exec(cell.source.replace("answer = None", solution), dict(own_model_names))
-        return capsys.readouterr().out.strip()
-
-    right, wrong = OWN_MODEL_ANSWERS[number]
-    assert says("answer = None") == "not attempted"
-    assert says(right).endswith(": True")
-    for answer in wrong:
-        assert says(answer).endswith(": False"), answer
 
 
 # ---- 14_visual_explanations
@@ -880,3 +913,46 @@ def test_worded_exercise_4(capsys, worded):
     lines = worded_exercise(capsys, worded, 4, CHOSEN_BY_THE_OTHER).splitlines()
     found = {line[:27].strip(): [float(number) for number in re.findall(r"\d\.\d\d", line)] for line in lines}
     assert found["yours"][0] > found["explanation"][0] and found["yours"][1] > found["description"][1]
+
+
+# ---- 15_your_own_model
+
+
+@pytest.fixture(scope="module")
+def own_model_names():
+    """What the cells before the exercises of chapter 15 leave behind."""
+    return {"np": np, "tf": tf, "keras": keras, "xu": xu, "model": network("faces")}
+
+
+# Exercise 1: (0 - 0.5) / 0.25 and (1 - 0.5) / 0.25; black is the low end.
+# Exercise 2: a 1 x 1 convolution with the weights of grey, divided by 255, and no bias.
+BEHIND = """
+grey = keras.layers.Conv2D(1, 1, use_bias=False)
+answer = keras.Sequential([keras.Input((48, 48, 3)), grey, model])
+grey.set_weights([np.array(WEIGHTS).reshape(1, 1, 3, 1) / SCALE])
+"""
+LUMA = BEHIND.replace("WEIGHTS", "[0.299, 0.587, 0.114]")
+OWN_MODEL_ANSWERS = {
+    1: ("answer = (-2, 2, -2)", ["answer = (-2, 2, 0)", "answer = (-1, 1, -1)", "answer = (-2, 2)"]),
+    2: (
+        LUMA.replace("SCALE", "255"),
+        [LUMA.replace("SCALE", "1"), BEHIND.replace("WEIGHTS", "[0.114, 0.587, 0.299]").replace("SCALE", "255")],
+    ),
+}
+
+
+@pytest.mark.parametrize("number", OWN_MODEL_ANSWERS)
+def test_own_model_exercise(capsys, own_model_names, number):
+    cells = cells_of("15_your_own_model")
+    (cell,) = [cell for cell in cells if f"exercise-{number}" in cell.metadata.get("tags", [])]
+    assert cell.source.count("answer = None") == 1
+
+    def says(solution):
+        exec(cell.source.replace("answer = None", solution), dict(own_model_names))
+        return capsys.readouterr().out.strip()
+
+    right, wrong = OWN_MODEL_ANSWERS[number]
+    assert says("answer = None") == "not attempted"
+    assert says(right).endswith(": True")
+    for answer in wrong:
+        assert says(answer).endswith(": False"), answer
