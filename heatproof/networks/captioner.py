@@ -54,13 +54,14 @@ class Captioner:
         `TypeError`, `ValueError` for features or classes of another kind, and an unknown decoding.
         """
         width, seed = self.check_decoding(decoding, width, seed)
-        given = self._checked(features, classes)
+        features, classes = self._checked(features, classes)
         if "steps" not in self._kept:
             self._kept["steps"] = Steps(self.network)
         steps = self._kept["steps"]
         if decoding == "beam":
-            return beam(steps, *given, self.length, width)
-        return single(steps, *given, self.length, np.random.default_rng(seed) if decoding == "sample" else None)
+            return beam(steps, features, classes, self.length, width)
+        random = np.random.default_rng(seed) if decoding == "sample" else None
+        return single(steps, features, classes, self.length, random)
 
     def check_decoding(self, decoding: str, width: int, seed: int) -> tuple[int, int]:
         """The width and the seed of a decoding; raises `TypeError`, `ValueError` for what is none."""
@@ -77,7 +78,8 @@ class Captioner:
 
     def spoken(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where the words of sentences (N, T + 1) are, the end not among them: (rows, places from 0 to T - 1)."""
-        return np.nonzero(ids[:, 1:] > END)
+        rows, places = np.nonzero(ids[:, 1:] > END)
+        return rows, places
 
     def encode(self, sentences: list[str], count: int) -> np.ndarray:
         """Sentences, one for each of `count` pictures, as ids (N, T + 1); raises `ValueError` for unknown words."""
