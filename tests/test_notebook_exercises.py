@@ -729,3 +729,89 @@ def test_own_model_exercise(capsys, own_model_names, number):
     assert says(right).endswith(": True")
     for answer in wrong:
         assert says(answer).endswith(": False"), answer
+
+
+# ---- 14_visual_explanations
+
+
+@pytest.fixture(scope="module")
+def worded():
+    """What the cells before the exercises of chapter 14 leave behind."""
+    needed = ("ARMS = (", "def shown(")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT / "notebooks")
+        names = {"np": np, "pd": pd, "xu": xu}
+        for cell in cells_of("14_visual_explanations"):
+            if cell.cell_type == "code" and any(text in cell.source for text in needed):
+                exec(cell.source, names)
+    return names
+
+
+def worded_exercise(capsys, names, number, solution):
+    """What the cell of an exercise prints when `answer` is what the solution makes of it."""
+    cells = cells_of("14_visual_explanations")
+    (cell,) = [each for each in cells if f"exercise-{number}" in each.metadata.get("tags", [])]
+    assert cell.source.count("answer = None") == 1
+    space = dict(names)
+    exec(solution, space)
+    capsys.readouterr()
+    exec(cell.source.replace("answer = None", "answer = answer", 1), space)
+    return capsys.readouterr().out.strip()
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_worded_exercises_wait_for_an_answer(capsys, worded, number):
+    assert worded_exercise(capsys, worded, number, "answer = None") == "not attempted"
+
+
+@pytest.mark.parametrize(
+    ("answer", "off"), [((8 / 15, 0, -8 / 15, 0), 0.0), ((0.4, 0, -0.4, 0), 0.13), ((0.9, 0.5, 0.1, 0.5), 0.63)]
+)
+def test_worded_exercise_1(capsys, worded, answer, off):
+    said = worded_exercise(capsys, worded, 1, f"answer = {answer}")
+    assert said == f"your advantages are off by at most {off:.2f}"
+
+
+BAYES = """
+def answer(named):
+    p = np.ones(7)
+    for name, value in named.items():
+        p = p * pictures.table[name][:, pictures.values[name].index(value)]
+    return p / p.sum()
+"""
+
+
+def test_worded_exercise_2(capsys, worded):
+    assert worded_exercise(capsys, worded, 2, BAYES).startswith("off by at most 0.00; p(surprise | all three) = 0.")
+    assert not worded_exercise(capsys, worded, 2, BAYES.replace("p = p *", "p = p +")).startswith("off by at most 0.00")
+
+
+TRUE_CLAIMS = """
+def answer(item, sentence):
+    return np.mean([pictures.truth(item)[topic] == value for topic, value in pictures.claims(sentence)])
+"""
+
+
+def test_worded_exercise_3(capsys, worded):
+    assert worded_exercise(capsys, worded, 3, TRUE_CLAIMS).startswith("off by at most 0.00")
+    wrong = TRUE_CLAIMS.replace("truth(item)", "truth(0)")
+    assert not worded_exercise(capsys, worded, 3, wrong).startswith("off by at most 0.00")
+
+
+CHOSEN_BY_THE_OTHER = """
+def answer(features, classes):
+    writer, reader = writers["explanation"], writers["description"]
+    drawn = [writer.write(features, classes, "sample", seed=seed) for seed in range(10)]
+    means = []
+    for ids in drawn:
+        log_p = reader.log_probabilities(ids, features, classes)
+        means.append(log_p.sum(axis=1) / (ids[:, 1:] > 0).sum(axis=1))
+    best = np.argmax(means, axis=0)
+    return writer.vocabulary.decode(np.stack(drawn)[best, np.arange(len(features))])
+"""
+
+
+def test_worded_exercise_4(capsys, worded):
+    lines = worded_exercise(capsys, worded, 4, CHOSEN_BY_THE_OTHER).splitlines()
+    found = {line[:27].strip(): [float(number) for number in re.findall(r"\d\.\d\d", line)] for line in lines}
+    assert found["yours"][0] > found["explanation"][0] and found["yours"][1] > found["description"][1]

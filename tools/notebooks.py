@@ -50,7 +50,7 @@ UPLOAD = """\
     raise FileNotFoundError("upload the whole repository as /content/course, then: %run course/tools/colab.py")"""
 
 # What every notebook is made from, beside its own cells.
-SOURCES = ("heatproof/**/*.py", "*_utils.py", "data/MNIST1D.pkl", "models/*.keras", "models/*.json")
+SOURCES = ("heatproof/**/*.py", "*_utils.py", "data/MNIST1D.pkl", "models/**/*.keras", "models/**/*.json")
 SOURCES += ("requirements.txt", "tools/notebooks.py")
 RESULTS = "results/**/*.csv"  # count for the notebooks that read a table from there
 TEXT = {".py", ".txt", ".json", ".csv"}
