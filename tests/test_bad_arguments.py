@@ -357,6 +357,7 @@ ARGUMENTS = {
                 ([""], ValueError, "''", "one word or more"),
                 (["a smile", "a smile"], ValueError, "2 for 1 inputs", "one for each"),
                 (["a purple mouth"], ValueError, "'a purple mouth'", "captioner.vocabulary.words"),
+                (["a smile " * 30], ValueError, "60 words", "at most 16 words"),
             ],
             "method": [(each, TypeError, repr(each), "xu.saliency") for each in (None, 3, "saliency")],
             "decoding": word("'greedy'", "'beam'", "'sample'"),

@@ -379,7 +379,7 @@ PLAN = captioner_training.Plan(epochs=30, begin=15, weight=2.0, rate=0.02)
 def learned(arm, folder, plan=PLAN):
     told = lesson()
     classifier = captioner_training.sentence_classifier(8, 4, 2)
-    captioner_training.learn_to_classify(classifier, told, told, plan, folder / "classifier.npz")
+    captioner_training.learn_to_classify(classifier, told, told, PLAN, folder / "classifier.npz")
     network = captioner_network.captioning_network(arm, 8, 4, 3, np.eye(2, captioner_network.UNITS))
     history = captioner_training.learn_to_write(network, told, told, plan, folder / f"{arm}.npz", classifier)
     return network, classifier, history

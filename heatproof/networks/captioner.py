@@ -13,6 +13,7 @@ from heatproof.data.captions_vocabulary import END, PADDING, UNKNOWN, Vocabulary
 from heatproof.networks.captioner_decoding import Steps, beam, single
 from heatproof.networks.captioner_network import ARMS, FIRST, Arm, digest_of, head_features, word_log_probabilities
 from heatproof.problems import ArgumentValueError
+from heatproof.wording import as_sentences, words_of
 
 DECODINGS = ("greedy", "beam", "sample")
 WIDTH = 3  # of a beam
@@ -83,6 +84,10 @@ class Captioner:
 
     def encode(self, sentences: list[str], count: int) -> np.ndarray:
         """Sentences, one for each of `count` pictures, as ids (N, T + 1); raises `ValueError` for unknown words."""
+        for sentence in as_sentences("sentences", sentences):
+            if (words := len(words_of(sentence))) >= self.length:
+                given = f"{words} words in {checks.shown(sentence)}"
+                raise ArgumentValueError("sentences", given, f"at most {self.length - 1} words, commas among them")
         ids = self.vocabulary.encode(sentences, self.length + 1)
         if len(ids) != count:
             raise ArgumentValueError("sentences", f"{len(ids)} for {count} inputs", "one for each input")
