@@ -5,12 +5,13 @@ are those that notebooks use. A bad argument gives one line on stderr, the exit 
 """
 
 import ast
+import functools
 import inspect
 import io
 import sys
 import warnings
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -34,10 +35,11 @@ class Explanation(NamedTuple):
     title: str  # of the method
     signed: bool
     note: str  # how the picture was brought to the model's size
+    words: Any = None  # what `explain_in_words` gives; then `attribution` has a map for each word
 
 
-def explain(model, image, method="grad-cam", target=None, layer=None, limits=None, options=()):
-    """Explain the picture in the file `image` by the network in the file `model`.
+def explain(model, image, method="grad-cam", target=None, layer=None, limits=None, options=(), in_words=False):
+    """Explain the picture in the file `image` by the network in the file `model`, with `in_words` by a sentence too.
 
     `limits` are the values of black and white in the model's units; without them the card's `input_range` counts.
     `target` is a class by index or name, `options` of the method are texts NAME=VALUE. Raises `OSError`, `TypeError`,
@@ -64,11 +66,25 @@ def explain(model, image, method="grad-cam", target=None, layer=None, limits=Non
     pixels, note = fitted(picture, views.recipe_of(network).shape)
     inputs = limits[0] + (limits[1] - limits[0]) * (pixels[None] / np.float32(255))
     target = as_target(target, names)
-    attribution = row.function(network, inputs, target, **options)
+    told = by_words(model, network, inputs, target, functools.partial(row.function, **options)) if in_words else None
+    attribution = told.maps[0] if told else row.function(network, inputs, target, **options)
     probabilities = query.Query(network, inputs, score=PROBABILITY).all_scores()[0]
     target = int(probabilities.argmax()) if target is None else target
     names = names or tuple(f"class {number}" for number in range(len(probabilities)))
-    return Explanation(inputs, attribution, probabilities, target, names, limits, row.title, row.signed, note)
+    return Explanation(inputs, attribution, probabilities, target, names, limits, row.title, row.signed, note, told)
+
+
+def by_words(model, network, inputs, target, method):
+    """The sentence of the captioner that lies beside the file `model`, in captioners/NAME_explanation.keras."""
+    from heatproof.methods import words
+    from heatproof.networks import captioner_files
+
+    beside = Path(model).parent / "captioners" / f"{Path(model).stem}_explanation.keras"
+    if not beside.is_file():
+        given = f"{model}, beside which there is no captioner {beside}"
+        cure = "explain models/captioned_faces.keras, or leave --in-words out"
+        raise ArgumentValueError("model", given, "a network that has a captioner", cure)
+    return words.explain_in_words(network, captioner_files.load_captioner(beside), inputs, target, method=method)
 
 
 def read_picture(path):
@@ -161,6 +177,10 @@ def write_figure(found, out):
 
     label = f"{found.names[found.target]}\np = {found.probabilities[found.target]:.2f}"
     maps, scaling = {found.title: found.attribution}, {"input_range": found.input_range, "signed": found.signed}
+    if found.words:
+        named = [f"{place}. {word}" for place, word in enumerate(found.words.words[0], 1)]
+        maps = {name: found.attribution[[place]] for place, name in enumerate(named)}
+        scaling["columns"] = 6
     style.use_style()
     figure = plots.plot_attributions(found.inputs, maps, [label], width=5, **scaling)
     content, text = io.BytesIO(), f"{found.title} of a picture, explained as {found.names[found.target]}"
@@ -176,14 +196,15 @@ def run(options):
     if options.command == "methods":
         return list_methods()
     check_out(options.out, options.image)
-    names = ("model", "image", "method", "target", "layer", "limits", "options")
-    given = {name: getattr(options, name) for name in names}
-    found = explain(**given)
+    names = ("model", "image", "method", "target", "layer", "limits", "options", "in_words")
+    found = explain(**{name: getattr(options, name) for name in names})
     write_figure(found, options.out)
     predicted = int(found.probabilities.argmax())
     print(f"picture:   {found.note}")
     for word, number in (("predicted", predicted), ("explained", found.target)):
         print(f"{word}: {found.names[number]} (class {number}), probability {found.probabilities[number]:.2f}")
+    if found.words:
+        print(f"in words:  {found.words.sentences[0]} (log p {found.words.log_probabilities[0]:.1f})")
     print(f"figure:    {options.out}")
 
 

@@ -344,78 +344,60 @@ CAPTIONED = xu.load_model(NETWORKS / "captioned_faces.keras")
 CAPTIONER = xu.load_captioner(NETWORKS / "captioners" / "captioned_faces_explanation.keras")
 ONE_FACE = FACES.images[:1]
 CHANGES = {"attribute": ["brows"] * 2, "old": ["level"] * 2, "new": ["raised"] * 2}
-FACE_INPUTS = [
-    (ONE_FACE[0], ValueError, "(48, 48, 1)", "inputs[None]"),
-    (ONE_FACE[:0], ValueError, "empty batch", "(N, 48, 48, 1)"),
-    (ONE_FACE[:, :40], ValueError, "(1, 40, 48, 1)", "(N, 48, 48, 1)"),
-    (with_one(ONE_FACE, NAN).astype(np.float32), ValueError, "NaN", "finite"),
-    (None, TypeError, "object", "float"),
-]
-FACE_TARGETS = [
-    (7, ValueError, "7", "0 to 6"),
-    (-1, ValueError, "-1", "0 to 6"),
-    (0.5, TypeError, "float64", "integers"),
-    ("cat", TypeError, "<U3", "integers"),
-]
-WORDS_GIVEN = [
-    ("a smile", TypeError, "'a smile'", "a list of sentences"),
-    ([3], TypeError, "int", "text"),
-    ([""], ValueError, "no word", "one word or more"),
-    (["a smile", "a smile"], ValueError, "2", "one"),
-    (["a purple smile"], ValueError, "purple", ""),
-    (["a smile " * 30], ValueError, "60 words", "at most 16 words"),
-]
-WORD_IDS = [
-    ([1, 4, 2], TypeError, "(3,)", "(N, T + 1)"),
-    ([[0.5, 1]], TypeError, "float64", "integers"),
-    (np.zeros((0, 3), int), TypeError, "(0, 3)", "(N, T + 1)"),
-    ([[1], [1, 2]], ValueError, "inhomogeneous", "regular array"),
-]
 ARGUMENTS = {
-    "load_captioner": (
-        {},
-        {
-            "path": [
-                *PATH,
-                ("none.keras", FileNotFoundError, "none.keras", "make models"),
-            ]
-        },
-    ),
-    "advantages": (
-        {"rewards": np.ones((2, 3))},
-        {
-            "rewards": [
-                *finite(np.ones((2, 3)))[:6],
-                (np.ones(3), ValueError, "(3,)", "(pictures, sentences)"),
-                (np.ones((3, 1)), ValueError, "one sentence", "baseline=False"),
-            ],
-            "baseline": FLAG,
-        },
-    ),
-    "word_weights": (
-        {"ids": [[1, 4, 2], [1, 2, 0]]},
-        {
-            "ids": WORD_IDS,
-            "gained": [
-                ([1.0], ValueError, "(1,)", "(2,)"),
-                (NAN, ValueError, "NaN", "finite"),
-                ("much", TypeError, "<U4", "numbers"),
-            ],
-        },
-    ),
     "explain_in_words": (
         {"model": CAPTIONED, "captioner": CAPTIONER, "inputs": ONE_FACE},
         {
             "model": MODEL,
-            "captioner": [(each, TypeError, repr(each), "xu.load_captioner") for each in (None, "a.keras", 3)],
-            "inputs": FACE_INPUTS,
-            "targets": FACE_TARGETS,
-            "sentences": WORDS_GIVEN,
-            "method": FUNCTION,
+            "captioner": [(each, TypeError, repr(each), "xu.load_captioner") for each in (None, 3, "explanation")],
+            "inputs": [
+                (ONE_FACE[0], ValueError, "(48, 48, 1)", "inputs[None]"),
+                (ONE_FACE[:0], ValueError, "empty batch", "(N, 48, 48, 1)"),
+                (ONE_FACE[:, ::2, ::2], ValueError, "(1, 24, 24, 1)", "(N, 48, 48, 1)"),
+                (with_one(ONE_FACE, NAN), ValueError, "NaN", "finite"),
+                (None, TypeError, "object", "float"),
+            ],
+            "targets": [
+                (7, ValueError, "7", "0 to 6"),
+                (-1, ValueError, "-1", "0 to 6"),
+                (0.5, TypeError, "float64", "integers"),
+                ([0, 1], ValueError, "2", "1"),
+            ],
+            "sentences": [each for each in SENTENCES if each[0] is not None]
+            + [
+                ([""], ValueError, "''", "one word or more"),
+                (["a smile", "a smile"], ValueError, "2 for 1 inputs", "one for each"),
+                (["a purple mouth"], ValueError, "'a purple mouth'", "captioner.vocabulary.words"),
+                (["a smile " * 30], ValueError, "60 words", "at most 16 words"),
+            ],
+            "method": [(each, TypeError, repr(each), "xu.saliency") for each in (None, 3, "saliency")],
             "decoding": word("'greedy'", "'beam'", "'sample'"),
             "width": COUNT,
             "seed": SEED,
             "batch_size": COUNT,
+        },
+    ),
+    "load_captioner": (
+        {"path": NETWORKS / "captioners" / "captioned_faces_explanation.keras"},
+        {"path": [*PATH, ("none.keras", FileNotFoundError, "none.keras", "make models")]},
+    ),
+    "advantages": (
+        {"rewards": np.eye(2)},
+        {
+            "rewards": finite(np.eye(2)) + [([[1.0]], ValueError, "one sentence", "baseline=False")],
+            "baseline": FLAG,
+        },
+    ),
+    "word_weights": (
+        {"ids": [[1, 4, 2, 0]]},
+        {
+            "ids": [(each, TypeError, "()", "(N, T + 1)") for each in (3, None, "a smile")]
+            + [([[1.0]], TypeError, "float64", "integers"), ([], TypeError, "(0,)", "(N, T + 1)")],
+            "gained": [
+                (None, TypeError, "object", "numbers"),
+                ([1, 2], ValueError, "(2,)", "(1,)"),
+                (NAN, ValueError, "NaN", "finite"),
+            ],
         },
     ),
     "load_captioned": (

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -379,7 +380,7 @@ PLAN = captioner_training.Plan(epochs=30, begin=15, weight=2.0, rate=0.02)
 def learned(arm, folder, plan=PLAN):
     told = lesson()
     classifier = captioner_training.sentence_classifier(8, 4, 2)
-    captioner_training.learn_to_classify(classifier, told, told, plan, folder / "classifier.npz")
+    captioner_training.learn_to_classify(classifier, told, told, PLAN, folder / "classifier.npz")
     network = captioner_network.captioning_network(arm, 8, 4, 3, np.eye(2, captioner_network.UNITS))
     history = captioner_training.learn_to_write(network, told, told, plan, folder / f"{arm}.npz", classifier)
     return network, classifier, history
@@ -444,3 +445,30 @@ def test_a_drawn_sentence_is_rewarded_for_its_own_class(tmp_path):
     assert (weights[mixed & names_class, 0] > 0).all() and (weights[mixed & ~names_class, 0] < 0).all()
     assert np.abs(weights[mixed, 0]).max() == pytest.approx(3 / len(drawn) * 1.0, rel=0.1)  # lambda / N (1 - 0)
     assert (weights[drawn[:, 1:] == 0] == 0).all()
+
+
+# ---- the committed captioners
+
+MODELS = Path(__file__).parents[1] / "models"
+COMMITTED = sorted((MODELS / "captioners").glob("*.keras"))
+
+
+def test_the_committed_captioners_are_small_and_know_their_networks():
+    assert sum(file.stat().st_size for file in (MODELS / "captioners").iterdir()) < 5_000_000
+    arms = {path.stem for path in COMMITTED}
+    for world in ("captioned_faces", "captioned_tissue"):
+        assert {f"{world}_{arm.replace('-', '_')}" for arm in captioner_network.ARMS} <= arms
+    for path in COMMITTED:
+        found = xu.load_captioner(path)
+        model = xu.load_model(MODELS / f"{found.card['network']}.keras")
+        found.check(model)
+        assert found.card["class_names"] == list(model.class_names) and len(found.vocabulary) < 80
+
+
+def test_the_definition_says_the_same_of_every_picture_of_a_class():
+    definition = xu.load_captioner(MODELS / "captioners" / "captioned_faces_definition.keras")
+    features = 9 * np.random.default_rng(0).random((70, definition.network.input_shape[1][1]))
+    classes = np.arange(70) % 7
+    ids = definition.write(features, classes)
+    assert all(len(np.unique(ids[classes == label], axis=0)) == 1 for label in range(7))
+    assert len(np.unique(ids, axis=0)) == 7 == sum(definition.card["distinct"])

@@ -80,6 +80,33 @@ def explain(folder, *options, model=FACES, image="face.png", out="why.png"):
     )
 
 
+# ---- in words
+
+
+def test_a_sentence_comes_from_the_captioner_beside_the_network(folder, capsys):
+    model = MODELS / "captioned_faces.keras"
+    face = xu.load_captioned("faces", "test", count=1).images[0, ..., 0]
+    Image.fromarray(np.round(255 * face).astype(np.uint8)).save(folder / "drawn.png")
+    found = command.explain(model, folder / "drawn.png", "saliency", "fear", in_words=True)
+    captioner = xu.load_captioner(MODELS / "captioners" / "captioned_faces_explanation.keras")
+    expected = xu.explain_in_words(xu.load_model(model), captioner, found.inputs, 2)
+    assert found.words.sentences == expected.sentences
+    np.testing.assert_array_equal(found.attribution, expected.maps[0])
+    assert explain(folder, "--in-words", model=model, image="drawn.png") == 0
+    said = capsys.readouterr().out
+    own = xu.explain_in_words(xu.load_model(model), captioner, found.inputs)
+    assert f"in words:  {own.sentences[0]} (log p {own.log_probabilities[0]:.1f})" in said
+    with Image.open(folder / "why.png") as figure:
+        assert figure.height > 300  # words fill more than one row
+
+
+def test_a_network_without_a_captioner_is_refused(folder, capsys):
+    assert explain(folder, "--in-words") == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: --model: got ") and "leave --in-words out" in said
+    assert not (folder / "why.png").exists()
+
+
 # ---- the map
 
 

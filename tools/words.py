@@ -57,7 +57,7 @@ class Judge:
         """The tables of one arm: its sentences, those of changed pictures, and those of the shuffled network."""
         told = [captioner.vocabulary.decode(captioner.write(each, self.predicted)) for each in self.inputs()]
         before, after, shuffled = told
-        follows = xu.follows_picture(self.pictures, before, after, self.pairs).assign(method=arm)
+        follows = xu.follows_picture(self.pictures, before, after, self.pairs._asdict()).assign(method=arm)
         kept = tidy(arm, "claims_kept_when_shuffled", xu.claims_kept(self.pictures, before, shuffled))
         distinct = list(xu.distinct_sentences(before, self.predicted).values())
         found = [self.measured(arm, before, self.predicted, self.pictures.sentences), follows, kept]

@@ -74,6 +74,7 @@ def parser():
     add("--layer", metavar="NAME", help="for methods that read a layer (default: the last one with positions)")
     text = "the network's values of black and white, such as 0 1, -1 1 or 0 255 (default: from its card)"
     add("--range", nargs=2, type=float, dest="limits", metavar=("BLACK", "WHITE"), help=text)
+    add("--in-words", action="store_true", help="write a sentence, and draw a map for each of its words")
     add("--list-methods", action=ListMethods, nargs=0, help="print the methods with their options and stop")
     commands.add_parser("methods", help="print the methods with their options")
     return top

@@ -55,13 +55,14 @@ class Captioner:
         `TypeError`, `ValueError` for features or classes of another kind, and an unknown decoding.
         """
         width, seed = self.check_decoding(decoding, width, seed)
-        seen, told = self._checked(features, classes)
+        features, classes = self._checked(features, classes)
         if "steps" not in self._kept:
             self._kept["steps"] = Steps(self.network)
         steps = self._kept["steps"]
         if decoding == "beam":
-            return beam(steps, seen, told, self.length, width)
-        return single(steps, seen, told, self.length, np.random.default_rng(seed) if decoding == "sample" else None)
+            return beam(steps, features, classes, self.length, width)
+        random = np.random.default_rng(seed) if decoding == "sample" else None
+        return single(steps, features, classes, self.length, random)
 
     def check_decoding(self, decoding: str, width: int, seed: int) -> tuple[int, int]:
         """The width and the seed of a decoding; raises `TypeError`, `ValueError` for what is none."""

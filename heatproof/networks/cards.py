@@ -94,7 +94,7 @@ def save_model(model: keras.Model, path: str | os.PathLike, card: dict) -> None:
 
 
 def without_newer_words(path: Path) -> None:
-    """Leave the arguments `input_axes` and `output_axes` that are null out of the configuration of a saved model.
+    """Leave the arguments `input_axes` and `output_axes` that are null out of a saved model, and compress it.
 
     The initializers of Keras 3.15 write them; Keras 3.13 and 3.14 refuse a file that names what they do not know.
     """
@@ -104,7 +104,7 @@ def without_newer_words(path: Path) -> None:
         for info, content in members:
             if info.filename == "config.json":
                 content = re.sub(rb', "(?:in|out)put_axes": null', b"", content)
-            archive.writestr(info, content)
+            archive.writestr(info, content, zipfile.ZIP_DEFLATED)
 
 
 def read_card(path: str | os.PathLike) -> dict:

@@ -14,7 +14,7 @@ from mutant_groups.mutant import group
 SHARED = "(rewards.sum(axis=1, keepdims=True) - rewards) / others"
 GROUPS = {
     "losses of the captioner": group(
-        "test_captioner.py", "drawn or by_hand or uniform or differences or rewarded or classes or training_learns",
+        "test_captioner.py", "drawn or by_hand or uniform or differences or rewarded or class_vectors or training_learns",
         (CAPTIONER_LOSSES, f"return rewards - {SHARED}", f"return rewards + {SHARED}"),
         (CAPTIONER_LOSSES, f"return rewards - {SHARED}", f"return {SHARED} - rewards"),
         (CAPTIONER_LOSSES, SHARED, "rewards.mean(axis=1, keepdims=True)"),
