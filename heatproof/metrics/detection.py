@@ -79,7 +79,8 @@ def detection(
     if suspect.ndim < 1 or suspect.shape != clean.shape:
         raise ArgumentValueError("clean", f"shape {clean.shape}", f"{suspect.shape}, the same pictures as `suspect`")
     if validation.shape[1:] != suspect.shape[1:] or validation.ndim < 1:
-        raise ArgumentValueError("validation", f"shape {validation.shape}", f"(V, {suspect.shape[1:]}), as `suspect`")
+        allowed = f"({', '.join(['V', *map(str, suspect.shape[1:])])}), as `suspect`"
+        raise ArgumentValueError("validation", f"shape {validation.shape}", allowed)
     false_alarms = checks.as_number("false_alarms", false_alarms, 0, 1, open_ends=True)
     resamples, seed = checks.as_count("resamples", resamples), checks.as_count("seed", seed, 0)
     if not callable(statistic):

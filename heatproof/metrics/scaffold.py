@@ -33,7 +33,8 @@ def scaffolded(
     if ordinary.ndim < 2 or not len(ordinary):
         raise ArgumentValueError("ordinary", f"shape {ordinary.shape}", "inputs with their batch axis, (N, ...)")
     if perturbed.shape[1:] != ordinary.shape[1:] or not len(perturbed):
-        raise ArgumentValueError("perturbed", f"shape {perturbed.shape}", f"(M, {ordinary.shape[1:]}), as `ordinary`")
+        allowed = f"({', '.join(['M', *map(str, ordinary.shape[1:])])}), as `ordinary`"
+        raise ArgumentValueError("perturbed", f"shape {perturbed.shape}", allowed)
     seed = checks.as_count("seed", seed, 0)
     rows = np.concatenate([ordinary, perturbed]).reshape(len(ordinary) + len(perturbed), -1)
     detector = RandomForestClassifier(100, random_state=seed)
