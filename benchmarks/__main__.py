@@ -68,8 +68,8 @@ def measured(options, path):
         return page.read(path) | {"inside": inside.measure(options.quick)}
     if options.only:
         return merged(page.read(path), options.only, run(options))
-    parts = {"first": first_maps(options), "windows": windows.measure(), "relevance": rules_and_masks(options)}
-    return run(options) | parts | {"inside": inside.measure(options.quick)}
+    found = run(options) | {"first": first_maps(options), "windows": windows.measure()}
+    return found | {"relevance": rules_and_masks(options), "inside": inside.measure(options.quick)}
 
 
 def merged(before, network, found):
@@ -91,6 +91,7 @@ def first_maps(options):
 
 def rules_and_masks(options):
     """Rules of relevance propagation and learned masks, measured at once."""
+    started = time.monotonic()
     asked = relevance.QUICK if options.quick else relevance.WHOLE
     folder = (BUILD / "quick" if options.quick else BUILD) / "relevance"
     folder.mkdir(parents=True, exist_ok=True)
@@ -98,7 +99,7 @@ def rules_and_masks(options):
     with ExitStack() as closing:
         team, versions = gather(folder, closing, relevance.CONTENDERS)
         found = relevance.measure(asked, team, lambda name: command(name, folder), folder, say)
-    return found | {"versions": versions}
+    return found | {"versions": versions, "minutes": round((time.monotonic() - started) / 60, 1)}
 
 
 def stored(options, name):

@@ -352,6 +352,9 @@ def test_a_key_to_which_an_earlier_one_leaves_nothing_is_refused_by_name():
     rules = {"scores": "epsilon", "conv_2": "flat", anywhere: "z_plus", lambda layer: False: "gamma"}
     _, rows = xu.lrp(model, x, 0, rule=rules, ledger=True)
     assert [(row.layer, row.rule) for row in rows] == [("scores", "epsilon"), ("conv_2", "flat"), ("conv_1", "z_plus")]
+    rules = {"conv_2": "flat", "trunk": "z_plus"}  # of which conv_1 is left
+    _, rows = xu.lrp(network("nested"), x, 0, rule=rules, ledger=True)
+    assert [row.rule for row in rows] == ["epsilon", "flat", "z_plus"]
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ HELP = {
     "mutants": "break each method in turn and see which test catches it; stamp what is clean",
     "parity": "compare methods and metrics with other libraries (a second environment, .venv-peers)",
     "networks": "compare every method with an oracle on fourteen networks of Keras into docs/networks.md (an hour)",
-    "bench": "time the methods beside other libraries into benchmarks/ (under 40 minutes on 2 quiet cores)",
+    "bench": "time the methods beside other libraries into benchmarks/ (about 45 minutes on 2 quiet cores)",
     "lint": "ruff on code and notebooks, mypy on the package and its two faces",
     "edition": "refresh stored outputs of changed notebooks, report/figures/, report/report.pdf, README.md",
     "readme": "write the tables of README.md from METHODS, the notebooks and the cards of the networks",

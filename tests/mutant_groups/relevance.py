@@ -147,11 +147,6 @@ GROUPS = {
             '("convolution", "dense", "average").index(kind)',
             '("dense", "convolution", "average").index(kind)',
         ),
-        (
-            RELEVANCE_QUERY,
-            "next((n for n, key in enumerate(rule) if _is_meant(key, layers)), None)",
-            "max((n for n, key in enumerate(rule) if _is_meant(key, layers)), default=None)",
-        ),
         (RELEVANCE_QUERY, "name = rule[keys[meant[0]]]", "name = rule[keys[meant[-1]]]"),
         (RELEVANCE_QUERY, "if ahead.get(number) != number}", "}"),
         (RELEVANCE_QUERY, "{number: meant[0] for", "{number: number for"),
