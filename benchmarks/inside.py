@@ -15,7 +15,6 @@ import tensorflow as tf
 
 import xai_utils as xu
 from benchmarks.markdown import table
-from heatproof.data.concepts import Concepts
 from heatproof.inside.streams import Stream
 from tools.environment import ROOT
 from tools.peers.environment import quiet
