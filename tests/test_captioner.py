@@ -221,6 +221,20 @@ def test_greedy_takes_the_likeliest_word_each_time_and_a_wide_beam_the_likeliest
         assert narrow.tolist() == greedy.tolist()
 
 
+def test_a_beam_finds_the_sentence_whose_first_word_is_not_the_likeliest():
+    """By hand: "a" is likelier than "b" at first, but "b" ends there (0.4 x 0.9), and "a" goes on anyhow (0.5 x 0.25)."""
+    p = {1: [0.1, 1e-9, 0.5, 0.4], 4: [0.25] * 4, 5: [0.9, 0.02, 0.05, 0.03]}
+
+    def steps(words, features, classes, states):
+        return np.log([p.get(int(word), [0.25] * 4) for word in words]), states
+
+    features, classes = given(2)
+    assert captioner_decoding.single(steps, features, classes, 2, None)[0].tolist()[:2] == [1, 4]
+    for width in (2, 3, 20):
+        assert captioner_decoding.beam(steps, features, classes, 2, width).tolist() == [[1, 5, 2]] * 2
+    assert captioner_decoding.beam(steps, features, classes, 2, 1)[0].tolist()[:2] == [1, 4]
+
+
 def test_each_item_of_a_batch_has_a_beam_of_its_own():
     network = toy(length=4, words=9)
     features = np.random.default_rng(3).standard_normal((5, 3)).astype("float32") * 3
