@@ -4,12 +4,12 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from heatproof.data.concepts import Concepts
 from heatproof.engine.places import Place
@@ -100,7 +100,8 @@ def question(model: keras.Model, layer: str, concepts: Concepts, **settings: obj
     base, numbers = recipe_of(model).base, [concepts.names, concepts.categories, concepts.size]
     maps = [array for pair in zip(concepts.labelled.values(), concepts.maps.values(), strict=True) for array in pair]
     sources = [path.read_text(encoding="utf-8") for path in sorted(PACKAGE.rglob("*.py"))]
-    versions = [library.__version__ for library in (keras, tf, np)]
+    backend = sorted(each.version for each in distributions() if (each.name or "").startswith("tensorflow"))
+    versions = [keras.__version__, np.__version__, *backend]
     found = {"model": _digest(_plan(base), *base.get_weights()), "layer": layer, "concepts": _digest(numbers, *maps)}
     return found | {key: repr(value) for key, value in settings.items()} | {"code": _digest(versions, *sources)}
 
