@@ -61,7 +61,7 @@ def concepts(images):
         fine = np.where(coarse > 0, coarse + category * number, 0).astype(np.uint16)
         maps[f"category {category}"] = fine.repeat(10, axis=2).repeat(10, axis=3)
     labelled = {category: np.ones(len(images), bool) for category in maps}
-    return Concepts.of_maps(images, names, [category for category in maps for _ in range(number)], labelled, maps)
+    return xu.Concepts.of_maps(images, names, [category for category in maps for _ in range(number)], labelled, maps)
 
 
 class Crops:
