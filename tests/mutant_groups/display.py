@@ -17,7 +17,6 @@ GROUPS = {
         (COMMAND_WORDS, 'f"--option {problem.argument}"', "problem.argument"),
         (COMMAND_WORDS, "if name in OPTIONS:", "if False:"),
         (COMMAND_WORDS, "if name == argument else assigned[0]", "if True else assigned[0]"),
-        (COMMAND_WORDS, '"input_range": "--range"', '"input_range": "--limits"'),
         (COMMAND, "if not sign or name not in known:", "if not sign:"),
         (COMMAND, "if name in options:", "if False:"),
         (COMMAND, "options[name] = ast.literal_eval(value)", "options[name] = value"),

@@ -78,7 +78,7 @@ GROUPS = {
         (CHECKPOINTS, "_digest(_plan(base), *base.get_weights())", "_digest(*base.get_weights())"),
         (CHECKPOINTS, "_digest(numbers, *maps)", "_digest(numbers)"),
         (CHECKPOINTS, "_digest(numbers, *maps)", "_digest(*maps)"),
-        (CHECKPOINTS, "_digest(versions, *sources)", "_digest(*sources)"),
+        (CHECKPOINTS, "_digest(VERSIONS, *sources)", "_digest(*sources)"),
         (DISSECTION, "tally.areas, tally.shared = kept.state[\"areas\"], kept.state[\"shared\"]",
          "tally.shared = kept.state[\"shared\"]"),
         (DISSECTION, "found = [tallies.Hits(*kept.state[\"hits\"])]", "pass"),
