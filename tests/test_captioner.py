@@ -222,7 +222,7 @@ def test_greedy_takes_the_likeliest_word_each_time_and_a_wide_beam_the_likeliest
 
 
 def test_a_beam_finds_the_sentence_whose_first_word_is_not_the_likeliest():
-    """By hand: "a" is likelier than "b" at first, but "b" ends there (0.4 x 0.9), and "a" goes on anyhow (0.5 x 0.25)."""
+    """By hand: "a" is likelier than "b" at first, 0.5 to 0.4; "b" ends with 0.9, and "a" goes on anyhow, with 0.25."""
     p = {1: [0.1, 1e-9, 0.5, 0.4], 4: [0.25] * 4, 5: [0.9, 0.02, 0.05, 0.03]}
 
     def steps(words, features, classes, states):
@@ -328,6 +328,17 @@ def test_sentences_are_what_the_captioner_writes_for_the_class(reader, decoding)
     assert [len(each) for each in found.maps] == [len(words) for words in found.words]
     other = xu.explain_in_words(model, writer, PICTURES, 1 - predicted, decoding=decoding, seed=4)
     assert np.abs(other.log_probabilities - found.log_probabilities).max() > 1e-3
+
+
+def test_a_captioner_that_says_nothing_has_no_maps(reader):
+    model, writer = reader
+    mute = toy(length=5, words=len(writer.vocabulary))
+    kernel, bias = mute.get_layer("next_word").get_weights()
+    bias[0] = 50
+    mute.get_layer("next_word").set_weights([kernel, bias])
+    found = xu.explain_in_words(model, Captioner(mute, writer.vocabulary, writer.card), PICTURES)
+    assert found.sentences == ["", "", ""] and found.words == [[], [], []]
+    assert [each.shape for each in found.maps] == [(0, 6, 5, 1)] * 3
 
 
 def test_seeds_decide_what_is_drawn(reader):

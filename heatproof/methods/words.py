@@ -70,7 +70,9 @@ def explain_in_words(
     log_p = captioner.log_probabilities(ids, features, classes)
     rows, places = captioner.spoken(ids)
     given = [query.inputs[rows], ids[rows], classes[rows]]
-    maps = method(captioner.joined(model), given, places, score="value", only=0, batch_size=batch_size)
+    maps = np.zeros((0, *query.inputs.shape[1:]), np.float32)  # of sentences without a word
+    if len(rows):
+        maps = method(captioner.joined(model), given, places, score="value", only=0, batch_size=batch_size)
     counts = np.bincount(rows, minlength=len(ids))
     cuts = np.cumsum(counts)[:-1]
     spoken = [captioner.vocabulary.words[number] for number in ids[:, 1:][rows, places]]
