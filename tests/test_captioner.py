@@ -341,6 +341,18 @@ def test_a_captioner_that_says_nothing_has_no_maps(reader):
     assert [each.shape for each in found.maps] == [(0, 6, 5, 1)] * 3
 
 
+def test_the_network_that_is_asked_is_joined_and_not_one_asked_before(reader):
+    model, writer = reader
+    expected = xu.explain_in_words(model, writer, PICTURES, 0)
+    fresh, before = Captioner(writer.network, writer.vocabulary, writer.card), keras.models.clone_model(model)
+    before.set_weights(model.get_weights())
+    xu.explain_in_words(before, fresh, PICTURES, 0)
+    before.set_weights([0 * weights for weights in model.get_weights()])
+    found = xu.explain_in_words(model, fresh, PICTURES, 0)
+    for one, other in zip(found.maps, expected.maps, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-7)
+
+
 def test_seeds_decide_what_is_drawn(reader):
     _, writer = reader
     features, classes = np.zeros((40, 3)), np.zeros(40, int)

@@ -45,7 +45,7 @@ GROUPS = {
         (CAPTIONER_DECODING, "total.argmax(axis=1)]", "total.argmin(axis=1)]"),
     ),
     "words and their maps": group(
-        "test_captioner.py", "map or method or comes_back or sentences_are or refused",
+        "test_captioner.py", "map or method or comes_back or sentences_are or refused or joined",
         (CAPTIONER, "ids[:, 1:] > END", "ids[:, 1:] >= END"),
         (CAPTIONER, "self.network([ids[:, :-1], head", "self.network([ids[:, 1:], head"),
         (CAPTIONER, "ops.maximum(words - FIRST, 0)", "ops.maximum(words - FIRST - 1, 0)"),
