@@ -133,7 +133,9 @@ def test_every_public_name_has_one_example_and_stands_on_one_page():
 def at_hand():
     """What every example may use, as the page of the library says."""
     given = {}
-    exec(book_api.prelude(), given)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        exec(book_api.prelude(), given)
     return given
 
 
