@@ -17,7 +17,6 @@ GROUPS = {
         (WORDS, 'f"--option {problem.argument}"', "problem.argument"),
         (WORDS, "if name in OPTIONS:", "if False:"),
         (WORDS, "if name == argument else assigned[0]", "if True else assigned[0]"),
-        (WORDS, '"input_range": "--range"', '"input_range": "--limits"'),
         (COMMAND, "if not sign or name not in known:", "if not sign:"),
         (COMMAND, "if name in options:", "if False:"),
         (COMMAND, "options[name] = ast.literal_eval(value)", "options[name] = value"),
