@@ -84,6 +84,8 @@ def write_pages(folder: Path) -> None:
     shown, groups = examples(), {}
     for face, name, group in public():
         groups.setdefault(group, []).append(entry(face, name, shown.get(name, "")))
+    if unknown := groups.keys() - PAGES.keys():
+        raise SystemExit(f"tools/book_api.py: PAGES lacks a page for {', '.join(sorted(unknown))}")
     (folder / "api").mkdir()
     for group, (title, sentence) in PAGES.items():
         write(folder / "api" / f"{group}.md", page(title, sentence, groups[group]))

@@ -27,6 +27,7 @@ SOURCE = (
     r"\b([A-Z][a-z]+)(?:,? (?:and )?[A-Z][a-z]+)*(?: and others| et al\.)?,? \(?((?:19|20)\d\d)\b\)?"
     r"(?!,? (?:\*[^*]*\*,? )?\[)"
 )
+CONTENTS = re.compile(r"(\*\*Contents\*\*\n+)((?:\d+\. .*\n?)+)")
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]*)\)")
 
 
@@ -130,19 +131,18 @@ def chapter_text(text: str, chapters: Chapters, own: str) -> str:
     """A markdown cell: its equations get labels, its headings targets, its list of contents links."""
     text = NUMBERED.sub(lambda match: f"$${match[1]}$$ (eq-{own}-{match[2]})", text)
     text = text.replace(" (keys of `report/references.bib` in brackets)", "")
-    before, mark, contents = text.partition("**Contents**")
-    text = linked(before, chapters, own) + mark + (listed(contents, chapters, own) if mark else "")
+    text = CONTENTS.sub(lambda match: match[1] + listed(match[2], chapters, own), text)
+    text = linked(text, chapters, own)
     return HEADING.sub(lambda match: f"(section-{own}-{match[1]})=\n{match[0]}", text)
 
 
 def listed(contents: str, chapters: Chapters, own: str) -> str:
-    """The list of sections, each entry a link; what follows the list is linked like any text."""
-    lines = contents.split("\n")
-    for place, line in enumerate(lines):
-        match = re.fullmatch(r"(\d+)\. ([^`$\[]+)", line)
-        lines[place] = f"{match[1]}. {chapters.section(match[2], match[1], own)}" if match else line
-    head, mark, rest = "\n".join(lines).partition("**References")
-    return head + mark + linked(rest, chapters, own)
+    """The list of sections, each entry a link."""
+
+    def entry(match):
+        return f"{match[1]}. {chapters.section(match[2], match[1], own)}"
+
+    return re.sub(r"^(\d+)\. ([^`$\[\n]+)$", entry, contents, flags=re.MULTILINE)
 
 
 def local_links(text: str, page: PurePosixPath, staged: set[str], address: str) -> str:
