@@ -91,8 +91,8 @@ GROUPS = {
         (FAITHFULNESS, "moved[item, sample] = whole[item] - value", "moved[item, sample] = value"),
         (FAITHFULNESS, "(foretold * moved).sum(axis=1), power", "(foretold * moved).sum(axis=1), total"),
         (FAITHFULNESS, "(b[:, None] * foretold - moved) ** 2", "(foretold - moved) ** 2"),
-        (RANDOMISATION, "for layer in reversed(layers):", "for layer in layers:"),
-        (RANDOMISATION, "for layer in reversed(layers):", "for layer in reversed(layers[1:]):"),
+        (RANDOMISATION, 'for layer in layers if order == "bottom_up" else reversed(layers):', "for layer in layers:"),
+        (RANDOMISATION, 'for layer in layers if order == "bottom_up" else reversed(layers):', "for layer in reversed(layers[1:]):"),
         (RANDOMISATION, "copy.set_weights(model.get_weights())", "copy = model"),
     ),
     "regions": group(
