@@ -684,7 +684,7 @@ def test_inside_exercise_3(capsys, inside):
     assert inside_exercise(capsys, inside, 3, "answer = None") == "not attempted"
     by_search = """
 found = xu.strongest(drawn, "conv3", parts.images, k=20)
-answer = named_parts("conv3", found)[1][:, parts.names.index("mouth")].argmax()
+answer = named_parts(parts, "conv3", found)[1][:, parts.names.index("mouth")].argmax()
 """
     shares = [inside_exercise(capsys, inside, 3, each) for each in (by_search, "answer = 33")]
     right, wrong = (float(said.removeprefix("on new faces: mouth ")) for said in shares)
