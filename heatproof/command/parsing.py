@@ -55,8 +55,9 @@ class ListMethods(argparse.Action):
 
 def parser():
     shape = argparse.RawDescriptionHelpFormatter
-    about = {"description": "Explain what a Keras classifier sees.", "formatter_class": shape}
-    top = Parser(prog=CALLED, epilog="an example of each command:\n" + "\n".join(EXAMPLES.values()), **about)
+    examples = "an example of each command:\n" + "\n".join(EXAMPLES.values())
+    about = "Explain what a Keras classifier sees."
+    top = Parser(prog=CALLED, description=about, epilog=examples, formatter_class=shape)
     commands = top.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     one = commands.add_parser(
         "explain", help="draw one picture beside its attribution map", formatter_class=shape,
