@@ -109,7 +109,7 @@ const live = { changes: 0, settled: 0 };
     Views.drawMap(
       "occlusion",
       "Occlusion",
-      `how far the score falls when ${windows.patch.join(" × ")} values are covered`,
+      `how far the score falls when ${windows.patch.join(" × ")} values are covered, in steps of ${windows.stride[0]}`,
       true,
     );
     live.settled = change;
