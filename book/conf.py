@@ -78,7 +78,7 @@ if SET["address"]:
         "launch_buttons": {"binderhub_url": "https://mybinder.org", "colab_url": "https://colab.research.google.com"},
     }
 
-ARRAY = re.compile(r"\b_Buffer \| _SupportsArray.*?\| _NestedSequence\[complex \| bytes \| str\]")
+ARRAY = re.compile(r"[~\w.]*_Buffer \| .*?_NestedSequence\[complex \| bytes \| str\]")
 KEYS = set(
     re.findall(r"^@\w+\{([^,]+),", (HERE / "report" / "references.bib").read_text(encoding="utf-8"), re.MULTILINE)
 )

@@ -5,6 +5,7 @@ XAI_SCREENSHOTS names a folder for a picture of each page.
 """
 
 import os
+import re
 import shutil
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
@@ -130,7 +131,7 @@ def test_every_chapter_is_there_and_the_title_is_the_same_everywhere(walk):
     assert {path.stem for path in book.found()} == {
         name.split("/")[1] for name in walk if name.startswith("notebooks/")
     }
-    assert {found["title"].split(" - ")[-1] for found in walk.values()} == {title}
+    assert {re.split(" [-\N{EM DASH}] ", found["title"])[-1] for found in walk.values()} == {title}
     assert (ROOT / "README.md").read_text(encoding="utf-8").startswith(f"# {title}\n")
     assert rf"\title{{\vspace{{-14mm}}{title}" in (ROOT / "report" / "report.tex").read_text(encoding="utf-8")
 
