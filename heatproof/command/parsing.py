@@ -6,6 +6,7 @@ import inspect
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 CALLED = "heatproof" if Path(sys.argv[0]).stem == "heatproof" else "python -m heatproof"
 EXAMPLES = {
@@ -55,7 +56,7 @@ class ListMethods(argparse.Action):
 
 def parser():
     shape = argparse.RawDescriptionHelpFormatter
-    about = {"description": "Explain what a Keras classifier sees.", "formatter_class": shape}
+    about: dict[str, Any] = {"description": "Explain what a Keras classifier sees.", "formatter_class": shape}
     top = Parser(prog=CALLED, epilog="an example of each command:\n" + "\n".join(EXAMPLES.values()), **about)
     commands = top.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     one = commands.add_parser(
