@@ -26,7 +26,6 @@ GROUPS = {
         (NEIGHBOURS, "PCA(2, svd_solver=\"full\").fit_transform(points)", "points[:, :2]"),
         (NEIGHBOURS, "TSNE(init=start,", 'TSNE(init="random",'),
         (NEIGHBOURS, "TSNE(init=start,", 'TSNE(init="pca",'),
-        (NEIGHBOURS, 'start: str = "pca",', 'start: str = "random",'),
         (NEIGHBOURS, "random_state=seed, method", "random_state=seed + 1, method"),
         (NEIGHBOURS, "if count <= EXACT else", "if count > EXACT else"),
         (NEIGHBOURS, "min(30.0, count / 4)", "min(30.0, count / 5)"),
