@@ -34,8 +34,9 @@ MASKED = """
 """
 BESIDE_TORCHRAY = """
 **Extremal perturbation beside TorchRay's**, {network}, {n} inputs, {steps} steps for both, which hide by fading to 0.
-TorchRay asks for areas and holds them softly; ours is then asked for the areas that TorchRay's masks have on the
-picture. Score: (S_c(m x) - S_c(0)) / |S_c(x) - S_c(0)|, S_c the logit. Means over the inputs; of {pairs} masks ours
+TorchRay's cells and their width are scaled from 224 px to the picture. It asks for areas and holds them softly; ours is
+then asked for the areas that TorchRay's masks have on the picture.
+Score: (S_c(m x) - S_c(0)) / |S_c(x) - S_c(0)|, S_c the logit. Means over the inputs; of {pairs} masks ours
 scores at least as high for {higher}. Time, ours / theirs: {times:.2f}.
 
 """
