@@ -25,7 +25,8 @@ def sheet(windows: Windows, maps: np.ndarray, inputs: np.ndarray) -> bytes:
         framed = _tile(_coloured(picture))
         box = [TILE * side / len(picture) for side in (*corner[::-1], *(corner + piece.shape[:-1])[::-1])]
         if len(piece) < len(picture):
-            ImageDraw.Draw(framed).rectangle([round(side) for side in box], outline=MARK, width=2)
+            around = [round(side) + beside for side, beside in zip(box, (-3, -3, 2, 2), strict=True)]
+            ImageDraw.Draw(framed).rectangle(around, outline=MARK, width=2)
         columns.append([_tile(_coloured(piece)), _tile(signed(part)), framed])
     whole = Image.new("RGB", (TILE * len(columns), 3 * TILE))
     for column, tiles in enumerate(columns):

@@ -193,7 +193,7 @@
         text:
           "Each column is one input, its answer above it. First row: the patch that the unit reads. " +
           "Second: what in it made the answer (deconvnet), red for more, blue for less, each map in its own scale. " +
-          "Third: the whole input, the patch framed.",
+          "Third: the whole input with a frame around the patch, which deep in a network is all of it.",
       }),
       element(
         "div",
