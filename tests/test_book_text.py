@@ -157,7 +157,7 @@ def test_an_example_gives_what_it_shows(name, at_hand, tmp_path, monkeypatch):
     said = io.StringIO()
     test = doctest.DocTestParser().get_doctest(book_api.examples()[name], dict(at_hand), name, None, 0)
     assert test.examples
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), at_hand["plt"].rc_context():  # an example may set the style of all figures
         warnings.simplefilter("ignore")
         result = doctest.DocTestRunner(verbose=False).run(test, out=said.write)
     at_hand["plt"].close("all")

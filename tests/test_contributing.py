@@ -41,7 +41,7 @@ def test_the_wings_are_those_of_the_law():
     house = {quoted(wing)[0]: set(quoted(below)) for wing, _, below in rows(section("The house"))}
     assert house == {wing: below for wing, (below, _) in WINGS.items()}
     folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
-    assert folders == set(house) - {"command", "ground"}
+    assert folders == set(house) - {"ground"}
 
 
 def test_every_recipe_is_short_and_has_a_toy():

@@ -127,7 +127,7 @@ def test_a_checkpoint_of_another_question_is_refused_by_name(what, after, tmp_pa
 
 def test_a_checkpoint_of_other_code_is_refused(tmp_path, monkeypatch):
     ask(tmp_path)
-    monkeypatch.setattr(np, "__version__", "0.0")
+    monkeypatch.setattr(checkpoints, "VERSIONS", ("0.0",))
     with pytest.raises(ValueError, match="differs in its code"):
         ask(tmp_path)
 

@@ -401,7 +401,8 @@ def test_cells_are_short_and_prose_prevails(notebook):
 def test_a_notebook_is_under_one_megabyte_and_names_no_folder_of_its_author(path):
     text = path.read_text(encoding="utf-8")
     assert len(text) < 1_000_000
-    assert not re.search(r"/(home|root|work|tmp|Users)/\w", text)
+    words = re.sub(r'"image/[a-z]+": "[^"]*"', "", text)  # letters of a picture can spell anything
+    assert not re.search(r"/(home|root|work|tmp|Users)/\w", words)
 
 
 # ---- the report
