@@ -48,7 +48,7 @@ def python_of(peer: str) -> Path:
 
 def ensure_peers() -> Path:
     """The interpreter of an up-to-date .venv-peers, made first where needed."""
-    return made(environment.find_python()[0], VENV, REQUIREMENTS, "about 3 GB on disk")
+    return made(environment.find_python()[0], VENV, REQUIREMENTS, "about 8 GB on disk")
 
 
 def ensure_innvestigate() -> Path:
