@@ -7,6 +7,7 @@ description. The rows of networks that are not named stay; a network without cap
 """
 
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -100,8 +101,8 @@ def table(network: str) -> pd.DataFrame:
     return means.assign(world=judge.world)[SHOWN]
 
 
-def main(names: list[str]) -> None:
-    """Make the rows of some networks anew, or of all, and write the table after each of them."""
+def main(names: Sequence[str] = ()) -> None:
+    """Make the rows of some networks anew, unless named of all, and write the table after each of them."""
     for network in names or WORLDS:
         stored = pd.read_csv(RESULT) if RESULT.is_file() else pd.DataFrame(columns=SHOWN)
         stored = stored[stored["world"] != WORLDS[network]]
