@@ -65,6 +65,17 @@ def test_parts_that_do_not_touch_are_counted_and_found(sizes):
     np.testing.assert_allclose(np.linalg.norm(found.embedding, axis=0), 1)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_the_largest_cluster_is_the_first_and_the_brightness_of_a_map_does_not_count(seed):
+    maps, truth = blobs((20, 25, 15, 30), seed)
+    found = xu.spectral_clusters(maps, neighbours=5, seed=seed)
+    assert list(np.bincount(found.labels)) == [30, 25, 20, 15]
+    brighter = maps * np.random.default_rng(seed).uniform(1, 50, len(maps))[:, None, None]
+    again = xu.spectral_clusters(brighter, neighbours=5, seed=seed)
+    np.testing.assert_allclose(again.eigenvalues, found.eigenvalues, atol=1e-9)
+    assert adjusted_rand_score(truth, again.labels) == 1
+
+
 def test_a_count_that_is_asked_for_is_given():
     maps, truth = blobs((30, 20, 10))
     assert len(np.unique(xu.spectral_clusters(maps, neighbours=5, count=2).labels)) == 2

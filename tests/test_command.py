@@ -16,6 +16,7 @@ from PIL import Image
 
 import xai_utils as xu
 from heatproof import __main__ as command
+from heatproof.command.words import as_typed
 from heatproof.networks import cards
 from heatproof.problems import ArgumentTypeError
 
@@ -404,3 +405,8 @@ def test_a_process_of_its_own_refuses_with_exit_code_two(folder):
     done = shell("explain", "--model", "none.keras", "--image", folder / "face.png", "--out", folder / "none" / "a.png")
     assert done.returncode == 2 and done.stdout == "" and len(done.stderr.splitlines()) == 1
     assert "--out" in done.stderr
+
+
+def test_a_cure_becomes_an_option_for_its_own_argument_and_for_those_of_the_command_alone():
+    typed = as_typed("samples=3, layer=conv1 or noise=0.1", "samples")
+    assert typed == "--option samples=3, --layer conv1 or noise=0.1"

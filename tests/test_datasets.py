@@ -223,6 +223,17 @@ def test_photos_come_without_a_network_with_a_line_of_source_and_of_licence_each
     np.testing.assert_array_equal(some.images, photos.images[[photos.names.index("flower"), 0]])
 
 
+def test_photos_of_a_tall_picture_lie_in_its_middle_and_a_fine_pattern_becomes_its_mean(monkeypatch):
+    tall = np.arange(24).reshape(6, 4)
+    np.testing.assert_array_equal(photographs._centre_square(tall), tall[1:5])
+    chequered = np.repeat(np.indices((63, 63)).sum(axis=0)[..., None] % 2 * 255, 3, axis=2).astype(np.uint8)
+    monkeypatch.setattr(photographs, "_opened", lambda photograph: chequered)
+    reduced = photographs.load_photos(9, ["cat"]).images[0, 2:-2, 2:-2]  # seven pixels to one: a plain look takes one
+    np.testing.assert_allclose(reduced, 0.5, atol=0.05)
+    with pytest.raises(ValueError, match="each at most once"):
+        photographs.load_photos(8, ["cat", "cat"])
+
+
 def test_a_photograph_that_a_package_does_not_bring_is_refused(monkeypatch):
     gone = photographs.PHOTOGRAPHS["cat"]._replace(file="chelsea.tif")
     monkeypatch.setitem(photographs.PHOTOGRAPHS, "cat", gone)

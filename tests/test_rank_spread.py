@@ -57,6 +57,15 @@ def test_the_direction_is_that_of_the_metric_and_missing_values_do_not_count():
     assert list(xu.rank_spread(frame_of(values, "deletion"), "deletion", resamples=20)["method"]) == ["a", "b"]
 
 
+def test_a_mean_over_fewer_items_is_a_mean_and_a_method_that_misses_a_training_is_left_out():
+    """One value of 0.9 is better than three of 0.5, which sum to more; c has no value in the second training."""
+    first = [[0.9, np.nan, np.nan], [0.5, 0.5, 0.5], [0.7, 0.7, 0.7]]
+    second = [[0.9, np.nan, np.nan], [0.5, 0.5, 0.5], [np.nan] * 3]
+    table = xu.rank_spread(frame_of(np.array([first, second])), "m", better="high", resamples=20)
+    assert list(table["method"]) == ["a", "b"]
+    np.testing.assert_allclose(table["rank"], [1, 2])
+
+
 def test_what_has_no_spread_is_refused():
     good = frame_of(RANDOM.normal(size=(3, 2, 4)))
     for frame, message in (
