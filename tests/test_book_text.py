@@ -6,6 +6,7 @@ import re
 import tarfile
 import warnings
 
+import matplotlib.pyplot as plt
 import nbformat
 import pytest
 import yaml
@@ -157,10 +158,10 @@ def test_an_example_gives_what_it_shows(name, at_hand, tmp_path, monkeypatch):
     said = io.StringIO()
     test = doctest.DocTestParser().get_doctest(book_api.examples()[name], dict(at_hand), name, None, 0)
     assert test.examples
-    with warnings.catch_warnings(), at_hand["plt"].rc_context():  # an example may set the style of all figures
+    with warnings.catch_warnings(), plt.rc_context():  # an example may set the style of all figures
         warnings.simplefilter("ignore")
         result = doctest.DocTestRunner(verbose=False).run(test, out=said.write)
-    at_hand["plt"].close("all")
+    plt.close("all")
     assert result.failed == 0, said.getvalue()
 
 

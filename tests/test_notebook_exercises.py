@@ -29,6 +29,16 @@ def cells_of(notebook):
     return nbformat.read(ROOT / "notebooks" / f"{notebook}.ipynb", as_version=4).cells
 
 
+def attempted(capsys, chapter, names, number, solution):
+    """What the cell of an exercise prints when `solution` stands in place of `answer = None`."""
+    (path,) = (ROOT / "notebooks").glob(f"{chapter}_*.ipynb")
+    (cell,) = [each for each in cells_of(path.stem) if f"exercise-{number}" in each.metadata.get("tags", [])]
+    assert cell.source.count("answer = None") == 1
+    capsys.readouterr()
+    exec(cell.source.replace("answer = None", solution), dict(names))
+    return capsys.readouterr().out.strip()
+
+
 @functools.cache
 def network(name):
     """A committed network, whose graphs the chapters share."""
@@ -68,13 +78,8 @@ NETWORKS_ANSWERS = {
 
 @pytest.mark.parametrize("number", NETWORKS_ANSWERS)
 def test_networks_exercise(capsys, networks_chapter, number):
-    cells = cells_of("00_the_networks")
-    (cell,) = [cell for cell in cells if f"exercise-{number}" in cell.metadata.get("tags", [])]
-    assert cell.source.count("answer = None") == 1
-
     def says(answer):
-        exec(cell.source.replace("answer = None", f"answer = {answer}"), dict(networks_chapter))
-        return capsys.readouterr().out.strip()
+        return attempted(capsys, "00", networks_chapter, number, f"answer = {answer}")
 
     right, wrong = NETWORKS_ANSWERS[number]
     assert says("None") == "not attempted"
@@ -101,15 +106,6 @@ def saliency_names():
     }
 
 
-def saliency_exercise(capsys, names, number, solution):
-    """What the cell of an exercise prints when `solution` stands in place of None."""
-    cells = cells_of("01_saliency")
-    (cell,) = [cell for cell in cells if f"exercise-{number}" in cell.metadata.get("tags", [])]
-    assert cell.source.count("answer = None") == 1
-    exec(cell.source.replace("answer = None", solution), dict(names))
-    return capsys.readouterr().out.strip()
-
-
 # Exercise 2: at (2, 1) the units h1 = 1 and h2 = 3 are on, h3 is off; their weights are (1, -1), (1, 1), (-1, 1).
 # Gradient -2 (1, -1) + 3 (1, 1); deconvnet 3 (1, 1) + 4 (-1, 1); guided backprop 3 (1, 1).
 SALIENCY_SOLUTIONS = {
@@ -133,10 +129,10 @@ SALIENCY_WRONG = {
 
 @pytest.mark.parametrize("number", SALIENCY_SOLUTIONS)
 def test_saliency_exercise(capsys, saliency_names, number):
-    assert saliency_exercise(capsys, saliency_names, number, "answer = None") == "not attempted"
-    assert saliency_exercise(capsys, saliency_names, number, SALIENCY_SOLUTIONS[number]).endswith(": True")
+    assert attempted(capsys, "01", saliency_names, number, "answer = None") == "not attempted"
+    assert attempted(capsys, "01", saliency_names, number, SALIENCY_SOLUTIONS[number]).endswith(": True")
     for wrong in SALIENCY_WRONG[number]:
-        assert saliency_exercise(capsys, saliency_names, number, wrong).endswith(": False")
+        assert attempted(capsys, "01", saliency_names, number, wrong).endswith(": False")
 
 
 # ---- 02_filter_visualization
@@ -189,13 +185,8 @@ FILTERS_ANSWERS = {
 
 @pytest.mark.parametrize("number", FILTERS_ANSWERS)
 def test_filters_exercise(capsys, filters_chapter, number):
-    cells = cells_of("02_filter_visualization")
-    (cell,) = [cell for cell in cells if f"exercise-{number}" in cell.metadata.get("tags", [])]
-    assert cell.source.count("answer = None") == 1
-
     def says(answer):
-        exec(cell.source.replace("answer = None", f"answer = {answer}"), dict(filters_chapter))
-        return capsys.readouterr().out.strip()
+        return attempted(capsys, "02", filters_chapter, number, f"answer = {answer}")
 
     right, wrong = FILTERS_ANSWERS[number]
     assert says("None") == "not attempted"
@@ -245,13 +236,8 @@ LIME_WRONG = {
 
 @pytest.mark.parametrize("number", LIME_SOLUTIONS)
 def test_lime_exercise(capsys, lime_names, number):
-    cells = cells_of("03_lime")
-    (cell,) = [cell for cell in cells if f"exercise-{number}" in cell.metadata.get("tags", [])]
-    assert cell.source.count("answer = None") == 1
-
     def says(solution):
-        exec(cell.source.replace("answer = None", solution), dict(lime_names))
-        return capsys.readouterr().out.strip()
+        return attempted(capsys, "03", lime_names, number, solution)
 
     assert says("answer = None") == "not attempted"
     assert says(LIME_SOLUTIONS[number]).endswith(": True")
@@ -338,13 +324,8 @@ CAM_ANSWERS = {
 
 @pytest.mark.parametrize("number", CAM_ANSWERS)
 def test_cam_exercise(capsys, cam_names, number):
-    cells = cells_of("05_cam_gradcam")
-    (cell,) = [cell for cell in cells if f"exercise-{number}" in cell.metadata.get("tags", [])]
-    assert cell.source.count("answer = None") == 1
-
     def says(answer):
-        exec(cell.source.replace("answer = None", f"answer = {answer}"), dict(cam_names))
-        return capsys.readouterr().out.strip()
+        return attempted(capsys, "05", cam_names, number, f"answer = {answer}")
 
     right, wrong = CAM_ANSWERS[number]
     assert says("None") == "not attempted"
@@ -398,15 +379,6 @@ def mnist1d():
     }  # fmt: skip
 
 
-def mnist1d_exercise(capsys, names, number, solution):
-    """What the cell of an exercise prints when `solution` stands in place of None."""
-    cells = cells_of("07_mnist1d")
-    (cell,) = [cell for cell in cells if f"exercise-{number}" in cell.metadata.get("tags", [])]
-    assert cell.source.count("answer = None") == 1
-    exec(cell.source.replace("answer = None", solution), dict(names))
-    return capsys.readouterr().out.strip()
-
-
 MNIST1D_SOLUTIONS = {
     1: """
 maps = [xu.integrated_gradients(model, x[wrong], c, steps=1000) for c in (said, true)]
@@ -444,9 +416,9 @@ def test_mnist1d_exercise(capsys, mnist1d, number):
         return 100 * np.maximum(0, full - xu.scores(model, xu.keep_top(x, R, 0.15, float(x.mean())), predicted)) / full
 
     names = mnist1d | {"features": features, "lost": lost, "test_mask": m1.evidence_masks(mnist1d["data"])[1]}
-    assert mnist1d_exercise(capsys, names, number, "answer = None") == "not attempted"
+    assert attempted(capsys, "07", names, number, "answer = None") == "not attempted"
     for solutions, right in ((MNIST1D_SOLUTIONS, True), (MNIST1D_WRONG, False)):
-        printed = mnist1d_exercise(capsys, names, number, solutions[number]).split("; wanted")[0]
+        printed = attempted(capsys, "07", names, number, solutions[number]).split("; wanted")[0]
         numbers = [float(text) for text in re.findall(r"-?\d+\.\d+", printed)]
         assert MNIST1D_WANTED[number](*numbers) is right
 
@@ -551,13 +523,8 @@ RELEVANCE_ANSWERS = {
 
 @pytest.mark.parametrize("number", RELEVANCE_ANSWERS)
 def test_relevance_exercise(capsys, relevance_chapter, number):
-    cells = cells_of("09_relevance_propagation")
-    (cell,) = [cell for cell in cells if f"exercise-{number}" in cell.metadata.get("tags", [])]
-    assert cell.source.count("answer = None") == 1
-
     def says(solution):
-        exec(cell.source.replace("answer = None", solution), dict(relevance_chapter))
-        return capsys.readouterr().out.strip()
+        return attempted(capsys, "09", relevance_chapter, number, solution)
 
     right, wrong = RELEVANCE_ANSWERS[number]
     assert says("answer = None") == "not attempted"
@@ -583,43 +550,32 @@ def perturbed():
     return names
 
 
-def perturbed_exercise(capsys, names, number, solution):
-    """What the cell of an exercise prints when `answer` is what the solution makes of it."""
-    cells = cells_of("10_meaningful_perturbation")
-    (cell,) = [each for each in cells if f"exercise-{number}" in each.metadata.get("tags", [])]
-    assert cell.source.count("answer = None") == 1
-    space = dict(names)
-    exec(solution, space)
-    exec(cell.source.replace("answer = None", "answer = answer", 1), space)
-    return capsys.readouterr().out.strip()
-
-
 @pytest.mark.parametrize(("cells", "wrong"), [((0, 1, 1, 0), 0), ((0, 1, 0, 0), 1), ((1, 0, 0, 1), 4)])
 def test_perturbed_exercise_1(capsys, perturbed, cells, wrong):
-    assert perturbed_exercise(capsys, perturbed, 1, "answer = None") == "not attempted"
-    said = perturbed_exercise(capsys, perturbed, 1, f"answer = {cells}")
+    assert attempted(capsys, "10", perturbed, 1, "answer = None") == "not attempted"
+    said = attempted(capsys, "10", perturbed, 1, f"answer = {cells}")
     assert said == f"cells that differ from the best mask: {wrong}"
 
 
 @pytest.mark.parametrize(("arguments", "right"), [("1 - m, r, x", True), ("1 - m, x, r", False), ("m, r, x", False)])
 def test_perturbed_exercise_2(capsys, perturbed, arguments, right):
-    assert perturbed_exercise(capsys, perturbed, 2, "answer = None") == "not attempted"
-    said = perturbed_exercise(capsys, perturbed, 2, f"answer = lambda m, x, r: ({arguments})")
+    assert attempted(capsys, "10", perturbed, 2, "answer = None") == "not attempted"
+    said = attempted(capsys, "10", perturbed, 2, f"answer = lambda m, x, r: ({arguments})")
     assert (said == "the blends differ by 0.00, the prices by 0.00") == right
 
 
 def test_perturbed_exercise_3(capsys, perturbed):
-    assert perturbed_exercise(capsys, perturbed, 3, "answer = None") == "not attempted"
+    assert attempted(capsys, "10", perturbed, 3, "answer = None") == "not attempted"
     both = "answer = lambda x, by: [np.clip(x + sign * by, 0, 1) for sign in (1, -1)]"
-    copies, clean, confounded = perturbed_exercise(capsys, perturbed, 3, both).splitlines()
+    copies, clean, confounded = attempted(capsys, "10", perturbed, 3, both).splitlines()
     assert copies == "2 sets of copies, values from 0.0 to 1.0"
     assert re.match(r"clean +\S+, held-out error 0\.[01]", clean) and confounded.startswith("confounded")
     uncut = "answer = lambda x, by: [x + by]"
-    assert perturbed_exercise(capsys, perturbed, 3, uncut).splitlines()[0] != copies
+    assert attempted(capsys, "10", perturbed, 3, uncut).splitlines()[0] != copies
 
 
 def test_perturbed_exercise_4(capsys, perturbed):
-    assert perturbed_exercise(capsys, perturbed, 4, "answer = None") == "not attempted"
+    assert attempted(capsys, "10", perturbed, 4, "answer = None") == "not attempted"
     walked = """
 def answer(model, x, classes):
     squares = np.maximum(xu.occlusion(model, x, classes, patch=7, stride=3, fill="blur"), 0)
@@ -628,7 +584,7 @@ def answer(model, x, classes):
     blind = "answer = lambda model, x, classes: np.random.default_rng(0).random(x.shape[:3])"
     masses = []
     for solution in (walked, blind):
-        yours, ours, occlusion = perturbed_exercise(capsys, perturbed, 4, solution).splitlines()
+        yours, ours, occlusion = attempted(capsys, "10", perturbed, 4, solution).splitlines()
         masses.append(float(re.search(r"mass (\S+),", yours)[1]))
         assert ours.startswith("ours") and occlusion.startswith("occlusion")
     assert masses[0] > 0.7 and masses[1] < 0.3
@@ -647,27 +603,16 @@ def inside():
     return names | {"labels": phantom.labels}
 
 
-def inside_exercise(capsys, names, number, solution):
-    """What the cell of an exercise prints when `answer` is what the solution makes of it."""
-    cells = cells_of("11_inside_the_network")
-    (cell,) = [each for each in cells if f"exercise-{number}" in each.metadata.get("tags", [])]
-    assert cell.source.count("answer = None") == 1
-    space = dict(names)
-    exec(solution, space)
-    exec(cell.source.replace("answer = None", "answer = answer", 1), space)
-    return capsys.readouterr().out.strip()
-
-
 # Exercise 1: 1 and 1; 5 and 1; 6 and 2; 6 + 4 * 2 = 14 and 2; 14 + 2 = 16 and 4. Without the last pooling 14 and 2.
 @pytest.mark.parametrize(("pair", "width", "step"), [((16, 4), 0, 0), ((14, 2), 2, 2), ((16, 2), 0, 2)])
 def test_inside_exercise_1(capsys, inside, pair, width, step):
-    assert inside_exercise(capsys, inside, 1, "answer = None") == "not attempted"
-    said = inside_exercise(capsys, inside, 1, f"answer = {pair}")
+    assert attempted(capsys, "11", inside, 1, "answer = None") == "not attempted"
+    said = attempted(capsys, "11", inside, 1, f"answer = {pair}")
     assert said == f"the width is {width} pixels off, the step {step}"
 
 
 def test_inside_exercise_2(capsys, inside):
-    assert inside_exercise(capsys, inside, 2, "answer = None") == "not attempted"
+    assert attempted(capsys, "11", inside, 2, "answer = None") == "not attempted"
     skipping = """
 def answer(values, sources, k):
     taken = {}
@@ -675,26 +620,26 @@ def answer(values, sources, k):
         taken.setdefault(sources[crop], crop)
     return list(taken.values())[:k]
 """
-    assert inside_exercise(capsys, inside, 2, skipping) == "places that differ, of 100: 0"
+    assert attempted(capsys, "11", inside, 2, skipping) == "places that differ, of 100: 0"
     plain = "answer = lambda values, sources, k: np.argsort(-values)[:k]"
-    assert int(inside_exercise(capsys, inside, 2, plain).split(": ")[1]) > 20
+    assert int(attempted(capsys, "11", inside, 2, plain).split(": ")[1]) > 20
 
 
 def test_inside_exercise_3(capsys, inside):
-    assert inside_exercise(capsys, inside, 3, "answer = None") == "not attempted"
+    assert attempted(capsys, "11", inside, 3, "answer = None") == "not attempted"
     by_search = """
 found = xu.strongest(drawn, "conv3", parts.images, k=20)
 answer = named_parts(parts, "conv3", found)[1][:, parts.names.index("mouth")].argmax()
 """
-    shares = [inside_exercise(capsys, inside, 3, each) for each in (by_search, "answer = 33")]
+    shares = [attempted(capsys, "11", inside, 3, each) for each in (by_search, "answer = 33")]
     right, wrong = (float(said.removeprefix("on new faces: mouth ")) for said in shares)
     assert right > 0.9 and wrong < 0.5
 
 
 def test_inside_exercise_4(capsys, inside):
-    assert inside_exercise(capsys, inside, 4, "answer = None") == "not attempted"
+    assert attempted(capsys, "11", inside, 4, "answer = None") == "not attempted"
     two, many = (f"answer = lambda rng: rng.normal(size=(140, {numbers}))" for numbers in (2, 200))
-    said = [inside_exercise(capsys, inside, 4, each) for each in (two, many)]
+    said = [attempted(capsys, "11", inside, 4, each) for each in (two, many)]
     (high, *_, one), (low, *_, other) = ([float(text) for text in re.findall(r"\d\.\d+", each)] for each in said)
     assert high > 0.95 and low < 0.8 and max(one, other) < 0.3
 
@@ -715,53 +660,40 @@ def dissected():
     return names
 
 
-def dissected_exercise(capsys, names, number, solution):
-    """What the cell of an exercise prints when `answer` is what the solution makes of it."""
-    capsys.readouterr()
-    (cell,) = [
-        each for each in cells_of("12_network_dissection") if f"exercise-{number}" in each.metadata.get("tags", [])
-    ]
-    assert cell.source.count("answer = None") == 1
-    space = dict(names)
-    exec(solution, space)
-    exec(cell.source.replace("answer = None", "answer = answer", 1), space)
-    return capsys.readouterr().out.strip()
-
-
 @pytest.mark.parametrize(
     ("numbers", "off"),
     [("8 / 302, 10 / 300, 0.15", "0.000 0.000 0.000"), ("8 / 310, 10 / 300, 0.005", "0.001 0.000 0.145")],
 )
 def test_dissected_exercise_1(capsys, dissected, numbers, off):
-    assert dissected_exercise(capsys, dissected, 1, "answer = None") == "not attempted"
-    said = dissected_exercise(capsys, dissected, 1, f"answer = {numbers}")
+    assert attempted(capsys, "12", dissected, 1, "answer = None") == "not attempted"
+    said = attempted(capsys, "12", dissected, 1, f"answer = {numbers}")
     assert re.findall(r"\d\.\d+", said) == off.split()
 
 
 def test_dissected_exercise_2(capsys, dissected):
-    assert dissected_exercise(capsys, dissected, 2, "answer = None") == "not attempted"
+    assert attempted(capsys, "12", dissected, 2, "answer = None") == "not attempted"
     contrast = """
 from scipy.ndimage import maximum_filter, minimum_filter
 answer = lambda images: (maximum_filter(images, (0, 3, 3, 0)) - minimum_filter(images, (0, 3, 3, 0)))[..., 0] > 0.7
 """
-    said = dissected_exercise(capsys, dissected, 2, contrast)
+    said = attempted(capsys, "12", dissected, 2, contrast)
     assert int(re.search(r"name: (\d+)", said)[1]) > 2
-    everywhere = dissected_exercise(capsys, dissected, 2, "answer = lambda images: images[..., 0] < 0.99")
+    everywhere = attempted(capsys, "12", dissected, 2, "answer = lambda images: images[..., 0] < 0.99")
     assert int(re.search(r"name: (\d+)", everywhere)[1]) == 0, "its ceiling is too low"
     with pytest.raises(ValueError, match=r"masks\['own'\]\['yours'\]: got shape"):
-        dissected_exercise(capsys, dissected, 2, "answer = lambda images: images < 0.15")
+        attempted(capsys, "12", dissected, 2, "answer = lambda images: images < 0.15")
 
 
 @pytest.mark.parametrize(("quantile", "enough"), [(0.02, True), (0.006, False)])
 def test_dissected_exercise_3(capsys, dissected, quantile, enough):
-    assert dissected_exercise(capsys, dissected, 3, "answer = None") == "not attempted"
-    said = dissected_exercise(capsys, dissected, 3, f"answer = {quantile}")
+    assert attempted(capsys, "12", dissected, 3, "answer = None") == "not attempted"
+    said = attempted(capsys, "12", dissected, 3, f"answer = {quantile}")
     ours, yours = map(int, re.search(r"0\.005: (\d+), .*: (\d+)", said).groups())
     assert (yours > 2 * ours) == enough
 
 
 def test_dissected_exercise_4(capsys, dissected):
-    assert dissected_exercise(capsys, dissected, 4, "answer = None") == "not attempted"
+    assert attempted(capsys, "12", dissected, 4, "answer = None") == "not attempted"
     by_weights = """
 share = np.stack([pooled[exam.labels == number].mean(axis=0) for number in range(7)])
 gain = share[fear] * (W[:, fear] - W[:, network.class_names.index("surprise")])
@@ -772,7 +704,7 @@ answer = np.argsort(-gain)[:12]
         ("weights", by_weights),
         ("others", "answer = np.setdiff1d(np.arange(64), mouth_units)[:12]"),
     ):
-        yours, largest = dissected_exercise(capsys, dissected, 4, solution).splitlines()
+        yours, largest = attempted(capsys, "12", dissected, 4, solution).splitlines()
         left[words], left["iou"] = (float(re.search(r"fear (\S+),", each)[1]) for each in (yours, largest))
         assert "12 units" in yours and "12 units" in largest
     assert left["weights"] < left["iou"] < left["others"] == 1
@@ -794,11 +726,8 @@ def trust():
 
 
 def trust_exercise(capsys, names, number, solution):
-    """The numbers that the cell of an exercise prints when `solution` stands in place of None, or its words."""
-    (cell,) = [each for each in cells_of("13_trust") if f"exercise-{number}" in each.metadata.get("tags", [])]
-    assert cell.source.count("answer = None") == 1
-    exec(solution + cell.source.replace("answer = None", "answer = answer", 1), names | {"answer": None})
-    printed = capsys.readouterr().out.strip()
+    """The numbers that the cell of an exercise prints, or its words."""
+    printed = attempted(capsys, "13", names, number, solution)
     return [float(text) for text in re.findall(r"-?\d+\.\d+", printed)] or printed
 
 
@@ -849,28 +778,16 @@ def worded():
     return names
 
 
-def worded_exercise(capsys, names, number, solution):
-    """What the cell of an exercise prints when `answer` is what the solution makes of it."""
-    cells = cells_of("14_visual_explanations")
-    (cell,) = [each for each in cells if f"exercise-{number}" in each.metadata.get("tags", [])]
-    assert cell.source.count("answer = None") == 1
-    space = dict(names)
-    exec(solution, space)
-    capsys.readouterr()
-    exec(cell.source.replace("answer = None", "answer = answer", 1), space)
-    return capsys.readouterr().out.strip()
-
-
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
 def test_worded_exercises_wait_for_an_answer(capsys, worded, number):
-    assert worded_exercise(capsys, worded, number, "answer = None") == "not attempted"
+    assert attempted(capsys, "14", worded, number, "answer = None") == "not attempted"
 
 
 @pytest.mark.parametrize(
     ("answer", "off"), [((8 / 15, 0, -8 / 15, 0), 0.0), ((0.4, 0, -0.4, 0), 0.13), ((0.9, 0.5, 0.1, 0.5), 0.63)]
 )
 def test_worded_exercise_1(capsys, worded, answer, off):
-    said = worded_exercise(capsys, worded, 1, f"answer = {answer}")
+    said = attempted(capsys, "14", worded, 1, f"answer = {answer}")
     assert said == f"your advantages are off by at most {off:.2f}"
 
 
@@ -884,8 +801,8 @@ def answer(named):
 
 
 def test_worded_exercise_2(capsys, worded):
-    assert worded_exercise(capsys, worded, 2, BAYES).startswith("off by at most 0.00; p(surprise | all three) = 0.")
-    assert not worded_exercise(capsys, worded, 2, BAYES.replace("p = p *", "p = p +")).startswith("off by at most 0.00")
+    assert attempted(capsys, "14", worded, 2, BAYES).startswith("off by at most 0.00; p(surprise | all three) = 0.")
+    assert not attempted(capsys, "14", worded, 2, BAYES.replace("p = p *", "p = p +")).startswith("off by at most 0.00")
 
 
 TRUE_CLAIMS = """
@@ -895,9 +812,9 @@ def answer(item, sentence):
 
 
 def test_worded_exercise_3(capsys, worded):
-    assert worded_exercise(capsys, worded, 3, TRUE_CLAIMS).startswith("off by at most 0.00")
+    assert attempted(capsys, "14", worded, 3, TRUE_CLAIMS).startswith("off by at most 0.00")
     wrong = TRUE_CLAIMS.replace("truth(item)", "truth(0)")
-    assert not worded_exercise(capsys, worded, 3, wrong).startswith("off by at most 0.00")
+    assert not attempted(capsys, "14", worded, 3, wrong).startswith("off by at most 0.00")
 
 
 CHOSEN_BY_BOTH = """
@@ -915,7 +832,7 @@ def answer(features, classes):
 
 
 def test_worded_exercise_4(capsys, worded):
-    lines = worded_exercise(capsys, worded, 4, CHOSEN_BY_BOTH).splitlines()
+    lines = attempted(capsys, "14", worded, 4, CHOSEN_BY_BOTH).splitlines()
     found = {line[:27].strip(): [float(number) for number in re.findall(r"\d\.\d\d", line)] for line in lines}
     assert found["yours"][0] > found["explanation"][0] and found["yours"][1] > found["description"][1]
 
@@ -948,13 +865,8 @@ OWN_MODEL_ANSWERS = {
 
 @pytest.mark.parametrize("number", OWN_MODEL_ANSWERS)
 def test_own_model_exercise(capsys, own_model_names, number):
-    cells = cells_of("15_your_own_model")
-    (cell,) = [cell for cell in cells if f"exercise-{number}" in cell.metadata.get("tags", [])]
-    assert cell.source.count("answer = None") == 1
-
     def says(solution):
-        exec(cell.source.replace("answer = None", solution), dict(own_model_names))
-        return capsys.readouterr().out.strip()
+        return attempted(capsys, "15", own_model_names, number, solution)
 
     right, wrong = OWN_MODEL_ANSWERS[number]
     assert says("answer = None") == "not attempted"

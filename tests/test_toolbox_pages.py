@@ -151,6 +151,7 @@ def test_prediction_and_maps_are_those_of_python(name, opened):
 
 def test_every_kind_of_layer_is_that_of_python(opened):
     page = live(opened, "mnist1d")
+    page.wait_for_function(SETTLED)  # no map of the network before is on its way
     x = np.random.default_rng(3).integers(-1, 2, (17, 14, 2)).astype(np.float32)  # many equal values
     x[4:10, 3:12] = 0
     page.evaluate(

@@ -1,5 +1,4 @@
 import keras
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
