@@ -42,20 +42,19 @@ const toolbox = (() => {
     return made;
   }
 
-  /* Light or dark: the system's choice, until the button has chosen. */
-  const root = document.documentElement;
-  function chosen() {
-    try {
-      return localStorage.getItem("theme");
-    } catch {
-      return null; // a folder may have no storage
-    }
-  }
-  root.dataset.theme = chosen() || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
-
-  /* The button that chooses. */
+  /* Light or dark: the system's choice, until the button chooses. */
   function theme() {
-    const isDark = () => root.dataset.theme === "dark";
+    const root = document.documentElement;
+    const stored = () => {
+      try {
+        return localStorage.getItem("theme");
+      } catch {
+        return null;
+      }
+    };
+    const isDark = () =>
+      (root.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+    if (stored()) root.dataset.theme = stored();
     const button = document.getElementById("theme");
     const label = () => {
       button.textContent = isDark() ? "Light" : "Dark";
