@@ -13,6 +13,7 @@ import tensorflow as tf
 from tensorflow.python.framework import ops
 
 from heatproof.engine.arrays import as_float
+from heatproof.engine.gates import RELUS
 
 DENSE = {"MatMul", "BatchMatMulV2", "Einsum"}
 CONVOLUTIONS = {"Conv2D", "Conv3D", "DepthwiseConv2dNative", "Conv2DBackpropInput", "Conv3DBackpropInputV2"}
@@ -153,7 +154,9 @@ class Linear:
 
     @functools.cached_property
     def x(self):
-        return as_float(self.operation.inputs[self.place])
+        """What is read; a ReLU of what is kept anyway is taken once more, so that its output need not be kept."""
+        read = self.operation.inputs[self.place]
+        return as_float(created(read.op, read.op.inputs).outputs[0] if read.op.type in RELUS else read)
 
     @functools.cached_property
     def w(self):
@@ -168,10 +171,13 @@ class Linear:
 
     @functools.cached_property
     def z(self):
-        """The output, with all that is folded in; in half precision it is computed anew."""
+        """The output, with all that is folded in, read where it stands; in half precision it is computed anew."""
         output = self.operation.outputs[0]
         if as_float(output) is not output:
             return self.forward(self.x, self.w) + self.b
+        last = self.folded[-1].outputs[0] if self.folded else output
+        if last.dtype == output.dtype and last.shape.as_list() == output.shape.as_list():
+            return last
         return (output if self._behind[0] is None else output * self._behind[0]) + self.b
 
     @functools.cached_property

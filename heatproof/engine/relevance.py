@@ -137,9 +137,11 @@ class Walk:
             if any(each.name == asked for each in operation.outputs):
                 break
             arrived = [self._arriving.get(each.name) for each in operation.outputs]
-            if any(each is not None for each in arrived):
-                for tensor, share in self._shared(operation, arrived):
-                    self._add(tensor, share)
+            came = [each for each in arrived if each is not None]
+            if came:
+                with tf.control_dependencies(came):  # what a rule computes anew waits until then, to hold less at once
+                    for tensor, share in self._shared(operation, arrived):
+                        self._add(tensor, share)
         return self._at(asked)
 
     def _at(self, name):

@@ -1,0 +1,46 @@
+"""Ask of every method what chapter 13 asks, over trainings, orders, artefacts and attacks: hours, run by run.
+
+    python -m tools.trust                        all that is not there yet; interrupted, it goes on
+    python -m tools.trust --budget               how many runs, and how long they take; nothing is run
+    python -m tools.trust --only sanity_mnist1d  one table
+    python -m tools.trust --one                  one run of each table that is left, to measure its seconds
+
+What a run gives lies in build/trust/ as soon as it is done; a table of results/ is written when all of its runs are
+there.
+"""
+
+import argparse
+
+from tools.environment import ROOT
+from tools.trust import attacks, hans, removed, retrained, sanity
+from tools.trust.runs import Run, budget, collect, finish, measured
+
+
+def runs() -> list[Run]:
+    """All runs, those of one table one after another."""
+    return [run for room in (retrained, removed, sanity, hans, attacks) for run in room.runs()]
+
+
+def main(arguments=None) -> int:
+    """Say what it will take, then do what is left."""
+    parser = argparse.ArgumentParser(prog="python -m tools.trust", description=__doc__.splitlines()[0])
+    parser.add_argument("--budget", action="store_true", help="say how long it takes, and run nothing")
+    parser.add_argument("--one", action="store_true", help="one run of each table, to measure its seconds")
+    kinds = list(dict.fromkeys(run.kind for run in runs()))
+    parser.add_argument("--only", choices=kinds, nargs="+", help="some of the tables")
+    options = parser.parse_args(arguments)
+    chosen = [run for run in runs() if run.kind in (options.only or kinds)]
+    left = [run for run in chosen if not run.path.is_file()]
+    print(budget(left, measured()), flush=True)
+    if options.budget:
+        return 0
+    for run in list({each.kind: each for each in left[::-1]}.values())[::-1] if options.one else left:
+        print(f"{run.name}: {finish(run):.0f} s", flush=True)
+    for kind in dict.fromkeys(run.kind for run in chosen):
+        if path := collect(kind, chosen):
+            print(f"written: {path.relative_to(ROOT)}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

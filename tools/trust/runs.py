@@ -1,0 +1,79 @@
+"""Runs that are kept one by one: what a run gives is on disk as soon as it is done, with its seconds."""
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from heatproof.writing import write
+from tools.environment import ROOT
+
+FOLDER, RESULTS = ROOT / "build" / "trust", ROOT / "results"
+DIGITS = "%.4f"
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A part of the table results/KIND.csv: `make()` returns its rows as a frame."""
+
+    name: str
+    kind: str
+    make: Callable
+
+    @property
+    def path(self) -> Path:
+        return FOLDER / f"{self.name}.csv"
+
+
+def measured() -> dict[str, float]:
+    """The seconds of a run of each kind: of what was run here, else those that are kept in results/."""
+    known: dict[str, float] = {}
+    for path in (RESULTS / "trust.json", FOLDER / "seconds.json"):
+        known |= json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return known
+
+
+def budget(left: list[Run], seconds: dict[str, float]) -> str:
+    """Runs times measured seconds, a line for each kind, and the sum."""
+    lines, total = [], 0.0
+    for kind in dict.fromkeys(run.kind for run in left):
+        count = sum(run.kind == kind for run in left)
+        if kind not in seconds:
+            lines.append(f"{kind}: {count} runs, not measured yet")
+            continue
+        total += count * seconds[kind]
+        lines.append(f"{kind}: {count} runs x {seconds[kind]:.0f} s = {count * seconds[kind] / 3600:.2f} h")
+    return "\n".join([*lines, f"in all {total / 3600:.2f} h"])
+
+
+def finish(run: Run) -> float:
+    """Make a run's table and note the mean seconds of its kind; whatever stops it leaves nothing half-written."""
+    started = time.monotonic()
+    table = run.make()
+    seconds = time.monotonic() - started
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    write(run.path, table.to_csv(index=False, float_format=DIGITS))
+    kept = FOLDER / "all_seconds.json"
+    noted = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+    noted.setdefault(run.kind, []).append(round(seconds, 1))
+    write(kept, json.dumps(noted) + "\n")
+    means = {kind: round(sum(each) / len(each), 1) for kind, each in noted.items()}
+    write(FOLDER / "seconds.json", json.dumps(means, indent=1) + "\n")
+    return seconds
+
+
+def collect(kind: str, chosen: list[Run]) -> Path | None:
+    """The table of a kind in results/, once all of its runs are there, and its seconds."""
+    import pandas as pd
+
+    part = [run for run in chosen if run.kind == kind]
+    if not part or not all(run.path.is_file() for run in part):
+        return None
+    table = pd.concat([pd.read_csv(run.path) for run in part], ignore_index=True)
+    path = RESULTS / f"{kind}.csv"
+    write(path, table.to_csv(index=False, float_format=DIGITS))
+    kept = RESULTS / "trust.json"
+    known = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+    write(kept, json.dumps(dict(sorted((known | {kind: measured()[kind]}).items())), indent=1) + "\n")
+    return path

@@ -1,0 +1,122 @@
+"""Does a map depend on the weights, and on the labels they were learned from? The whole catalogue, and two floors."""
+
+from tools.environment import ROOT
+from tools.trust import retrained
+from tools.trust.removed import explaining
+from tools.trust.runs import Run
+
+ARMS = (("top_down", "shuffle"), ("bottom_up", "shuffle"), ("independent", "shuffle"), ("top_down", "initialiser"))
+SEEDS, ITEMS = 10, {"mnist1d": 16, "schematic_faces": 8, "tissue_phantom": 3}
+SMOOTH, NOISES, NOISE_SEEDS = ("saliency", "gradient_x_input", "integrated_gradients", "guided_backprop", "lrp"), 50, 3
+SMOOTH += ("deep_lift", "grad_cam", "layer_cam")
+LABELS, LEARNED_ON, EPOCHS = 3, 300, {"mnist1d": 150, "schematic_faces": 150}
+
+
+def runs() -> list[Run]:
+    """Ten seeds of each order, three of the smooth test and of shuffled labels."""
+    found = []
+    for kind in retrained.KINDS:
+        for seed in range(1, SEEDS + 1):
+            for order, draws in ARMS:
+                found.append(_run(kind, f"{order}-{draws}-{seed}", weights, order, draws, seed))
+    for kind in EPOCHS:
+        found += [_run(kind, f"smooth-{seed}", smooth, seed) for seed in range(1, NOISE_SEEDS + 1)]
+        found += [_run(kind, f"labels-{seed}", labels, seed) for seed in range(1, LABELS + 1)]
+    return found
+
+
+def _run(kind, name, make, *words):
+    return Run(f"sanity-{kind}-{name}", f"sanity_{kind}", lambda: make(kind, *words))
+
+
+def weights(kind: str, order: str, draws: str, seed: int):
+    """The means over items, by step and measure, of `xu.parameter_test` of all methods, the edges and random numbers."""
+    import xai_utils as xu
+
+    model, inputs = _asked(kind)
+
+    def test(function, options):
+        return xu.parameter_test(function, model, inputs, order=order, draws=draws, seed=seed, **options)
+
+    return _table(kind, explaining(kind, model, inputs), test, f"{order}, {draws}", seed)
+
+
+def smooth(kind: str, seed: int):
+    """The same of the mean map of noisy inputs (sMPRT)."""
+    import xai_utils as xu
+
+    model, inputs = _asked(kind)
+
+    def test(function, options):
+        averaged = xu.noise_averaged(function, samples=NOISES, seed=seed)
+        return xu.parameter_test(averaged, model, inputs, seed=seed, **options)
+
+    return _table(kind, SMOOTH, test, "top_down, shuffle, smooth", seed)
+
+
+def labels(kind: str, seed: int):
+    """`xu.data_test` of two networks that have learned the same inputs by heart, one with true and one with drawn labels."""
+    import numpy as np
+
+    import xai_utils as xu
+
+    _, inputs = _asked(kind)
+    x, y = learned_on(kind)
+    true = _by_heart(kind, x, y, seed)
+    drawn = np.random.default_rng(seed).permutation(y)
+    other = _by_heart(kind, x, drawn, seed)
+    learned = [float((net.predict(x, verbose=0).argmax(1) == own).mean()) for net, own in ((true, y), (other, drawn))]
+
+    def test(function, options):
+        return xu.data_test(function, true, other, inputs, **options)
+
+    found = _table(kind, explaining(kind, true, inputs), test, "labels", seed)
+    return found.assign(learned=learned[0], learned_drawn=learned[1])
+
+
+def _asked(kind):
+    import xai_utils as xu
+    from tools import tables
+
+    return xu.load_model(ROOT / "models" / f"{kind}.keras"), tables.TABLES[f"{kind}_all"].data()[0][: ITEMS[kind]]
+
+
+def _table(kind, names, test, arm, seed):
+    """A row for each method and step, a column for each measure, and how many items have a value."""
+    import pandas as pd
+
+    import xai_utils as xu
+
+    functions = {name: (xu.METHODS[name].function, retrained.methods(kind)[name]) for name in names}
+    functions |= {"edge": (xu.edge_map, {}), "random": (xu.random_map, {})}
+    parts = []
+    for name, (function, options) in functions.items():
+        found = test(function, options)
+        wide = found.groupby(["step", "layer", "measure"])["value"].mean().unstack("measure").reset_index()
+        parts.append(wide.assign(method=name))
+    return pd.concat(parts, ignore_index=True).assign(arm=arm, seed=seed)
+
+
+def learned_on(kind: str):
+    """The first training inputs, few enough to be learned by heart, and their labels."""
+    import mnist1d_utils as m1
+    import xai_utils as xu
+
+    if kind == "mnist1d":
+        x, y = m1.split(m1.make_dataset(), "train")
+        return x[:LEARNED_ON], y[:LEARNED_ON]
+    phantom = xu.schematic_faces(LEARNED_ON, seed=1)
+    return phantom.images, phantom.labels
+
+
+def _by_heart(kind, x, y, seed):
+    """The layers of the course's network, trained on these inputs as they are until it knows their labels."""
+    import keras
+
+    import xai_utils as xu
+
+    keras.utils.set_random_seed(seed)
+    model = keras.models.clone_model(xu.load_model(ROOT / "models" / f"{kind}.keras"))
+    model.compile(keras.optimizers.Adam(3e-3), keras.losses.SparseCategoricalCrossentropy())
+    model.fit(x, y, batch_size=32, epochs=EPOCHS[kind], verbose=0)
+    return model
