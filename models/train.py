@@ -150,16 +150,17 @@ def _tissue_network(split, notes, held_out=()):
     )
 
 
-def _phantom(generate, counts, confounded=False, **options):
+def _phantom(generate, counts, confounded=False, marked=None, **options):
     """A network for generated images: each part of data is drawn with a seed of its own.
 
     `confounded`: the artefact names the class of every item for training, validation and test; `_bait` adds the parts
-    that show what such a network has learned.
+    that show what such a network has learned. `marked`: which artefact, and how strong, for the generator.
     """
     seeds = {"train": 1, "validation": 2, "test": 3}
+    given = {"confounded": 1.0 if confounded else None} | (marked or {})
 
     def read(*names):
-        drawn = {name: generate(counts[name], seeds[name], confounded=1.0 if confounded else None) for name in names}
+        drawn = {name: generate(counts[name], seeds[name], **given) for name in names}
         return {name: (phantom.images, phantom.labels) for name, phantom in drawn.items()}
 
     def parts():
@@ -191,11 +192,12 @@ def _bait(generate, count, seed):
     }
 
 
-def _face_phantom(notes, confounded=False, seed=0):
+def _face_phantom(notes, confounded=False, seed=0, marked=None):
     return _phantom(
         phantoms.schematic_faces,
         {"train": 4200, "validation": 420, "test": 1400},
         confounded,
+        marked,
         blocks=((16,), (32,), (64,)),
         hidden=(),
         size=(48, 48, 1),
@@ -207,11 +209,12 @@ def _face_phantom(notes, confounded=False, seed=0):
     )
 
 
-def _tissue_phantom(notes, confounded=False, seed=0):
+def _tissue_phantom(notes, confounded=False, seed=0, marked=None):
     return _phantom(
         phantoms.tissue_phantom,
         {"train": 2400, "validation": 240, "test": 800},
         confounded,
+        marked,
         blocks=((12,), (24,), (48,), (64,)),
         hidden=(48,),
         size=(150, 150, 3),
@@ -254,9 +257,14 @@ CAPTIONED_TISSUE = {
 }  # fmt: skip
 
 
-def retrained(name, seed, checkpoint):
-    """The network of a phantom once more, from another start and in another order: it is not saved."""
-    entry = {"schematic_faces": _face_phantom, "tissue_phantom": _tissue_phantom}[name]("", seed=seed)
+def retrained(name, seed, checkpoint, artefact=None, strength=1.0):
+    """The network of a phantom once more, from another start and in another order: it is not saved.
+
+    With an `artefact` of some strength, which names the class of every item, it is one that may read it.
+    """
+    marked = {"artefact": artefact, "artefact_strength": strength} if artefact else None
+    make = {"schematic_faces": _face_phantom, "tissue_phantom": _tissue_phantom}[name]
+    entry = make("", artefact is not None, seed, marked)
     model = _for_inference(entry.train(checkpoint)[0])
     model.input_range = tuple(entry.card["input_range"])
     return model

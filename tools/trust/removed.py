@@ -66,6 +66,7 @@ def road(kind: str):
     import pandas as pd
 
     import xai_utils as xu
+    from heatproof.metrics.removal import SHARES as REMOVED
     from tools import tables
 
     model = xu.load_model(ROOT / "models" / f"{kind}.keras")
@@ -75,7 +76,7 @@ def road(kind: str):
         R = marks(kind, method, model, inputs)
         for order in ("most", "least"):
             curve = xu.removal_curve(model, inputs, R, order=order)
-            for share, values in zip((0.0, *xu.REMOVAL_SHARES), curve.T, strict=True):
+            for share, values in zip((0.0, *REMOVED), curve.T, strict=True):
                 ends = (values.std(ddof=1) / len(values) ** 0.5,)
                 rows.append([kind, method, order, share, values.mean(), *ends])
     return pd.DataFrame(rows, columns=["data", "method", "order", "share", "probability", "error"])

@@ -1,0 +1,239 @@
+"""The experiments of chapter 13, on toys: what the command says first, what it keeps, what a run contains."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import mnist1d_utils as m1
+import xai_utils as xu
+from tools import tables
+from tools.trust import __main__ as command
+from tools.trust import attacks, hans, removed, retrained, sanity
+from tools.trust import runs as kept
+
+
+@pytest.fixture
+def toys(tmp_path, monkeypatch):
+    """Three runs of two kinds that note what was made; their folders lie in a new place."""
+    made = []
+
+    def make(name):
+        made.append(name)
+        return pd.DataFrame([{"method": name, "value": len(made) / 3}])
+
+    runs = [kept.Run(f"{kind}-{k}", kind, lambda n=f"{kind}-{k}": make(n)) for kind, k in ("a1", "a2", "b1")]
+    monkeypatch.setattr(kept, "FOLDER", tmp_path / "kept")
+    monkeypatch.setattr(kept, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(command, "ROOT", tmp_path)
+    monkeypatch.setattr(command, "runs", lambda: runs)
+    (tmp_path / "results").mkdir()
+    return tmp_path, made
+
+
+def test_the_budget_is_runs_times_seconds():
+    runs = [kept.Run(f"{kind}{k}", kind, None) for kind, count in (("a", 8), ("b", 2)) for k in range(count)]
+    told = kept.budget(runs, {"a": 450.0}).splitlines()
+    assert told == ["a: 8 runs x 450 s = 1.00 h", "b: 2 runs, not measured yet", "in all 1.00 h"]
+
+
+def test_the_budget_is_printed_first_and_nothing_is_run(toys, capsys):
+    folder, made = toys
+    (folder / "results" / "trust.json").write_text(json.dumps({"a": 1800, "b": 3600}))
+    assert command.main(["--budget"]) == 0 and not made
+    assert capsys.readouterr().out.splitlines()[-1] == "in all 2.00 h"
+
+
+def test_what_is_done_is_not_done_again_and_a_whole_kind_becomes_a_table(toys, capsys):
+    folder, made = toys
+    command.main(["--one"])
+    assert made == ["a-1", "b-1"] and not (folder / "results" / "a.csv").exists()
+    assert pd.read_csv(folder / "results" / "b.csv")["method"].tolist() == ["b-1"]
+    assert set(kept.measured()) == {"a", "b"}
+    assert command.main(["--only", "a"]) == 0
+    assert made == ["a-1", "b-1", "a-2"]
+    table = pd.read_csv(folder / "results" / "a.csv")
+    assert table["method"].tolist() == ["a-1", "a-2"] and table["value"].tolist() == [0.3333, 1.0]
+    capsys.readouterr()
+    command.main([])
+    assert len(made) == 3 and capsys.readouterr().out.startswith("in all 0.00 h")
+
+
+def test_a_run_that_fails_leaves_nothing_and_is_made_the_next_time(toys, monkeypatch):
+    folder, made = toys
+    runs = command.runs()
+
+    def broken():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "runs", lambda: [runs[0], kept.Run("a-2", "a", broken)])
+    with pytest.raises(KeyboardInterrupt):
+        command.main([])
+    assert made == ["a-1"] and sorted(path.name for path in (folder / "kept").glob("*.csv")) == ["a-1.csv"]
+    assert not (folder / "results" / "a.csv").exists()
+
+
+def test_the_runs_have_names_of_their_own():
+    found = command.runs()
+    assert len({run.name for run in found}) == len(found)
+    kinds = pd.Series([run.kind for run in found]).value_counts().to_dict()
+    trained = {f"{kind}_retrained": 8 for kind in ("mnist1d", "schematic_faces", "tissue_phantom")}
+    assert trained.items() <= kinds.items() and kinds["roar"] == 5 * 3 * 10
+    assert kinds["hans_schematic_faces"] == 3 * 3 * 3 and kinds["hans_tissue_phantom"] == 4 * 3 * 3
+    assert kinds["sanity_mnist1d"] == 10 * 4 + 3 + 3 and kinds["sanity_tissue_phantom"] == 10 * 4
+
+
+def test_a_run_scores_every_method_as_the_rule_sets_it(monkeypatch):
+    signals = m1.make_dataset(count=40)
+    x = m1.split(signals, "test")[0][:6]
+    masks = np.arange(40) < np.full((6, 1), 10)
+    settings = {
+        "methods": ("gradient_x_input", "occlusion", "occlusion_tuned"),
+        "options": {"occlusion": {"patch": 7}, "occlusion_tuned": {"patch": 3}},
+        "fraction": 0.15, "fill": "grey", "steps": 5, "samples": 2, "seed": 0,
+    }  # fmt: skip
+    table = tables.LargeTable("mnist1d", lambda: (x, masks), "", settings, ())
+    monkeypatch.setitem(tables.TABLES, "mnist1d_all", table)
+    assert retrained.methods("mnist1d") == {"gradient_x_input": {}, "occlusion": {"patch": 3}}
+    model = m1.network("flatten", seed=3)
+    found = retrained.scored("mnist1d", lambda kind, seed: model, 3, items=5)
+    assert {"gradient_x_input", "occlusion", "random"} <= set(found["method"]) and set(found["training"]) == {3}
+    part = found[found["method"] == "occlusion"].sort_values("item")
+    maps = xu.relevance("occlusion", xu.occlusion(model, x[:5], patch=3))
+    np.testing.assert_allclose(part["evidence_mass"], xu.evidence_mass(maps, masks[:5]), rtol=1e-5)
+
+
+def test_roar_trains_on_what_is_left(monkeypatch):
+    """The largest values of a signal are marked: neither the training nor the test has them, the mean stands there."""
+    data, seen = m1.make_dataset(count=1000), {}
+    monkeypatch.setattr(removed, "marks", lambda kind, method, model, x: x[..., 0])
+    monkeypatch.setattr(m1, "train", lambda model, left, **options: seen.update(options, data=left))
+    table = removed.roar("saliency", 0.25, 4, epochs=1, data=data)
+    mean = m1.split(data, "train")[0].mean()
+    for name in ("x", "x_test"):
+        kept_places = np.argsort(data[name], axis=1)[:, :30]
+        for before, after, places in zip(data[name], seen["data"][name], kept_places, strict=True):
+            np.testing.assert_allclose(after[places], before[places], rtol=1e-6)
+            np.testing.assert_allclose(np.delete(after, places), mean, rtol=1e-5)
+    row = table.iloc[0]
+    assert (row["method"], row["share"], row["training"]) == ("saliency", 0.25, 4) and 0 <= row["accuracy"] <= 1
+    assert seen["seed"] == 4 and seen["epochs"] == 1
+
+
+def test_marks_are_those_of_the_committed_choice_or_know_nothing():
+    model, x = xu.load_model(kept.ROOT / "models" / "mnist1d.keras"), m1.split(m1.make_dataset(), "test")[0][:3]
+    options = xu.read_options(kept.RESULTS / "mnist1d_tuning.csv")["grad_cam"]
+    want = xu.relevance("grad_cam", xu.grad_cam(model, x, **options))
+    np.testing.assert_allclose(removed.marks("mnist1d", "grad_cam", model, x), want, rtol=1e-6)
+    random = removed.marks("mnist1d", "random", model, x)
+    assert random.shape == (3, 40) and abs(np.corrcoef(random)[0, 1]) < 0.6
+    np.testing.assert_array_equal(removed.marks("mnist1d", "edge", model, x), xu.edge_map(model, x))
+
+
+def test_a_method_that_cannot_explain_a_network_is_left_out():
+    """CAM needs a dense layer right behind a pooling, which the flattened network of the signals does not have."""
+    model, x = xu.load_model(kept.ROOT / "models" / "mnist1d.keras"), m1.split(m1.make_dataset(), "test")[0][:1]
+    found = removed.explaining("mnist1d", model, x)
+    assert "cam" not in found and {"grad_cam", "lrp", "rise"} <= set(found)
+
+
+def test_road_starts_at_the_probability_of_the_input_and_falls_for_a_right_map(monkeypatch):
+    monkeypatch.setattr(removed, "explaining", lambda kind, model, inputs: ["integrated_gradients"])
+    monkeypatch.setitem(removed.ROAD_ITEMS, "mnist1d", 12)
+    table = removed.road("mnist1d")
+    model, x = xu.load_model(kept.ROOT / "models" / "mnist1d.keras"), m1.split(m1.make_dataset(), "test")[0][:12]
+    start = table[table["share"] == 0]["probability"]
+    np.testing.assert_allclose(start, model.predict(x, verbose=0).max(axis=1).mean(), rtol=1e-5)
+    part = table[(table["share"] == 0.3)].set_index(["method", "order"])["probability"]
+    assert part["integrated_gradients", "most"] < part["random", "most"] < part["integrated_gradients", "least"]
+
+
+def test_sanity_keeps_its_floors(monkeypatch):
+    """The edges stay as they are whatever becomes of the weights; random numbers keep nothing."""
+    monkeypatch.setattr(sanity, "explaining", lambda kind, model, inputs: ["gradient_x_input"])
+    table = sanity.weights("mnist1d", "top_down", "shuffle", 1)
+    assert set(table["arm"]) == {"top_down, shuffle"} and set(table["seed"]) == {1}
+    last = table[table["step"] == table["step"].max()].set_index("method")
+    assert last.loc["edge", "rank_correlation"] == pytest.approx(1)
+    assert abs(last.loc["random", "rank_correlation"]) < 0.2
+    assert abs(last.loc["gradient_x_input", "rank_correlation"]) < 0.6
+    first = table[table["step"] == 0].set_index("method")
+    assert first.loc["gradient_x_input", "rank_correlation"] == pytest.approx(1)
+
+
+def _reader(area):
+    """A network of faces that sees nothing but the pixels of an area, the more of class 0 the brighter they are."""
+    import keras
+
+    weights = np.zeros((48, 48, 1, 7), np.float32)
+    weights[area, :, 0] = 1 - np.arange(7) / 3
+    model = keras.Sequential([keras.layers.Input((48, 48, 1)), keras.layers.Flatten(), keras.layers.Dense(7)])
+    model.layers[-1].set_weights([weights.reshape(-1, 7) / 10, np.zeros(7, np.float32)])
+    return model
+
+
+def test_a_network_that_sees_the_artefact_alone_is_detected_by_the_mass_on_it(monkeypatch):
+    mask = xu.schematic_faces(1, confounded=1.0).artefact_masks[0]
+    networks = {"digit": _reader(mask), None: _reader(~mask)}
+    monkeypatch.setattr(retrained, "phantoms", lambda kind, seed, artefact=None, strength=1.0: networks[artefact])
+    monkeypatch.setattr(hans, "explaining", lambda kind, model, inputs: ["saliency"])
+    monkeypatch.setitem(hans.PICTURES, "schematic_faces", 20)
+    table = hans.detected("schematic_faces", "digit", 1.0, 1)
+    known = table[table["arm"] == "known"]
+    assert known["auc"].tolist() == [1.0] * 3 and known["power"].tolist() == [1.0] * 3
+    assert known["mass"].iloc[0] == pytest.approx(1) and known["mass_twin"].iloc[0] == pytest.approx(0)
+    assert known["groups"].tolist() == [20, 4, 1] and known["false_alarms"].tolist() == [0.0] * 3
+
+
+def test_an_artefact_that_is_everywhere_has_no_known_place(monkeypatch):
+    half = np.arange(48)[:, None] < np.full((1, 48), 24)
+    networks = {"blur": _reader(half), None: _reader(~half)}
+    monkeypatch.setattr(retrained, "phantoms", lambda kind, seed, artefact=None, strength=1.0: networks[artefact])
+    monkeypatch.setattr(hans, "explaining", lambda kind, model, inputs: ["saliency"])
+    monkeypatch.setitem(hans.PICTURES, "schematic_faces", 20)
+    assert set(hans.detected("schematic_faces", "blur", 0.5, 2)["arm"]) == {"unknown"}
+
+
+def test_a_map_that_is_zero_everywhere_warns_of_nothing():
+    masks = np.zeros((2, 2, 2), bool)
+    masks[:, 0, 0] = True
+    maps = np.array([[[3.0, 1.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]])
+    (found,) = hans.densities([maps], [masks])
+    assert found.tolist() == [3.0, 1.0] and hans.concentrated(maps[1:]) == 0
+
+
+def test_clusters_find_the_halves_where_the_maps_do(monkeypatch):
+    """The map lies on the digit where one is, and on one of the upper corners elsewhere."""
+
+    def marks(kind, name, model, images, labels):
+        found = np.zeros(images.shape[:3]) + 1e-3
+        found[: len(images) // 2, -8:, -8:] = 1
+        found[len(images) // 2 :, :8, :8] = 1
+        return found + 0.01 * np.random.default_rng(0).random(found.shape)
+
+    monkeypatch.setattr(hans, "marks", marks)
+    monkeypatch.setattr(hans, "explaining", lambda kind, model, inputs: ["saliency"])
+    table = hans.clusters("schematic_faces")
+    assert table[table["asked"] == 2]["rand_index"].tolist() == [1.0, 1.0]
+
+
+def test_a_forged_picture_moves_the_gradient_more_than_noise_does(monkeypatch):
+    monkeypatch.setattr(attacks, "explaining", lambda kind, model, inputs: ["saliency", "occlusion"])
+    monkeypatch.setattr(attacks, "ITEMS", 4)
+    monkeypatch.setattr(attacks, "STEPS", 30)
+    table = attacks.forged("another's").set_index(["network", "method"])
+    row = table.loc["as it is", "saliency"]
+    assert row["kept"] == 1 and row["largest_change"] <= 0.02 + 1e-6
+    assert row["correlation"] < row["noise"] and row["towards"] > row["before"]
+    assert ("soft", "occlusion") not in table.index
+
+
+def test_the_hidden_faces_of_the_scaffold_are_faces_with_cells_of_grey():
+    faces = xu.schematic_faces(50, seed=1).images
+    found = attacks._hidden(faces)
+    assert found.shape == (200, 48, 48, 1) and found.dtype == np.float32
+    shares = (found != np.concatenate([faces] * 4)).mean(axis=(1, 2, 3)).reshape(4, 50).mean(axis=1)
+    np.testing.assert_allclose(shares, [0.03, 0.25, 0.5, 0.75], atol=0.03)
+    cell = found[0, :6, :6, 0]
+    assert (cell == cell[0, 0]).all() or (cell == faces[0, :6, :6, 0]).all()
