@@ -4,11 +4,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from heatproof.engine.copies import copied
 from heatproof.engine.counting import BOTH
 from heatproof.engine.places import CLASSES
 from heatproof.engine.programs import program
 from heatproof.engine.readings import Score
-from heatproof.problems import ArgumentTypeError, ArgumentValueError
+from heatproof.problems import ArgumentValueError
 
 LOGITS = Score("logit")
 
@@ -20,7 +21,7 @@ def soft_copy(model, beta):
     def soft(x):
         return keras.ops.softplus(beta * x) / beta
 
-    def copied(layer):
+    def softer(layer):
         if isinstance(layer, keras.layers.ReLU):
             found.append(layer.name)
             return keras.layers.Activation(soft, name=layer.name)
@@ -30,15 +31,9 @@ def soft_copy(model, beta):
             copy.activation = soft
         return copy
 
-    try:
-        copy = keras.models.clone_model(model, clone_function=copied)
-        copy.set_weights(model.get_weights())
-    except (ValueError, TypeError, AttributeError, NotImplementedError) as error:
-        given = f"{type(model).__name__}, which Keras cannot copy ({error})"
-        raise ArgumentTypeError("model", given, cure="pass a functional or Sequential model") from error
+    copy = copied(model, clone_function=softer)
     if not found:
         raise ArgumentValueError("model", "one without a ReLU to make soft", "a network with layers of ReLUs")
-    copy.input_range = getattr(model, "input_range", None)
     return copy
 
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from heatproof import checks
 from heatproof.engine.anatomy import find_layer
+from heatproof.engine.copies import copied
 from heatproof.engine.views import recipe_of
 from heatproof.problems import ArgumentTypeError, ArgumentValueError
 
@@ -32,17 +33,10 @@ def ablated(model: keras.Model, layer: str | keras.layers.Layer | None, channels
         found.append(each)
         return answer * keras.ops.cast(kept, answer.dtype)
 
-    try:
-        copy = keras.models.clone_model(model, call_function=called)
-        copy.set_weights(model.get_weights())
-    except (ValueError, TypeError, NotImplementedError) as error:
-        given = f"{type(model).__name__}, which Keras cannot copy ({error})"
-        raise ArgumentTypeError("model", given, cure="pass a functional or Sequential model") from error
+    copy = copied(model, call_function=called)
     if not found:
         given = f"{call.layer.name!r}, which lies inside another model"
         raise ArgumentValueError("layer", given, "a layer of the model itself", "pass that inner model")
-    for name in ("input_range", "class_names"):
-        setattr(copy, name, getattr(model, name, None))
     return copy
 
 

@@ -9,9 +9,10 @@ import scipy
 import skimage
 
 from heatproof import checks
+from heatproof.engine.copies import copied
 from heatproof.engine.query import BATCH_SIZE, Query
 from heatproof.engine.views import recipe_of
-from heatproof.problems import ArgumentTypeError, ArgumentValueError
+from heatproof.problems import ArgumentValueError
 
 ORDERS = ("top_down", "bottom_up", "independent")
 DRAWS = ("shuffle", "initialiser")
@@ -34,13 +35,7 @@ def randomised(
     checks.one_of("order", order, ORDERS)
     checks.one_of("draws", draws, DRAWS)
     generator = np.random.default_rng(checks.as_count("seed", seed, 0))
-    try:
-        copy = keras.models.clone_model(model)
-        copy.set_weights(model.get_weights())
-    except (ValueError, TypeError, NotImplementedError) as error:
-        given = f"{type(model).__name__}, which Keras cannot copy ({error})"
-        raise ArgumentTypeError("model", given, cure="pass a functional or Sequential model") from error
-    copy.input_range = getattr(model, "input_range", None)
+    copy = copied(model)
     layers = [layer for layer in copy._flatten_layers() if layer.weights and not hasattr(layer, "layers")]
     if not layers:
         raise ArgumentValueError("model", "one that has no weights", "a model with weights to shuffle")

@@ -1,6 +1,6 @@
 """Mutants of forged maps."""
 
-from mutant_groups.modules import FORGED, FORGING, SCAFFOLD
+from mutant_groups.modules import COPIES, FORGED, FORGING, SCAFFOLD
 from mutant_groups.mutant import group
 
 GROUPS = {
@@ -8,7 +8,7 @@ GROUPS = {
         "test_forging.py", "",
         (FORGING, "keras.ops.softplus(beta * x) / beta", "keras.ops.softplus(beta * x)"),
         (FORGING, "keras.ops.softplus(beta * x) / beta", "keras.ops.softplus(x) / beta"),
-        (FORGING, "copy.set_weights(model.get_weights())", "pass"),
+        (COPIES, "copy.set_weights(model.get_weights())", "pass"),
         (FORGING, "if not found:", "if False:"),
         (FORGING, "tf.reduce_sum(tf.abs(gradient), axis=-1)", "tf.reduce_sum(gradient, axis=-1)"),
         (FORGING, "(shares - goal) ** 2, axis=axes)", "(shares + goal) ** 2, axis=axes)"),

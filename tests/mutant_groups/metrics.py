@@ -3,6 +3,7 @@
 from mutant_groups.modules import (
     CASES,
     COMMITTED,
+    COPIES,
     COUNTING,
     DIGEST,
     EVALUATION,
@@ -93,7 +94,7 @@ GROUPS = {
         (FAITHFULNESS, "(b[:, None] * foretold - moved) ** 2", "(foretold - moved) ** 2"),
         (RANDOMISATION, 'layers if order == "bottom_up" else reversed(layers):', "layers:"),
         (RANDOMISATION, 'order == "bottom_up" else reversed(layers):', 'order == "bottom_up" else reversed(layers[1:]):'),
-        (RANDOMISATION, "copy.set_weights(model.get_weights())", "copy = model"),
+        (COPIES, "copy.set_weights(model.get_weights())", "copy = model"),
     ),
     "regions": group(
         "test_regions.py", "",
