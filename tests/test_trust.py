@@ -79,9 +79,9 @@ def test_the_runs_have_names_of_their_own():
     assert len({run.name for run in found}) == len(found)
     kinds = pd.Series([run.kind for run in found]).value_counts().to_dict()
     trained = {f"{kind}_retrained": 8 for kind in ("mnist1d", "schematic_faces", "tissue_phantom")}
-    assert trained.items() <= kinds.items() and kinds["roar"] == 5 * 3 * 10
-    assert kinds["hans_schematic_faces"] == 3 * 3 * 3 and kinds["hans_tissue_phantom"] == 4 * 3 * 3
-    assert kinds["sanity_mnist1d"] == 10 * 4 + 3 + 3 and kinds["sanity_tissue_phantom"] == 10 * 4
+    assert trained.items() <= kinds.items() and kinds["roar"] == 3 * 10
+    assert kinds["hans_schematic_faces"] == 3 * 3 * 3 and kinds["hans_tissue_phantom"] == 4 * 3
+    assert kinds["sanity_mnist1d"] == 10 * 4 + 3 + 3 and kinds["sanity_tissue_phantom"] == 3 * 4
 
 
 def test_a_run_scores_every_method_as_the_rule_sets_it(monkeypatch):
@@ -109,16 +109,16 @@ def test_roar_trains_on_what_is_left(monkeypatch):
     data, seen = m1.make_dataset(count=1000), {}
     monkeypatch.setattr(removed, "marks", lambda kind, method, model, x: x[..., 0])
     monkeypatch.setattr(m1, "train", lambda model, left, **options: seen.update(options, data=left))
-    table = removed.roar("saliency", 0.25, 4, epochs=1, data=data)
+    table = removed.roar("saliency", 0.25, 2, epochs=1, data=data)
     mean = m1.split(data, "train")[0].mean()
     for name in ("x", "x_test"):
         kept_places = np.argsort(data[name], axis=1)[:, :30]
         for before, after, places in zip(data[name], seen["data"][name], kept_places, strict=True):
             np.testing.assert_allclose(after[places], before[places], rtol=1e-6)
             np.testing.assert_allclose(np.delete(after, places), mean, rtol=1e-5)
-    row = table.iloc[0]
-    assert (row["method"], row["share"], row["training"]) == ("saliency", 0.25, 4) and 0 <= row["accuracy"] <= 1
-    assert seen["seed"] == 4 and seen["epochs"] == 1
+    assert table["training"].tolist() == [1, 2] and table["accuracy"].between(0, 1).all()
+    assert set(table["method"]) == {"saliency"} and set(table["share"]) == {0.25}
+    assert seen["seed"] == 2 and seen["epochs"] == 1
 
 
 def test_marks_are_those_of_the_committed_choice_or_know_nothing():
@@ -167,7 +167,7 @@ def _reader(area):
     import keras
 
     weights = np.zeros((48, 48, 1, 7), np.float32)
-    weights[area, :, 0] = 1 - np.arange(7) / 3
+    weights[area, 0] = 1 - np.arange(7) / 2.5  # 0 for no class
     model = keras.Sequential([keras.layers.Input((48, 48, 1)), keras.layers.Flatten(), keras.layers.Dense(7)])
     model.layers[-1].set_weights([weights.reshape(-1, 7) / 10, np.zeros(7, np.float32)])
     return model

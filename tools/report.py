@@ -63,7 +63,7 @@ def assemble() -> None:
     for (kind, name), path in files.items():
         if kind != "values":
             shutil.copyfile(path, BUILD / kind / name)
-    for name in ("report.tex", "references.bib"):
+    for name in ("report.tex", "sheet.tex", "references.bib"):
         shutil.copyfile(SOURCE / name, BUILD / name)
     values = {Path(name).stem: path.read_text("utf-8") for (kind, name), path in files.items() if kind == "values"}
     write(BUILD / "values.tex", values_tex(values))
@@ -106,9 +106,11 @@ def build(started: float) -> None:
     """Assemble and typeset; the last line names the PDF, its pages and the seconds since the start."""
     assemble()
     ensure_latex()
-    number = typeset()
+    number, sheet = typeset(), typeset(name="sheet")
+    if sheet != 1:
+        raise SystemExit(f"sheet.tex has {sheet} pages, not the one that a reader can pin to a wall")
     path = (BUILD / "report.pdf").relative_to(ROOT)
-    print(f"report: {path}, {number} pages, {time.monotonic() - started:.0f} s", flush=True)
+    print(f"report: {path}, {number} pages, and sheet.pdf, {time.monotonic() - started:.0f} s", flush=True)
 
 
 def template(folder: Path = TEMPLATE) -> int:
@@ -122,10 +124,11 @@ def template(folder: Path = TEMPLATE) -> int:
 
 
 def publish() -> None:
-    """Refresh report/figures/ and report/report.pdf; figures that no notebook made here stay."""
+    """Refresh report/figures/, report/report.pdf and report/sheet.pdf; figures that no notebook made here stay."""
     for (kind, name), path in collect([EXECUTED / path.stem for path in found()]).items():
         if kind == "figures":
             (SOURCE / "figures").mkdir(exist_ok=True)
             shutil.copyfile(path, SOURCE / "figures" / name)
-    shutil.copyfile(BUILD / "report.pdf", SOURCE / "report.pdf")
+    for name in ("report.pdf", "sheet.pdf"):
+        shutil.copyfile(BUILD / name, SOURCE / name)
     print("edition: report/figures/ and report/report.pdf refreshed", flush=True)

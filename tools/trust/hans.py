@@ -6,8 +6,9 @@ from tools.trust.removed import explaining, marks
 from tools.trust.runs import Run
 
 ARTEFACTS = {"schematic_faces": ("digit", "border", "blur"), "tissue_phantom": ("ink", "border", "blur", "cast")}
-STRENGTHS, TRAININGS = (0.25, 0.5, 1.0), 3
-PICTURES, MAPS = {"schematic_faces": 100, "tissue_phantom": 40}, (1, 5, 20)
+STRENGTHS = {"schematic_faces": (0.25, 0.5, 1.0), "tissue_phantom": (1.0,)}
+TRAININGS = 3
+PICTURES, MAPS = {"schematic_faces": 60, "tissue_phantom": 24}, (1, 5, 20)
 CLUSTERED = 70
 
 
@@ -17,7 +18,7 @@ def runs() -> list[Run]:
     for kind, artefacts in ARTEFACTS.items():
         for training in range(1, TRAININGS + 1):
             for artefact in artefacts:
-                for strength in STRENGTHS:
+                for strength in STRENGTHS[kind]:
                     words = (kind, artefact, strength, training)
                     name = "-".join(map(str, ("hans", *words)))
                     found.append(Run(name, f"hans_{kind}", lambda words=words: detected(*words)))

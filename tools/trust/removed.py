@@ -7,23 +7,22 @@ from tools.trust.runs import Run
 ROAR_METHODS = ("saliency", "gradient_x_input", "integrated_gradients", "smooth_grad", "var_grad", "grad_cam")
 ROAR_METHODS += ("occlusion", "lrp")
 IGNORANT = ("random", "edge")
-SHARES, ROAR_TRAININGS, EPOCHS = (0.1, 0.3, 0.5), 5, 40
+SHARES, ROAR_TRAININGS, EPOCHS = (0.1, 0.3, 0.5), 5, 20
 ROAD_ITEMS = {"mnist1d": 200, "schematic_faces": 60, "tissue_phantom": 32}
 
 
 def runs() -> list[Run]:
     """ROAR of the signals by training, share and method; ROAD of three kinds of data."""
     found = [
-        Run(f"roar-{method}-{share}-{k}", "roar", lambda m=method, s=share, k=k: roar(m, s, k))
-        for k in range(1, ROAR_TRAININGS + 1)
-        for method in (*ROAR_METHODS, *IGNORANT)
+        Run(f"roar-{method}-{share}", "roar", lambda method=method, share=share: roar(method, share))
+        for method in (*IGNORANT, *ROAR_METHODS)
         for share in SHARES
     ]
     return found + [Run(f"road-{kind}", "road", lambda kind=kind: road(kind)) for kind in retrained.KINDS]
 
 
-def roar(method: str, share: float, training: int, epochs: int = EPOCHS, data=None):
-    """The accuracy of a network that was trained and is tested on signals without what a method marks.
+def roar(method: str, share: float, trainings: int = ROAR_TRAININGS, epochs: int = EPOCHS, data=None):
+    """The accuracies of networks that were trained and are tested on signals without what a method marks.
 
     The maps are those of the committed network for the class that it predicts, so that no label leaks into the holes;
     the mean of the training signals stands in them.
@@ -35,16 +34,16 @@ def roar(method: str, share: float, training: int, epochs: int = EPOCHS, data=No
     import xai_utils as xu
 
     data, model = m1.make_dataset() if data is None else data, xu.load_model(ROOT / "models" / "mnist1d.keras")
-    mean = float(m1.split(data, "train")[0].mean())
-    left = dict(data)
+    mean, left, rows = float(m1.split(data, "train")[0].mean()), dict(data), []
     for name in ("x", "x_test"):
         x = np.asarray(data[name], np.float32)[..., None]
         left[name] = xu.remove_top(x, marks("mnist1d", method, model, x), share, fill=mean)[..., 0]
-    again = m1.network("flatten", seed=training)
-    m1.train(again, left, epochs=epochs, seed=training)
     x, labels = m1.split(left, "test")
-    accuracy = float((again.predict(x, verbose=0).argmax(axis=1) == labels).mean())
-    return pd.DataFrame([{"method": method, "share": share, "training": training, "accuracy": accuracy}])
+    for training in range(1, trainings + 1):
+        again = m1.network("flatten", seed=training)
+        m1.train(again, left, epochs=epochs, seed=training)
+        rows.append([method, share, training, float((again.predict(x, verbose=0).argmax(axis=1) == labels).mean())])
+    return pd.DataFrame(rows, columns=["method", "share", "training", "accuracy"])
 
 
 def marks(kind: str, method: str, model, x, targets=None):

@@ -10,7 +10,7 @@ from tools.trust.runs import Run
 KINDS = ("mnist1d", "schematic_faces", "tissue_phantom")
 TRAININGS = 8
 METRICS = ("average_drop", "average_increase", "deletion", "insertion", "evidence_mass", "rank_accuracy")
-ITEMS = {"mnist1d": 100, "schematic_faces": 60, "tissue_phantom": 32}
+ITEMS = {"mnist1d": 100, "schematic_faces": 60, "tissue_phantom": 12}
 
 
 def runs() -> list[Run]:
