@@ -56,7 +56,7 @@ def parameter_test(
     checks.one_of("draws", draws, randomisation.DRAWS)
     seed = checks.as_count("seed", seed, 0)
     changed = randomisation.randomised(model, order=order, draws=draws, seed=seed)
-    return _compared(method, model, changed, inputs, targets, batch_size, options)
+    return compared(method, model, changed, inputs, targets, batch_size, options)
 
 
 def data_test(
@@ -83,10 +83,10 @@ def data_test(
         if theirs != ours:
             given, allowed = ("inputs {}, outputs {}".format(*shapes) for shapes in (theirs, ours))
             raise ArgumentValueError("other", given, f"{allowed}, as `model`")
-    return _compared(method, model, [(other.name, other)], inputs, targets, batch_size, options)
+    return compared(method, model, [(other.name, other)], inputs, targets, batch_size, options)
 
 
-def _compared(method, model, changed, inputs, targets, batch_size, options):
+def compared(method, model, changed, inputs, targets, batch_size, options):
     """The table of a network and of what it is changed to, {(layer, network)}."""
     with checks.once():
         activation = options.get("activation")

@@ -7,7 +7,7 @@ from tools.trust.runs import Run
 
 ARTEFACTS = {"schematic_faces": ("digit", "border", "blur"), "tissue_phantom": ("ink", "border", "blur", "cast")}
 STRENGTHS = {"schematic_faces": (0.25, 0.5, 1.0), "tissue_phantom": (1.0,)}
-TRAININGS = 3
+TRAININGS = {"schematic_faces": 1, "tissue_phantom": 1}
 PICTURES, MAPS = {"schematic_faces": 60, "tissue_phantom": 24}, (1, 5, 20)
 CLUSTERED = 70
 
@@ -16,7 +16,7 @@ def runs() -> list[Run]:
     """A network for each artefact, strength and training; then what clusters of maps tell."""
     found = []
     for kind, artefacts in ARTEFACTS.items():
-        for training in range(1, TRAININGS + 1):
+        for training in range(1, TRAININGS[kind] + 1):
             for artefact in artefacts:
                 for strength in STRENGTHS[kind]:
                     words = (kind, artefact, strength, training)
@@ -46,8 +46,9 @@ def detected(kind: str, artefact: str, strength: float, training: int):
     import xai_utils as xu
 
     marked = {"artefact": artefact, "artefact_strength": strength}
-    suspect = retrained.phantoms(kind, training, artefact=artefact, strength=strength)
-    twin = retrained.phantoms(kind, training)
+    cheat = retrained.phantoms(kind, training, artefact=artefact, strength=strength)
+    suspect = retrained.poured(kind, "suspect", cheat.get_weights())
+    twin = retrained.poured(kind, "twin", retrained.phantoms(kind, training).get_weights())
     count = PICTURES[kind]
     test, validation = (drawn(kind, count, seed, confounded=1.0, **marked) for seed in (3, 2))
     wrong = drawn(kind, 200, 4, confounded=0.0, **marked)

@@ -7,7 +7,7 @@ from tools.trust.runs import Run
 ROAR_METHODS = ("saliency", "gradient_x_input", "integrated_gradients", "smooth_grad", "var_grad", "grad_cam")
 ROAR_METHODS += ("occlusion", "lrp")
 IGNORANT = ("random", "edge")
-SHARES, ROAR_TRAININGS, EPOCHS = (0.1, 0.3, 0.5), 5, 20
+SHARES, ROAR_TRAININGS, EPOCHS = (0.1, 0.3, 0.5), 5, 12
 ROAD_ITEMS = {"mnist1d": 200, "schematic_faces": 60, "tissue_phantom": 32}
 
 

@@ -6,8 +6,8 @@ from tools.trust.removed import explaining
 from tools.trust.runs import Run
 
 ARMS = (("top_down", "shuffle"), ("bottom_up", "shuffle"), ("independent", "shuffle"), ("top_down", "initialiser"))
-SEEDS = {"mnist1d": 10, "schematic_faces": 10, "tissue_phantom": 3}
-ITEMS = {"mnist1d": 16, "schematic_faces": 8, "tissue_phantom": 3}
+SEEDS = {"mnist1d": 10, "schematic_faces": 10, "tissue_phantom": 2}
+BATCH, ITEMS = 32, {"mnist1d": 16, "schematic_faces": 8, "tissue_phantom": 3}
 SMOOTH, NOISES, NOISE_SEEDS = ("saliency", "gradient_x_input", "integrated_gradients", "guided_backprop", "lrp"), 50, 3
 SMOOTH += ("deep_lift", "grad_cam", "layer_cam")
 LABELS, LEARNED_ON, EPOCHS = 3, 300, {"mnist1d": 150, "schematic_faces": 150}
@@ -31,13 +31,19 @@ def _run(kind, name, make, *words):
 
 
 def weights(kind: str, order: str, draws: str, seed: int):
-    """The means over items, by step and measure, of `xu.parameter_test` of all methods, the edges and random numbers."""
+    """The means over items, by step and measure, of `xu.parameter_test` of all methods, the edges and random numbers.
+
+    The weights of each step go into one network that is kept, so that the graphs of a method are traced once.
+    """
     import xai_utils as xu
+    from heatproof.metrics.sanity import compared
 
     model, inputs = _asked(kind)
+    steps = [(layer, copy.get_weights()) for layer, copy in xu.randomised(model, order=order, draws=draws, seed=seed)]
 
     def test(function, options):
-        return xu.parameter_test(function, model, inputs, order=order, draws=draws, seed=seed, **options)
+        changed = ((layer, retrained.poured(kind, "shuffled", weights)) for layer, weights in steps)
+        return compared(function, model, changed, inputs, None, BATCH, options)
 
     return _table(kind, explaining(kind, model, inputs), test, f"{order}, {draws}", seed)
 
@@ -63,9 +69,9 @@ def labels(kind: str, seed: int):
 
     _, inputs = _asked(kind)
     x, y = learned_on(kind)
-    true = _by_heart(kind, x, y, seed)
+    true = retrained.poured(kind, "true", _by_heart(kind, x, y, seed).get_weights())
     drawn = np.random.default_rng(seed).permutation(y)
-    other = _by_heart(kind, x, drawn, seed)
+    other = retrained.poured(kind, "drawn", _by_heart(kind, x, drawn, seed).get_weights())
     learned = [float((net.predict(x, verbose=0).argmax(1) == own).mean()) for net, own in ((true, y), (other, drawn))]
 
     def test(function, options):
@@ -76,10 +82,9 @@ def labels(kind: str, seed: int):
 
 
 def _asked(kind):
-    import xai_utils as xu
     from tools import tables
 
-    return xu.load_model(ROOT / "models" / f"{kind}.keras"), tables.TABLES[f"{kind}_all"].data()[0][: ITEMS[kind]]
+    return retrained.kept_network(kind, "asked"), tables.TABLES[f"{kind}_all"].data()[0][: ITEMS[kind]]
 
 
 def _table(kind, names, test, arm, seed):
