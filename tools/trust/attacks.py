@@ -40,7 +40,7 @@ def forged(goal: str):
     kept = (model.predict(moved, verbose=0).argmax(1) == model.predict(x, verbose=0).argmax(1)).mean()
     rows = []
     for network, net in {"as it is": model, "soft": xu.softened(model, BETA)}.items():
-        for name in explaining(KIND, model, x):
+        for name in explaining(KIND, net, x):
             if network == "soft" and xu.METHODS[name].family == "perturbation":
                 continue
             before, after, beside = (marks(KIND, name, net, each, y) for each in (x, moved, noisy))

@@ -9,7 +9,7 @@ ARTEFACTS = {"schematic_faces": ("digit", "border", "blur"), "tissue_phantom": (
 STRENGTHS = {"schematic_faces": (0.25, 0.5, 1.0), "tissue_phantom": (1.0,)}
 TRAININGS = {"schematic_faces": 1, "tissue_phantom": 1}
 PICTURES, MAPS = {"schematic_faces": 60, "tissue_phantom": 24}, (1, 5, 20)
-CLUSTERED = 70
+CLUSTERED, HALF = "schematic_faces", 35
 
 
 def runs() -> list[Run]:
@@ -22,8 +22,7 @@ def runs() -> list[Run]:
                     words = (kind, artefact, strength, training)
                     name = "-".join(map(str, ("hans", *words)))
                     found.append(Run(name, f"hans_{kind}", lambda words=words: detected(*words)))
-        found.append(Run(f"clusters-{kind}", "clusters", lambda kind=kind: clusters(kind)))
-    return found
+    return [*found, Run(f"clusters-{CLUSTERED}", "clusters", lambda: clusters(CLUSTERED))]
 
 
 def drawn(kind: str, count: int, seed: int, **options):
@@ -101,10 +100,9 @@ def clusters(kind: str):
 
     import xai_utils as xu
 
-    half = CLUSTERED // 2
-    with_it, without = drawn(kind, half, 5, confounded=1.0), drawn(kind, half, 6)
+    with_it, without = drawn(kind, HALF, 5, confounded=1.0), drawn(kind, HALF, 6)
     images = np.concatenate([with_it.images, without.images])
-    labels, bears = np.concatenate([with_it.labels, without.labels]), np.arange(2 * half) < half
+    labels, bears = np.concatenate([with_it.labels, without.labels]), np.arange(2 * HALF) < HALF
     rows = []
     for network in ("confounded", "clean"):
         model = xu.load_model(ROOT / "models" / f"{kind}{'_confounded' * (network == 'confounded')}.keras")
