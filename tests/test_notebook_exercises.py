@@ -64,7 +64,9 @@ def networks_chapter():
     path, model = ROOT / "models" / "mnist1d.keras", network("mnist1d")
     x, y = m1.split(signals(), "test")
     names = {"np": np, "xu": xu, "keras": keras, "x": x, "y": y, "cards": {"mnist1d": xu.read_card(path)}}
-    return names | {"decide": lambda name, inputs: np.argmax(model(inputs), axis=1)}
+    names["decide"] = lambda name, inputs: np.argmax(model(inputs), axis=1)
+    largest = np.sort(model(x).numpy(), axis=1)[:, -2:]
+    return names | {"margins": largest[:, 1] - largest[:, 0], "wrong": np.flatnonzero(names["decide"]("", x) != y)}
 
 
 # Exercise 1: (18 * 18 * 64 + 1) * 48 weights and biases, then (48 + 1) * 8.
@@ -85,6 +87,20 @@ def test_networks_exercise(capsys, networks_chapter, number):
     assert says("None") == "not attempted"
     assert says(right) == "True"
     assert {says(answer) for answer in wrong} == {"False"}
+
+
+def test_networks_open_exercise(capsys, networks_chapter):
+    """All mistakes lie among the 50 if the labels are read, none if the most certain answers are doubted."""
+
+    def says(answer):
+        lines = attempted(capsys, "00", networks_chapter, 4, f"answer = {answer}").splitlines()
+        return [int(re.search(r": (\d+) of 22 mistakes", line)[1]) for line in lines]
+
+    assert attempted(capsys, "00", networks_chapter, 4, "answer = None") == "not attempted"
+    assert says("lambda x: decide('mnist1d', x) != y")[0] == 22
+    assert says("lambda x: margins") == [0, says("lambda x: -margins")[0]]
+    doubted = np.lexsort((np.arange(1000), networks_chapter["margins"]))[:50]
+    assert says("lambda x: -margins") == [len(set(doubted) & set(networks_chapter["wrong"]))] * 2
 
 
 # ---- 01_saliency
