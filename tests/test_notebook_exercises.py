@@ -122,6 +122,17 @@ def saliency_names():
     }
 
 
+@pytest.fixture(scope="module")
+def drawn_faces_of_saliency():
+    """What the cell of the open exercise of chapter 01 uses: fewer faces, the function from its cell."""
+    drawn, phantom = network("schematic_faces"), xu.schematic_faces(14, seed=3)
+    names = {"np": np, "xu": xu, "drawn": drawn, "phantom": phantom}
+    names["decided"] = drawn(phantom.images).numpy().argmax(axis=1)
+    (cell,) = [cell for cell in cells_of("01_saliency") if "def correlation(" in cell.source]
+    exec(cell.source[cell.source.index("def correlation(") : cell.source.index("def with_shuffled_head")], names)
+    return names
+
+
 # Exercise 2: at (2, 1) the units h1 = 1 and h2 = 3 are on, h3 is off; their weights are (1, -1), (1, 1), (-1, 1).
 # Gradient -2 (1, -1) + 3 (1, 1); deconvnet 3 (1, 1) + 4 (-1, 1); guided backprop 3 (1, 1).
 SALIENCY_SOLUTIONS = {
@@ -149,6 +160,22 @@ def test_saliency_exercise(capsys, saliency_names, number):
     assert attempted(capsys, "01", saliency_names, number, SALIENCY_SOLUTIONS[number]).endswith(": True")
     for wrong in SALIENCY_WRONG[number]:
         assert attempted(capsys, "01", saliency_names, number, wrong).endswith(": False")
+
+
+def test_saliency_open_exercise(capsys, drawn_faces_of_saliency):
+    """The masks have all the mass and no class; the gradient, entered as an answer, has its own numbers."""
+
+    def says(answer):
+        lines = attempted(capsys, "01", drawn_faces_of_saliency, 4, f"answer = {answer}").splitlines()
+        return [[float(number) for number in re.findall(r"-?\d\.\d\d", line)] for line in lines]
+
+    assert attempted(capsys, "01", drawn_faces_of_saliency, 4, "answer = None") == "not attempted"
+    assert says("lambda network, inputs, classes: phantom.masks[..., None] * 1.0")[0] == [1.0, 1.0]
+    assert says("lambda network, inputs, classes: phantom.masks[..., None] - 1.0")[0] == [0.0, 1.0]
+    yours, gradient, guided = says("xu.saliency")
+    assert yours == gradient != guided
+    assert says("lambda *asked: -xu.guided_backprop(*asked)")[0] == guided
+    assert gradient[0] < guided[0] and gradient[1] < guided[1]
 
 
 # ---- 02_filter_visualization
