@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
+from scipy import stats
 from scipy.stats import spearmanr
 
 import mnist1d_utils as m1
@@ -195,6 +196,16 @@ def test_filters_exercise(capsys, filters_chapter, number):
         assert says(answer).endswith(": False"), answer
 
 
+def test_the_third_exercise_on_filters_tells_distance_and_answer(capsys, filters_chapter):
+    """64 pixels changed by 0.25 are a way of 8 * 0.25; the portrait itself is called happy in chapter 03."""
+    images = np.full((1, 48, 48, 1), 0.5, np.float32)
+    chapter = filters_chapter | {"images": images}
+    moved = "answer = images + 0.25 * (np.arange(48 * 48) < 64).reshape(1, 48, 48, 1)"
+    assert "at a distance of 2.00 the network says" in attempted(capsys, "02", chapter, 3, moved)
+    said = attempted(capsys, "02", filters_chapter, 3, "answer = images[:1]")
+    assert "at a distance of 0.00 the network says happy, with p = 0.79" in said
+
+
 # ---- 03_lime
 
 
@@ -215,6 +226,7 @@ def lime_names():
     return names | {
         "model": model, "image": image, "segments": segments, "d": segments.max() + 1, "c": 3,
         "S": xu.scores(model, image[None], 3), "every": every, "told": [xu.scores(reader, hidden, 0)],
+        "stats": stats, "beta": np.arange(segments.max() + 1),
     }  # fmt: skip
 
 
@@ -243,6 +255,13 @@ def test_lime_exercise(capsys, lime_names, number):
     assert says(LIME_SOLUTIONS[number]).endswith(": True")
     for wrong in LIME_WRONG[number]:
         assert says(wrong).endswith(": False")
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_third_exercise_on_lime_compares_ranks(capsys, lime_names, sign):
+    beta = sign * np.arange(lime_names["d"]) ** 3
+    said = attempted(capsys, "03", lime_names | {"beta": beta}, 3, "answer = np.arange(d) / d")
+    assert said.splitlines()[0] == f"rank correlation with beta: {sign:.2f}"
 
 
 # ---- 04_occlusion
