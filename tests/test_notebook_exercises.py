@@ -209,6 +209,13 @@ def test_the_third_exercise_on_filters_tells_distance_and_answer(capsys, filters
 # ---- 03_lime
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_third_exercise_on_lime_compares_ranks(capsys, lime_names, sign):
+    beta = sign * np.arange(lime_names["d"]) ** 3
+    said = attempted(capsys, "03", lime_names | {"beta": beta}, 3, "answer = np.arange(d) / d")
+    assert said.splitlines()[0] == f"rank correlation with beta: {sign:.2f}"
+
+
 @pytest.fixture(scope="module")
 def lime_names():
     """What the cells before the exercises of chapter 03 leave behind, as far as the exercises use it."""
@@ -221,12 +228,12 @@ def lime_names():
     reader = network("mnist1d")
     signal = m1.split(signals(), "test")[0][0]
     segments = xu.superpixels(image[None])[0]
+    names |= {"stats": stats, "beta": np.arange(segments.max() + 1)}
     every = np.array(list(np.ndindex(*[2] * 8)))
     hidden = names["masked"](signal, np.arange(40) // 5, every, signal.mean())
     return names | {
         "model": model, "image": image, "segments": segments, "d": segments.max() + 1, "c": 3,
         "S": xu.scores(model, image[None], 3), "every": every, "told": [xu.scores(reader, hidden, 0)],
-        "stats": stats, "beta": np.arange(segments.max() + 1),
     }  # fmt: skip
 
 
@@ -255,13 +262,6 @@ def test_lime_exercise(capsys, lime_names, number):
     assert says(LIME_SOLUTIONS[number]).endswith(": True")
     for wrong in LIME_WRONG[number]:
         assert says(wrong).endswith(": False")
-
-
-@pytest.mark.parametrize("sign", [1, -1])
-def test_the_third_exercise_on_lime_compares_ranks(capsys, lime_names, sign):
-    beta = sign * np.arange(lime_names["d"]) ** 3
-    said = attempted(capsys, "03", lime_names | {"beta": beta}, 3, "answer = np.arange(d) / d")
-    assert said.splitlines()[0] == f"rank correlation with beta: {sign:.2f}"
 
 
 # ---- 04_occlusion
