@@ -3,6 +3,7 @@
 The cells are read from the notebooks, so a check that changes there is tested here.
 """
 
+import ast
 import functools
 import itertools
 import re
@@ -288,6 +289,20 @@ def test_occlusion_exercise(capsys, occlusion_names, number):
         assert says(answer).endswith(": False"), answer
 
 
+def test_the_open_exercise_on_occlusion(capsys, occlusion_names):
+    """Its first number counts windows; its second repeats section 8, which scores two of these settings."""
+    names = occlusion_names | {"PHANTOMS": 21, "drawn": network("schematic_faces")}
+
+    def says(answer):
+        return attempted(capsys, "04", names, 4, f"answer = {answer}").splitlines()
+
+    assert says("None") == ["not attempted"]
+    for answer, windows, mass in (("{'patch': 5, 'stride': 2}", 529, 0.72), ("BLACK", 225, 0.43)):
+        lines = says(answer.replace("BLACK", "{'patch': 7, 'stride': 3, 'fill': 0.0}"))
+        assert lines[:2] == [f"windows: {windows}", f"evidence mass on the faces of section 8: {mass}"]
+        assert lines[2].startswith("evidence mass on other faces: 0.") and lines[2][-4:] != lines[1][-4:]
+
+
 # ---- 05_cam_gradcam
 
 
@@ -331,6 +346,34 @@ def test_cam_exercise(capsys, cam_names, number):
     assert says("None") == "not attempted"
     assert says(right).endswith(": True")
     assert all(says(answer).endswith(": False") for answer in wrong)
+
+
+def functions_of(notebook, wanted, names):
+    """The functions that a notebook defines, by name, made in the namespace `names`."""
+    for cell in cells_of(notebook):
+        for node in ast.parse(cell.source).body if cell.cell_type == "code" else []:
+            if isinstance(node, ast.FunctionDef) and node.name in wanted:
+                exec(ast.unparse(node), names)
+    return names
+
+
+def test_the_open_exercise_on_cam(capsys):
+    """Its numbers are those of the library's HiResCAM and Grad-CAM, on the grid of the layer."""
+    drawn, toys = network("schematic_faces"), xu.schematic_faces(35, seed=3)
+    decided = drawn(toys.images).numpy().argmax(axis=1)
+    names = {"np": np, "xu": xu, "keras": keras, "tf": tf, "drawn": drawn, "toys": toys, "decided": decided}
+    names = functions_of("05_cam_gradcam", ("alike", "mean_alike", "gradient_at"), names)
+    assert attempted(capsys, "05", names, 4, "answer = None") == "not attempted"
+    weight = "lambda A, g: g.mean(axis=(1, 2), keepdims=True)"
+    lines = attempted(capsys, "05", names, 4, f"answer = {weight}").splitlines()
+    for line, title, method in zip(lines, ("HiResCAM", "yours   "), (xu.hires_cam, xu.grad_cam), strict=True):
+        own, other = (
+            np.kron(method(drawn, toys.images, k, layer="conv2", relu=True, upsample=False), np.ones((1, 2, 2)))
+            for k in (decided, (decided + 1) % 7)
+        )
+        mass = xu.evidence_mass(own, toys.masks).mean()
+        likeness = np.nanmean([np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(own, other, strict=True)])
+        assert line == f"{title} evidence mass {mass:.2f}, likeness to the next class {likeness:.2f}"
 
 
 # ---- 06_integrated_gradients
