@@ -5,10 +5,10 @@ from tools.trust import retrained
 from tools.trust.removed import explaining, marks
 from tools.trust.runs import Run
 
-ARTEFACTS = {"schematic_faces": ("digit", "border", "blur"), "tissue_phantom": ("ink", "border", "blur", "cast")}
-STRENGTHS = {"schematic_faces": (0.25, 0.5, 1.0), "tissue_phantom": (1.0,)}
-TRAININGS = {"schematic_faces": 1, "tissue_phantom": 1}
-PICTURES, MAPS = {"schematic_faces": 60, "tissue_phantom": 24}, (1, 5, 20)
+ARTEFACTS = {"schematic_faces": ("digit", "border", "blur")}
+STRENGTHS = (0.25, 0.5, 1.0)
+TRAININGS = {"schematic_faces": 1}
+PICTURES, MAPS = {"schematic_faces": 60}, (1, 5, 20)
 CLUSTERED, HALF = "schematic_faces", 35
 
 
@@ -18,7 +18,7 @@ def runs() -> list[Run]:
     for kind, artefacts in ARTEFACTS.items():
         for training in range(1, TRAININGS[kind] + 1):
             for artefact in artefacts:
-                for strength in STRENGTHS[kind]:
+                for strength in STRENGTHS:
                     words = (kind, artefact, strength, training)
                     name = "-".join(map(str, ("hans", *words)))
                     found.append(Run(name, f"hans_{kind}", lambda words=words: detected(*words)))

@@ -8,18 +8,17 @@ from tools.environment import ROOT
 from tools.trust import runs as kept
 from tools.trust.runs import Run
 
-KINDS = ("mnist1d", "schematic_faces", "tissue_phantom")
-TRAININGS = {"mnist1d": 8, "schematic_faces": 8, "tissue_phantom": 4}
+TRAININGS = {"mnist1d": 8, "schematic_faces": 8}
 METRICS = ("average_drop", "average_increase", "deletion", "insertion", "evidence_mass", "rank_accuracy")
-ITEMS = {"mnist1d": 100, "schematic_faces": 60, "tissue_phantom": 12}
+ITEMS = {"mnist1d": 100, "schematic_faces": 60}
 
 
 def runs() -> list[Run]:
     """The trainings of each kind of data."""
     return [
         Run(f"{kind}-{seed}", f"{kind}_retrained", lambda kind=kind, seed=seed: scored(kind, network, seed))
-        for kind in KINDS
-        for seed in range(1, TRAININGS[kind] + 1)
+        for kind, count in TRAININGS.items()
+        for seed in range(1, count + 1)
     ]
 
 
