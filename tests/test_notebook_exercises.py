@@ -454,16 +454,6 @@ def test_the_open_exercise_on_cam(capsys):
 
 # ---- 06_integrated_gradients
 
-
-def integrated_gradients_exercise(capsys, number, solution):
-    """What the cell of an exercise prints when `solution` stands in place of None; the cells need numpy alone."""
-    cells = cells_of("06_integrated_gradients")
-    (cell,) = [cell for cell in cells if f"def check_{number}(" in cell.source]
-    assert cell.source.count("answer = None") == 1
-    exec(cell.source.replace("answer = None", f"answer = {solution}"), {"np": np})
-    return capsys.readouterr().out.strip()
-
-
 # Exercise 1: x1 = 1 + 2a, x2 = 4a, so M1 = 2 int 4a da = 4 and M2 = 4 int (1 + 2a) da = 8; together 12 = f(x) - f(x').
 # Exercise 2: n midpoints of 3 x^2 give 1 - 1 / (4 n^2); two Gauss-Legendre points are exact up to degree 3.
 # Exercise 3: the share is 1 - f(x'), so f(x') = -2 at x' = -2, and f(x') = 1 from x' = 1 on.
@@ -474,12 +464,44 @@ INTEGRATED_GRADIENTS_ANSWERS = {
 }
 
 
+def printed_numbers(printed):
+    return [float(text) for text in re.findall(r"-?\d+(?:\.\d+)?", printed)]
+
+
 @pytest.mark.parametrize("number", INTEGRATED_GRADIENTS_ANSWERS)
 def test_integrated_gradients_exercise(capsys, number):
+    def off(answer):
+        printed = attempted(capsys, "06", {"np": np}, number, f"answer = {answer}")
+        return max(printed_numbers(printed.partition("off by ")[2]))
+
     right, wrong = INTEGRATED_GRADIENTS_ANSWERS[number]
-    assert integrated_gradients_exercise(capsys, number, "None") == "not attempted"
-    assert integrated_gradients_exercise(capsys, number, right) == "True"
-    assert {integrated_gradients_exercise(capsys, number, answer) for answer in wrong} == {"False"}
+    assert attempted(capsys, "06", {"np": np}, number, "answer = None") == "not attempted"
+    assert off(right) == 0
+    assert min(off(answer) for answer in wrong) >= 0.5
+
+
+HALF_A_LINE = """
+def answer(signals):
+    t = (np.arange(40) - 19.5)[:, None]
+    slope = (signals * t).sum(axis=1, keepdims=True) / (t**2).sum()
+    return (0.5 * (signals.mean(axis=1, keepdims=True) + slope * t)).astype("float32")
+"""
+
+
+def test_integrated_gradients_own_baseline(capsys):
+    """Zeros have the mass that section 5 prints; a line through the signal, halved, has more, and noise has less."""
+    x, model = m1.split(signals(), "test")[0][:200], network("mnist1d")
+    names = {"np": np, "xu": xu, "model": model, "signals": x, "classes": np.argmax(model(x), axis=1)}
+    names |= {"masks": m1.evidence_masks(signals())[1][:200], "STEPS": 54, "BATCH": 512}
+
+    def masses(solution):
+        return printed_numbers(attempted(capsys, "06", names, 4, solution))
+
+    assert attempted(capsys, "06", names, 4, "answer = None") == "not attempted"
+    zero, line = masses("answer = lambda signals: 0 * signals"), masses(HALF_A_LINE)
+    noise = masses("answer = lambda signals: np.random.default_rng(0).normal(size=signals.shape).astype('float32')")
+    assert zero == [0.83, 0.34]
+    assert line[0] > zero[0] > noise[0] + 0.1
 
 
 # ---- 07_mnist1d
@@ -984,11 +1006,27 @@ OWN_MODEL_ANSWERS = {
 
 @pytest.mark.parametrize("number", OWN_MODEL_ANSWERS)
 def test_own_model_exercise(capsys, own_model_names, number):
-    def says(solution):
-        return attempted(capsys, "15", own_model_names, number, solution)
+    def off(solution):
+        """The largest distance that the cell prints."""
+        printed = attempted(capsys, "15", own_model_names, number, solution)
+        return max(float(text) for text in re.findall(r"\d+\.\d+|inf", printed))
 
     right, wrong = OWN_MODEL_ANSWERS[number]
-    assert says("answer = None") == "not attempted"
-    assert says(right).endswith(": True")
-    for answer in wrong:
-        assert says(answer).endswith(": False"), answer
+    assert attempted(capsys, "15", own_model_names, number, "answer = None") == "not attempted"
+    assert off(right) < 0.002
+    assert min(off(answer) for answer in wrong) > 0.01
+
+
+def test_own_model_silent_slip(capsys):
+    """The tiles as they are give the row of section 4; inverted ones stay in the range, and the answers are lost."""
+    names = {"np": np, "xu": xu, "tissue": network("tissue_phantom"), "phantom": tissues()}
+
+    def says(solution):
+        printed = attempted(capsys, "15", names, 3, solution)
+        return [float(text) for text in re.findall(r"\d+\.\d+", printed)]
+
+    assert attempted(capsys, "15", names, 3, "answer = None") == "not attempted"
+    low, high, right, _, mass = says("answer = lambda tiles: tiles")
+    assert 0 <= low < high <= 1 and right == 1.0 and mass > 0.6
+    low, high, right, _, mass = says("answer = lambda tiles: 1 - tiles")
+    assert 0 <= low < high <= 1 and right < 0.32 and mass < 0.37
