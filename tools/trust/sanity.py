@@ -8,7 +8,7 @@ from tools.trust.runs import Run
 ARMS = (("top_down", "shuffle"), ("bottom_up", "shuffle"), ("independent", "shuffle"), ("top_down", "initialiser"))
 SEEDS = {"mnist1d": 10, "schematic_faces": 3}
 BATCH, ITEMS = 32, {"mnist1d": 16, "schematic_faces": 8}
-SMOOTH, NOISES, NOISE_SEEDS = ("saliency", "gradient_x_input", "integrated_gradients", "guided_backprop", "lrp"), 50, 1
+SMOOTH, NOISES, NOISE_SEEDS = ("saliency", "gradient_x_input", "integrated_gradients", "guided_backprop"), 50, 1
 SMOOTH += ("deep_lift", "grad_cam", "layer_cam")
 LABELS, LEARNED_ON, EPOCHS = 1, 300, {"mnist1d": 150, "schematic_faces": 150}
 
