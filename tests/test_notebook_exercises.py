@@ -145,20 +145,12 @@ def filters_chapter():
     }
     start = (0.5 + 0.1 * np.random.default_rng(0).standard_normal((1, 48, 48, 1))).astype(np.float32)
 
-    def climb(function, x, step, iterations):
-        """Equation (3) for any function of a picture."""
-        for _ in range(iterations):
-            with tf.GradientTape() as tape:
-                tape.watch(x := tf.constant(x))
-                value = function(x)
-            g = tape.gradient(value, x)
-            x = tf.clip_by_value(x + step * g / (tf.norm(g) + 1e-8), 0, 1)
-        return x.numpy()
-
     census = pd.DataFrame({"sees": {"conv4": 22}})
     names = {"np": np, "tf": tf, "xu": xu, "itertools": itertools, "model": model, "z": z, "start": start}
     names |= {"images": faces.images, "names": faces.class_names, "kernels": xu.kernels(model, "conv1")[:, :, 0]}
-    return names | {"census": census, "climb": climb}
+    (cell,) = [cell for cell in cells_of("02_filter_visualization") if "def slope(" in cell.source]
+    exec(cell.source, names)
+    return names | {"census": census}
 
 
 # Exercise 1: the gradient g of the linear a is the same for every picture: the best is 1 where g > 0 and 0 elsewhere.
