@@ -84,8 +84,6 @@ def cells():
 def test_the_notebook_asks_the_questions_of_the_page_in_their_order_and_leaves_a_cell_for_each():
     item = r"^  \\item\[(\d\d) (.*?)\.\]\s(.*?)(?=\n  \\item|\n\\end)"
     asked = re.findall(item, ASSIGNMENT, re.MULTILINE | re.DOTALL)
-        r"^  \\item\[(\d\d) (.*?)\.\]\s(.*?)(?=\n  \\item|\n\\end)", ASSIGNMENT, re.MULTILINE | re.DOTALL
-    )
     order = [name for name in cells() if name.startswith("question-")]
     assert order == [f"question-{number}" for number, _, _ in asked] and len(order) == len(notebooks.found())
     for number, name, question in asked:
