@@ -2,7 +2,8 @@
 
 The sources are gathered in build/book-source/ in the layout of the repository, so that links between them hold: the
 executed notebooks (those of `make report` where they are newer than their sources, otherwise the committed ones; none
-is executed here), the solutions of their exercises, the pages of docs/ and benchmarks/, and what book/ adds. Sphinx makes the pages, MathJax is theirs.
+is executed here), the solutions of their exercises, the pages of docs/ and benchmarks/, and what book/ adds. Sphinx
+makes the pages, MathJax is theirs.
 """
 
 import hashlib
