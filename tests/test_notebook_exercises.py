@@ -219,10 +219,11 @@ def lime_names():
     signal = m1.split(signals(), "test")[0][0]
     segments = xu.superpixels(image[None])[0]
     every = np.array(list(np.ndindex(*[2] * 8)))
+    said = int(reader(signal[None]).numpy().argmax())
     hidden = names["masked"](signal, np.arange(40) // 5, every, signal.mean())
     return names | {
         "model": model, "image": image, "segments": segments, "d": segments.max() + 1, "c": 3,
-        "S": xu.scores(model, image[None], 3), "every": every, "told": [xu.scores(reader, hidden, 0)],
+        "S": xu.scores(model, image[None], 3), "every": every, "told": [xu.scores(reader, hidden, said)],
     }  # fmt: skip
 
 
