@@ -80,7 +80,9 @@ def networks_chapter():
     path, model = ROOT / "models" / "mnist1d.keras", network("mnist1d")
     x, y = m1.split(signals(), "test")
     names = {"np": np, "xu": xu, "keras": keras, "x": x, "y": y, "cards": {"mnist1d": xu.read_card(path)}}
-    return names | {"decide": lambda name, inputs: np.argmax(model(inputs), axis=1)}
+    names["decide"] = lambda name, inputs: np.argmax(model(inputs), axis=1)
+    largest = np.sort(model(x).numpy(), axis=1)[:, -2:]
+    return names | {"margins": largest[:, 1] - largest[:, 0], "wrong": np.flatnonzero(names["decide"]("", x) != y)}
 
 
 # Exercise 1: (18 * 18 * 64 + 1) * 48 weights and biases, then (48 + 1) * 8.
@@ -102,6 +104,20 @@ def test_networks_exercise(capsys, networks_chapter, number):
     assert {says(f"answer = {wrong}") for wrong in NETWORKS_WRONG[number]} == {"False"}
 
 
+def test_networks_open_exercise(capsys, networks_chapter):
+    """All mistakes lie among the 50 if the labels are read, none if the most certain answers are doubted."""
+
+    def says(answer):
+        lines = attempted(capsys, "00", networks_chapter, 4, f"answer = {answer}").splitlines()
+        return [int(re.search(r": (\d+) of 22 mistakes", line)[1]) for line in lines]
+
+    assert attempted(capsys, "00", networks_chapter, 4, "answer = None") == "not attempted"
+    assert says("lambda x: decide('mnist1d', x) != y")[0] == 22
+    assert says("lambda x: margins") == [0, says("lambda x: -margins")[0]]
+    doubted = np.lexsort((np.arange(1000), networks_chapter["margins"]))[:50]
+    assert says("lambda x: -margins") == [len(set(doubted) & set(networks_chapter["wrong"]))] * 2
+
+
 # ---- 01_saliency
 
 
@@ -119,6 +135,17 @@ def saliency_names():
         "helper": xu.saliency(model, images, chosen, score="probability"),
         "product": xu.gradient_x_input(model, images, chosen),
     }
+
+
+@pytest.fixture(scope="module")
+def drawn_faces_of_saliency():
+    """What the cell of the open exercise of chapter 01 uses: fewer faces, the function from its cell."""
+    drawn, phantom = network("schematic_faces"), xu.schematic_faces(14, seed=3)
+    names = {"np": np, "xu": xu, "drawn": drawn, "phantom": phantom}
+    names["decided"] = drawn(phantom.images).numpy().argmax(axis=1)
+    (cell,) = [cell for cell in cells_of("01_saliency") if "def correlation(" in cell.source]
+    exec(cell.source[cell.source.index("def correlation(") : cell.source.index("def with_shuffled_head")], names)
+    return names
 
 
 # Exercise 2: at (2, 1) the units h1 = 1 and h2 = 3 are on, h3 is off; their weights are (1, -1), (1, 1), (-1, 1).
@@ -142,6 +169,22 @@ def test_most_of_three_logits_comes_from_biases(saliency_names):
     shares = after("01", saliency_names, 3, published("01", 3))["answer"]
     assert np.round(shares, 1) == pytest.approx([2.9, 3.5, 1.7])
     assert np.round(saliency_names["product"][:3].sum(axis=(1, 2, 3)), 1) == pytest.approx([0, -0.5, 0.7])
+
+
+def test_saliency_open_exercise(capsys, drawn_faces_of_saliency):
+    """The masks have all the mass and no class; the gradient, entered as an answer, has its own numbers."""
+
+    def says(answer):
+        lines = attempted(capsys, "01", drawn_faces_of_saliency, 4, f"answer = {answer}").splitlines()
+        return [[float(number) for number in re.findall(r"-?\d\.\d\d", line)] for line in lines]
+
+    assert attempted(capsys, "01", drawn_faces_of_saliency, 4, "answer = None") == "not attempted"
+    assert says("lambda network, inputs, classes: phantom.masks[..., None] * 1.0")[0] == [1.0, 1.0]
+    assert says("lambda network, inputs, classes: phantom.masks[..., None] - 1.0")[0] == [0.0, 1.0]
+    yours, gradient, guided = says("xu.saliency")
+    assert yours == gradient != guided
+    assert says("lambda *asked: -xu.guided_backprop(*asked)")[0] == guided
+    assert gradient[0] < guided[0] and gradient[1] < guided[1]
 
 
 # ---- 02_filter_visualization
