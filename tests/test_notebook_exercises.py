@@ -3,6 +3,7 @@
 The cells are read from the notebooks and the solutions from notebooks/solutions/, so what changes there is tested here.
 """
 
+import ast
 import functools
 import itertools
 import re
@@ -333,6 +334,34 @@ def test_occlusion_exercise(capsys, occlusion_names, number):
         assert says(f"answer = {wrong}").endswith(": False"), wrong
 
 
+def test_the_open_exercise_on_occlusion(capsys, occlusion_names):
+    """Its numbers are those of the chapter's own functions, window by window; section 8 has 0.43 for black squares."""
+    drawn = network("schematic_faces")
+    windows, covered, spread = (occlusion_names[name] for name in ("windows", "covered", "spread"))
+
+    def says(answer, phantoms):
+        names = occlusion_names | {"PHANTOMS": phantoms, "drawn": drawn}
+        return attempted(capsys, "04", names, 4, f"answer = {answer}").splitlines()
+
+    def by_hand(seed, places):
+        faces, masses = xu.schematic_faces(7, seed=seed), []
+        for image, mask in zip(faces.images, faces.masks, strict=True):
+            scores = xu.logits(drawn)(np.concatenate([image[None], covered(image, places, image.mean())])).numpy()
+            c = scores[0].argmax()
+            R = np.maximum(spread(scores[0, c] - scores[1:, c], places), 0)
+            masses.append(R[mask].sum() / R.sum())
+        return np.mean(masses)
+
+    assert says("None", 7) == ["not attempted"]
+    assert says("{'patch': 5, 'stride': 2, 'fill': 'mean'}", 7) == [
+        "windows: 529",
+        f"evidence mass on the faces of section 8: {by_hand(3, windows(48, 5, 2)):.2f}",
+        f"evidence mass on other faces: {by_hand(4, windows(48, 5, 2)):.2f}",
+    ]
+    black = says("{'patch': 7, 'stride': 3, 'fill': 0.0}", 21)
+    assert black[:2] == ["windows: 225", "evidence mass on the faces of section 8: 0.43"]
+
+
 # ---- 05_cam_gradcam
 
 
@@ -374,6 +403,34 @@ def test_cam_exercise(capsys, cam_names, number):
 def test_the_hidden_biases_bring_little(cam_names):
     found = after("05", cam_names, 3, published("05", 3))
     assert 0.03 < (np.abs(found["answer"]) / np.abs(found["logit"])).max() < 0.04
+
+
+def functions_of(notebook, wanted, names):
+    """The functions that a notebook defines, by name, made in the namespace `names`."""
+    for cell in cells_of(notebook):
+        for node in ast.parse(cell.source).body if cell.cell_type == "code" else []:
+            if isinstance(node, ast.FunctionDef) and node.name in wanted:
+                exec(ast.unparse(node), names)
+    return names
+
+
+def test_the_open_exercise_on_cam(capsys):
+    """Its numbers are those of the library's HiResCAM and Grad-CAM, on the grid of the layer."""
+    drawn, toys = network("schematic_faces"), xu.schematic_faces(35, seed=3)
+    decided = drawn(toys.images).numpy().argmax(axis=1)
+    names = {"np": np, "xu": xu, "keras": keras, "tf": tf, "drawn": drawn, "toys": toys, "decided": decided}
+    names = functions_of("05_cam_gradcam", ("alike", "mean_alike", "gradient_at"), names)
+    assert attempted(capsys, "05", names, 4, "answer = None") == "not attempted"
+    weight = "lambda A, g: g.mean(axis=(1, 2), keepdims=True)"
+    lines = attempted(capsys, "05", names, 4, f"answer = {weight}").splitlines()
+    for line, title, method in zip(lines, ("HiResCAM", "yours   "), (xu.hires_cam, xu.grad_cam), strict=True):
+        own, other = (
+            np.kron(method(drawn, toys.images, k, layer="conv2", relu=True, upsample=False), np.ones((1, 2, 2)))
+            for k in (decided, (decided + 1) % 7)
+        )
+        mass = xu.evidence_mass(own, toys.masks).mean()
+        likeness = np.nanmean([np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(own, other, strict=True)])
+        assert line == f"{title} evidence mass {mass:.2f}, likeness to the next class {likeness:.2f}"
 
 
 # ---- 06_integrated_gradients
