@@ -446,14 +446,44 @@ INTEGRATED_GRADIENTS_WRONG = {
 }
 
 
+def printed_numbers(printed):
+    return [float(text) for text in re.findall(r"-?\d+(?:\.\d+)?", printed)]
+
+
 @pytest.mark.parametrize("number", INTEGRATED_GRADIENTS_WRONG)
 def test_integrated_gradients_exercise(capsys, number):
-    def says(solution):
-        return attempted(capsys, "06", {"np": np}, number, solution)
+    def off(solution):
+        printed = attempted(capsys, "06", {"np": np}, number, solution)
+        return max(printed_numbers(printed.partition("off by ")[2]))
 
-    assert says("answer = None") == "not attempted"
-    assert says(published("06", number)) == "True"
-    assert {says(f"answer = {wrong}") for wrong in INTEGRATED_GRADIENTS_WRONG[number]} == {"False"}
+    assert attempted(capsys, "06", {"np": np}, number, "answer = None") == "not attempted"
+    assert off(published("06", number)) == 0
+    assert min(off(f"answer = {wrong}") for wrong in INTEGRATED_GRADIENTS_WRONG[number]) >= 0.5
+
+
+HALF_A_LINE = """
+def answer(signals):
+    t = (np.arange(40) - 19.5)[:, None]
+    slope = (signals * t).sum(axis=1, keepdims=True) / (t**2).sum()
+    return (0.5 * (signals.mean(axis=1, keepdims=True) + slope * t)).astype("float32")
+"""
+
+
+def test_integrated_gradients_own_baseline(capsys):
+    """Zeros have the mass that section 5 prints; a line through the signal, halved, has more, and noise has less."""
+    x, model = m1.split(signals(), "test")[0][:200], network("mnist1d")
+    names = {"np": np, "xu": xu, "model": model, "signals": x, "classes": np.argmax(model(x), axis=1)}
+    names |= {"masks": m1.evidence_masks(signals())[1][:200], "STEPS": 54, "BATCH": 512}
+
+    def masses(solution):
+        return printed_numbers(attempted(capsys, "06", names, 4, solution))
+
+    assert attempted(capsys, "06", names, 4, "answer = None") == "not attempted"
+    zero, line = masses("answer = lambda signals: 0 * signals"), masses(HALF_A_LINE)
+    noise = masses("answer = lambda signals: np.random.default_rng(0).normal(size=signals.shape).astype('float32')")
+    assert zero == [0.83, 0.34]
+    assert line[0] > zero[0] > noise[0] + 0.1
+    assert masses(published("06", 4)) == [0.88, 0.47]
 
 
 # ---- 07_mnist1d
@@ -898,10 +928,26 @@ OWN_MODEL_WRONG = {
 
 @pytest.mark.parametrize("number", OWN_MODEL_WRONG)
 def test_own_model_exercise(capsys, own_model_names, number):
-    def says(solution):
-        return attempted(capsys, "15", own_model_names, number, solution)
+    def off(solution):
+        """The largest distance that the cell prints."""
+        printed = attempted(capsys, "15", own_model_names, number, solution)
+        return max(float(text) for text in re.findall(r"\d+\.\d+|inf", printed))
 
-    assert says("answer = None") == "not attempted"
-    assert says(published("15", number)).endswith(": True")
-    for wrong in OWN_MODEL_WRONG[number]:
-        assert says(wrong).endswith(": False"), wrong
+    assert attempted(capsys, "15", own_model_names, number, "answer = None") == "not attempted"
+    assert off(published("15", number)) < 0.002
+    assert min(off(wrong) for wrong in OWN_MODEL_WRONG[number]) > 0.01
+
+
+def test_own_model_silent_slip(capsys):
+    """The tiles as they are give the row of section 4; inverted ones stay in the range, and the answers are lost."""
+    names = {"np": np, "xu": xu, "tissue": network("tissue_phantom"), "phantom": tissues()}
+
+    def says(solution):
+        printed = attempted(capsys, "15", names, 3, solution)
+        return [float(text) for text in re.findall(r"\d+\.\d+", printed)]
+
+    assert attempted(capsys, "15", names, 3, "answer = None") == "not attempted"
+    low, high, right, _, mass = says("answer = lambda tiles: tiles")
+    assert 0 <= low < high <= 1 and right == 1.0 and mass > 0.6
+    low, high, right, _, mass = says("answer = lambda tiles: 1 - tiles")
+    assert 0 <= low < high <= 1 and right < 0.32 and mass < 0.37
