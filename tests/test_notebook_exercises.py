@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
+from scipy import stats
 from scipy.stats import spearmanr
 
 import mnist1d_utils as m1
@@ -247,7 +248,24 @@ def test_a_sad_portrait_is_ten_times_nearer_than_another_face(filters_chapter):
     assert 9 < np.median(apart) / 1.1 < 13
 
 
+def test_the_third_exercise_on_filters_tells_distance_and_answer(capsys, filters_chapter):
+    """64 pixels changed by 0.25 are a way of 8 * 0.25; the portrait itself is called happy in chapter 03."""
+    images = np.full((1, 48, 48, 1), 0.5, np.float32)
+    chapter = filters_chapter | {"images": images}
+    moved = "answer = images + 0.25 * (np.arange(48 * 48) < 64).reshape(1, 48, 48, 1)"
+    assert "at a distance of 2.00 the network says" in attempted(capsys, "02", chapter, 3, moved)
+    said = attempted(capsys, "02", filters_chapter, 3, "answer = images[:1]")
+    assert "at a distance of 0.00 the network says happy, with p = 0.79" in said
+
+
 # ---- 03_lime
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_third_exercise_on_lime_compares_ranks(capsys, lime_names, sign):
+    beta = sign * np.arange(lime_names["d"]) ** 3
+    said = attempted(capsys, "03", lime_names | {"beta": beta}, 3, "answer = np.arange(d) / d")
+    assert said.splitlines()[0] == f"rank correlation with beta: {sign:.2f}"
 
 
 @pytest.fixture(scope="module")
@@ -262,6 +280,7 @@ def lime_names():
     reader = network("mnist1d")
     signal = m1.split(signals(), "test")[0][0]
     segments = xu.superpixels(image[None])[0]
+    names |= {"stats": stats, "beta": np.arange(segments.max() + 1)}
     every = np.array(list(np.ndindex(*[2] * 8)))
     said = int(reader(signal[None]).numpy().argmax())
     hidden = names["masked"](signal, np.arange(40) // 5, every, signal.mean())
