@@ -84,6 +84,7 @@ def networks_chapter():
     names = {"np": np, "xu": xu, "keras": keras, "x": x, "y": y, "cards": {"mnist1d": xu.read_card(path)}}
     names["decide"] = lambda name, inputs: np.argmax(model(inputs), axis=1)
     largest = np.sort(model(x).numpy(), axis=1)[:, -2:]
+    names["probabilities"] = lambda name, inputs: network(name)(inputs).numpy()
     return names | {"margins": largest[:, 1] - largest[:, 0], "wrong": np.flatnonzero(names["decide"]("", x) != y)}
 
 
@@ -110,12 +111,14 @@ def test_networks_open_exercise(capsys, networks_chapter):
     """All mistakes lie among the 50 if the labels are read, none if the most certain answers are doubted."""
 
     def says(answer):
-        lines = attempted(capsys, "00", networks_chapter, 4, f"answer = {answer}").splitlines()
+        solution = answer if answer.startswith("def") else f"answer = {answer}"
+        lines = attempted(capsys, "00", networks_chapter, 4, solution).splitlines()
         return [int(re.search(r": (\d+) of 22 mistakes", line)[1]) for line in lines]
 
     assert attempted(capsys, "00", networks_chapter, 4, "answer = None") == "not attempted"
     assert says("lambda x: decide('mnist1d', x) != y")[0] == 22
     assert says("lambda x: margins") == [0, says("lambda x: -margins")[0]]
+    assert says(published("00", 4)) == [19, 15]
     doubted = np.lexsort((np.arange(1000), networks_chapter["margins"]))[:50]
     assert says("lambda x: -margins") == [len(set(doubted) & set(networks_chapter["wrong"]))] * 2
 
