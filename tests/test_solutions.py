@@ -47,6 +47,8 @@ def test_every_exercise_has_a_published_solution(chapter):
     assert numbers == list(range(1, len(numbers) + 1)) and set(exercises_of(chapter)) <= set(numbers)
     path = chapter.parent / "solutions" / chapter.name
     assert (list(solutions_of(path)) if path.exists() else []) == numbers
+    links = [cell.source.count(f"](solutions/{chapter.name})") for cell in cells_of(chapter)]
+    assert sum(links) == (len(numbers) > 0)
 
 
 @pytest.mark.parametrize("path", SOLUTIONS, ids=NAMES)
