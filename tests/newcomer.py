@@ -342,7 +342,10 @@ def write_chapter(path):
         note(PROSE),
         cell(DRAWING),
         cell('print(f"both {np.eye(2).mean():.1f}")'),
-        note("*Read.* Both are half white.\n\n**Exercise 1: the third.** Of three by three pixels, what share?"),
+        note("*Read.* Both are half white."),
+        note(
+            f"[Solutions](solutions/{CHAPTER}.ipynb).\n\n**Exercise 1: the third.** Of three by three pixels, what share?"
+        ),
         cell(EXERCISE),
     ]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
