@@ -343,9 +343,7 @@ def write_chapter(path):
         cell(DRAWING),
         cell('print(f"both {np.eye(2).mean():.1f}")'),
         note("*Read.* Both are half white."),
-        note(
-            f"[Solutions](solutions/{CHAPTER}.ipynb).\n\n**Exercise 1: the third.** Of three by three pixels, what share?"
-        ),
+        note(f"[Solutions](solutions/{CHAPTER}.ipynb).\n\n**Exercise 1.** What share of three by three pixels is white?"),
         cell(EXERCISE),
     ]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
@@ -355,7 +353,7 @@ def write_chapter(path):
 def write_solutions(path):
     import nbformat
 
-    text = "# 16 · Solutions\n\n## Exercise 1: the third\n\nThe task: count. Three of nine pixels are white."
+    text = "# 16 · Solutions\n\n## Exercise 1: a share\n\nThe task: count. Three of nine pixels are white."
     cell = nbformat.v4.new_code_cell("answer = 3 / 9", metadata={"tags": ["exercise-1"]})
     nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text), cell]), path)
 
