@@ -343,7 +343,7 @@ def write_chapter(path):
         cell(DRAWING),
         cell('print(f"both {np.eye(2).mean():.1f}")'),
         note("*Read.* Both are half white."),
-        note(f"[Solutions](solutions/{CHAPTER}.ipynb).\n\n**Exercise 1.** What share of three by three pixels is white?"),
+        note(f"[Solutions](solutions/{CHAPTER}.ipynb).\n\n**Exercise 1.** What share of three by three is white?"),
         cell(EXERCISE),
     ]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
