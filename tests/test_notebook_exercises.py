@@ -559,13 +559,12 @@ MNIST1D_WANTED = {  # what the printed numbers must be
 @pytest.mark.parametrize("number", MNIST1D_WRONG)
 def test_mnist1d_exercise(capsys, mnist1d, number):
     model, x, predicted = (mnist1d[key] for key in ("model", "x", "predicted"))
-    features = keras.Model(model.input, model.get_layer("conv3").output)
     full = xu.scores(model, x, predicted).astype(float)
 
     def lost(R):
         return 100 * np.maximum(0, full - xu.scores(model, xu.keep_top(x, R, 0.15, float(x.mean())), predicted)) / full
 
-    names = mnist1d | {"features": features, "lost": lost, "test_mask": m1.evidence_masks(mnist1d["data"])[1]}
+    names = mnist1d | {"keras": keras, "lost": lost, "test_mask": m1.evidence_masks(mnist1d["data"])[1]}
     assert attempted(capsys, "07", names, number, "answer = None") == "not attempted"
     for solution, right in ((published("07", number), True), (MNIST1D_WRONG[number], False)):
         printed = attempted(capsys, "07", names, number, solution).split("; wanted")[0]
