@@ -4,6 +4,9 @@ import os
 
 import pytest
 
+# A solution runs in its chapter, not alone: tests/test_notebook_exercises.py pastes it there.
+collect_ignore = ["solutions"]
+
 # Kernels inherit these. TensorFlow still writes a line or two to stderr at start, so stderr is not compared.
 os.environ["XAI_PROGRESS"] = "0"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"

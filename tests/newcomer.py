@@ -325,6 +325,11 @@ for axis, bars in zip(axes, (np.eye(2), 1 - np.eye(2)), strict=True):
 xu.save_figure(figure, "16-stripes", "Two pictures of two by two pixels: neither is the brighter one.")
 plt.show()"""
 
+EXERCISE = """\
+answer = None
+
+print("not attempted" if answer is None else f"off by {abs(answer - np.eye(3).mean()):.2f}")"""
+
 
 def write_chapter(path):
     """The pages of a new chapter, before they are executed; the set-up cell is that of `make readme`."""
@@ -338,9 +343,19 @@ def write_chapter(path):
         cell(DRAWING),
         cell('print(f"both {np.eye(2).mean():.1f}")'),
         note("*Read.* Both are half white."),
+        note(f"[Solutions](solutions/{CHAPTER}.ipynb).\n\n**Exercise 1.** What share of three by three is white?"),
+        cell(EXERCISE),
     ]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
     by(make_readme)(path)
+
+
+def write_solutions(path):
+    import nbformat
+
+    text = "# 16 · Solutions\n\n## Exercise 1: a share\n\nThe task: count. Three of nine pixels are white."
+    cell = nbformat.v4.new_code_cell("answer = 3 / 9", metadata={"tags": ["exercise-1"]})
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text), cell]), path)
 
 
 def of_cells(spoil):
@@ -371,7 +386,12 @@ ADD_A_CHAPTER = (
     Step(FILE, keep, of_cells(lambda code: code[1].update(source="\n".join(["np.eye(2)"] * 21)))),
     Step(FILE, by(execute, CHAPTER), of_cells(_without_text)),
     Step(FILE, keep, of_cells(_not_run)),
-    Step("tests/test_notebook_exercises.py", append("\n# ---- 16_stripes has no exercises\n")),
+    Step(
+        f"notebooks/solutions/{CHAPTER}.ipynb",
+        write_solutions,
+        of_cells(lambda code: code[0].metadata.update(tags=["exercise-2"])),
+    ),
+    Step("tests/test_notebook_exercises.py", append("\n# ---- 16_stripes has one exercise\n")),
     Step("report/references.bib", append(PAPER.replace("newcomer", "stripes"))),
     Step("README.md", keep),  # the first step has called `make readme`
 )

@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 WIDTHS = (390, 1280)  # a telephone, a laptop
 KINDS = ("index", "notebooks/10_meaningful_perturbation", "api/methods", "docs/parity", "glossary")
+KINDS += ("notebooks/solutions/05_cam_gradcam",)
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="chromium is not installed: apt-get install chromium"),
@@ -128,12 +129,19 @@ def test_every_link_leads_somewhere(walk, pages):
 
 def test_every_chapter_is_there_and_the_title_is_the_same_everywhere(walk):
     title = book.citation()["title"]
-    assert {path.stem for path in book.found()} == {
-        name.split("/")[1] for name in walk if name.startswith("notebooks/")
-    }
+    pages = {name.removeprefix("notebooks/") for name in walk if name.startswith("notebooks/")}
+    chapters, solved = ({path.stem for path in paths} for paths in (book.found(), book.solved()))
+    assert pages == chapters | {f"solutions/{name}" for name in (*solved, "index")}
     assert {re.split(" [-\N{EM DASH}] ", found["title"])[-1] for found in walk.values()} == {title}
     assert (ROOT / "README.md").read_text(encoding="utf-8").startswith(f"# {title}\n")
     assert rf"\title{{\vspace{{-14mm}}{title}" in (ROOT / "report" / "report.tex").read_text(encoding="utf-8")
+
+
+def test_a_chapter_leads_to_its_solutions_and_they_lead_back(walk, pages):
+    for path in book.solved():
+        for name, other in ((path.stem, f"solutions/{path.stem}"), (f"solutions/{path.stem}", path.stem)):
+            links = {urldefrag(link)[0] for link in walk[f"notebooks/{name}"]["links"]}
+            assert pages[f"notebooks/{other}"].as_uri() in links, name
 
 
 def test_the_search_finds_a_word_without_a_server(pages, browser):

@@ -10,10 +10,13 @@ from pathlib import Path
 
 import matplotlib
 import matplotlib.pyplot as plt
+import nbformat
 import pandas as pd
 import pytest
+from nbclient import NotebookClient
 
 from heatproof.display import saving
+from tools import assignment, notebooks
 from tools import report as pdf
 
 matplotlib.use("Agg")
@@ -69,6 +72,56 @@ def test_every_chapter_has_one_question_and_one_week():
     weeks = re.findall(r"^    (\d+) & (.*?) &", ASSIGNMENT, re.MULTILINE)
     assert [int(week) for week, _ in weeks] == list(range(1, len(weeks) + 1))
     assert [chapter for _, several in weeks for chapter in re.findall(r"\d\d", several)] == chapters
+
+
+# ---- the notebook of the assignment
+
+
+def cells():
+    return {cell.id: cell for cell in nbformat.read(assignment.PAGE, as_version=4).cells}
+
+
+def test_the_notebook_asks_the_questions_of_the_page_in_their_order_and_leaves_a_cell_for_each():
+    item = r"^  \\item\[(\d\d) (.*?)\.\]\s(.*?)(?=\n  \\item|\n\\end)"
+    asked = re.findall(item, ASSIGNMENT, re.MULTILINE | re.DOTALL)
+    order = [name for name in cells() if name.startswith("question-")]
+    assert order == [f"question-{number}" for number, _, _ in asked] and len(order) == len(notebooks.found())
+    for number, name, question in asked:
+        heading, text = cells()[f"question-{number}"].source.split("\n\n")
+        (link,) = re.findall(r" \(\[chapter \d\d\]\((.*)\)\)$", text)
+        assert heading == f"## {number} {name}" and text.startswith(" ".join(question.split()) + " ([")
+        assert (assignment.TEMPLATE / link).is_file() and Path(link).name.startswith(f"{number}_")
+        assert cells()[f"answer-{number}"].cell_type == "code" and cells()[f"answer-{number}"].source == ""
+
+
+def test_the_notebook_is_in_step_with_the_page():
+    assert assignment.PAGE.read_text("utf-8") == nbformat.writes(assignment.notebook()) + "\n", "run make readme"
+
+
+def test_the_set_up_cell_is_that_of_the_chapters_but_for_its_folder():
+    ours, theirs = cells()["setup"].source.splitlines(), notebooks.SETUP_CELL.splitlines()
+    assert len(ours) == len(theirs) + 2
+    assert set(theirs) - set(ours) == {'sys.path.insert(0, "..")  # the folder of xai_utils.py'}
+
+
+def test_a_command_of_latex_in_a_question_is_refused():
+    with pytest.raises(SystemExit, match=r"assignment.tex: \\emph in a question"):
+        assignment.questions("\\begin{description}\n  \\item[00 A.] What is \\emph{it}?\n\\end{description}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("folder", ["report/template", "notebooks"])
+def test_the_notebook_runs_in_a_folder_of_the_report_and_in_that_of_the_chapters(folder, tmp_path):
+    """On Colab the folder is that of the chapters."""
+    page = nbformat.read(assignment.PAGE, as_version=4)
+    (cell,) = [cell for cell in page.cells if assignment.MINE in cell.source]
+    cell.source = cell.source.replace("report/mine", tmp_path.as_posix())
+    resources = {"metadata": {"path": str(ROOT / folder)}}
+    client = NotebookClient(page, kernel_manager_class=notebooks.OwnKernel, resources=resources)
+    client.execute(env={**os.environ, "XAI_PROGRESS": "0", "TF_CPP_MIN_LOG_LEVEL": "3"})
+    test = json.loads((ROOT / "models/mnist1d.json").read_text("utf-8"))["accuracy"]["test"]
+    assert (tmp_path / "values/test-count.tex").read_text("utf-8") == str(test["total"])
+    assert (tmp_path / "values/accuracy.tex").read_text("utf-8") == rf"{100 * test['accuracy']:.1f}\,\%"
 
 
 @LATEX

@@ -2,7 +2,8 @@
 
 The sources are gathered in build/book-source/ in the layout of the repository, so that links between them hold: the
 executed notebooks (those of `make report` where they are newer than their sources, otherwise the committed ones; none
-is executed here), the pages of docs/ and benchmarks/, and what book/ adds. Sphinx makes the pages, MathJax is theirs.
+is executed here), the solutions of their exercises, the pages of docs/ and benchmarks/, and what book/ adds. Sphinx
+makes the pages, MathJax is theirs.
 """
 
 import hashlib
@@ -32,6 +33,18 @@ TOOLBOX = ROOT / "build" / "toolbox"
 PAGES = ("README.md", "CONTRIBUTING.md", "docs/*.md", "benchmarks/results.md", "data/README.md", "results/README.md")
 PAGES += ("report/template/README.md",)
 REPORTS = (ROOT / "build" / "report" / "report.pdf", ROOT / "report" / "report.pdf")  # the first that is there
+SOLUTIONS = """\
+# Solutions
+
+Every exercise of every chapter, solved. Each solution is pasted into its exercise, whose cell then prints its numbers;
+the tests of the course do the same. Try an exercise and its hint before you look.
+
+```{toctree}
+:maxdepth: 1
+
+PAGES
+```
+"""
 FIRST = re.compile(r"\A(?P<first># .*?^## The notebooks$.*?)(?=^## )", re.DOTALL | re.MULTILINE)
 
 
@@ -67,9 +80,27 @@ def stage_chapters() -> book_text.Chapters:
     return chapters
 
 
+def solved() -> list[Path]:
+    """The solutions of the exercises, one notebook for each chapter; they are not executed on their own."""
+    return sorted((ROOT / "notebooks" / "solutions").glob("*.ipynb"))
+
+
+def stage_solutions(chapters: book_text.Chapters) -> None:
+    """Write the pages of the solutions with their links, and the page that lists them."""
+    for path in solved():
+        name, notebook = path.relative_to(ROOT).as_posix(), nbformat.read(path, as_version=4)
+        for cell in notebook.cells:
+            if cell.cell_type == "markdown":
+                text = book_text.linked(cell.source, chapters, path.stem[:2])
+                cell.source = local(text.replace('href="../', 'href="../../'), name)
+        write_page(name, nbformat.writes(notebook))
+    pages = "\n".join(path.stem for path in solved())
+    write_page("notebooks/solutions/index.md", SOLUTIONS.replace("PAGES", pages))
+
+
 def staged() -> set[str]:
     """The files of the repository that become pages, by their paths in it."""
-    paths = [path for pattern in PAGES for path in ROOT.glob(pattern)] + found()
+    paths = [path for pattern in PAGES for path in ROOT.glob(pattern)] + found() + solved()
     return {path.relative_to(ROOT).as_posix() for path in paths}
 
 
@@ -105,7 +136,7 @@ def stage_pages(chapters: book_text.Chapters) -> None:
 
 def front(first: str) -> str:
     """The first page: README.md to the end of its table of notebooks, then the way to all others."""
-    names = "\n".join(f"notebooks/{path.stem}" for path in found())
+    names = "\n".join([f"notebooks/{path.stem}" for path in found()] + ["notebooks/solutions/index"])
     rest = (SOURCE / "index.md").read_text(encoding="utf-8").replace("CHAPTERS", names)
     toolbox = (TOOLBOX / "index.html").is_file()
     rest = re.sub(r"<!-- toolbox -->\n(.*?)<!-- end -->\n", r"\1" if toolbox else "", rest, flags=re.DOTALL)
@@ -145,7 +176,9 @@ def stage() -> None:
     shutil.rmtree(STAGED, ignore_errors=True)
     STAGED.mkdir(parents=True)
     stage_extra()
-    stage_pages(stage_chapters())
+    chapters = stage_chapters()
+    stage_solutions(chapters)
+    stage_pages(chapters)
     book_api.write_pages(STAGED)
     write_page("report/references.bib", bibliography())
     write_page("settings.json", json.dumps(settings(), indent=1))

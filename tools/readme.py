@@ -1,4 +1,4 @@
-"""Write the tables of README.md between their markers, docs/acceptance_grid.md from the tests, and the first cells."""
+"""Write the tables of README.md, docs/acceptance_grid.md, the first cells, and the assignment as a notebook."""
 
 import re
 import sys
@@ -6,6 +6,7 @@ import sys
 import nbformat
 
 from heatproof.writing import write
+from tools import assignment
 from tools.environment import ROOT
 from tools.notebooks import found, public_address, write_setup_cells
 
@@ -183,3 +184,4 @@ def refresh() -> None:
     write(README, updated(README.read_text(encoding="utf-8")))
     GRID.parent.mkdir(exist_ok=True)
     write(GRID, acceptance_grid())
+    assignment.refresh()
