@@ -13,10 +13,12 @@ import pandas as pd
 import xai_utils as xu
 from heatproof.hiding import baselines
 from heatproof.metrics.randomisation import randomised
+from heatproof.metrics.removal import SHARES
+from tools import metric_hand
 from tools.environment import ROOT
 from tools.peers import comparing, making
 from tools.peers.environment import ask, ensure_peers
-from tools.peers.metric_case import FRACTION, NOISE, RADIUS, REGION, SAMPLES, Given
+from tools.peers.metric_case import FRACTION, METHODS, NOISE, RADIUS, REGION, SAMPLES, Given
 from tools.peers.metric_comparisons import METRIC_COMPARISONS, NO_PEER
 from tools.peers.metrics_ours import OurMetrics
 
@@ -63,8 +65,17 @@ def give(case):
         blur=baselines("blur", x),
         near=near,
         moves=moves,
+        shares=np.array(SHARES),
+        drawn=np.random.default_rng(0).standard_normal((ranks[0, 0].size, x.shape[-1])),
+        smooth=np.random.default_rng(0).standard_normal((SAMPLES, *x.shape[1:])),
+        trained=flat(model, case),
+        shuffled=flat(shuffle(case), case),
     ).save(case.folder)
-    shuffle(case)
+
+
+def flat(model, case):
+    """The maps of METHODS, summed over channels."""
+    return np.stack([getattr(xu, name)(model, case.inputs, case.targets).sum(axis=-1) for name in METHODS])
 
 
 def perturbations(inputs):
@@ -77,11 +88,12 @@ def perturbations(inputs):
 
 
 def shuffle(case):
-    """Write the networks with more and more layers shuffled, before the softmax."""
+    """Write the networks with more and more layers shuffled, before the softmax; returns the last, with it."""
     logits = keras.models.clone_model(case.network())
     for step, (_, shuffled) in enumerate(randomised(case.network("model"), seed=0)):
         logits.set_weights(shuffled.get_weights())
         logits.save(case.folder / f"cascade_{step}.keras")
+    return shuffled
 
 
 def by_rank(maps):
@@ -130,12 +142,13 @@ def page(table) -> str:
     """docs/metric_parity.md."""
     alone = "".join(f"`{metric}`: {reason}.\n" for metric, reason in NO_PEER.items())
     head = HEAD.format(items=making.ITEMS, threshold=comparing.THRESHOLD) + alone
-    return comparing.page(table.rename(columns={"metric": "method"}), head)
+    by_hand = metric_hand.section(comparing.read(metric_hand.TABLE))
+    return comparing.page(table.rename(columns={"metric": "method"}), head) + by_hand
 
 
 def main() -> int:
     """Make the table and its page; 1 where a row is neither met nor explained."""
-    return comparing.publish(make(), TABLE, PAGE, page)
+    return metric_hand.save(metric_hand.make()) | comparing.publish(make(), TABLE, PAGE, page)
 
 
 if __name__ == "__main__":
