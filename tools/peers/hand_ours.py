@@ -6,6 +6,8 @@ import numpy as np
 import xai_utils as xu
 from tools.peers.metric_hand import CENTRE, CORNER, DOWN, EVEN, HALVES, LINE, SHARE, SIDE, UP, four_inputs
 
+SEED = 4  # of a shuffle that leaves none of 64 weights in its place
+
 
 def filled(values, place):
     x, relevance = np.array(values)[None, ..., None], np.zeros((1, *values.shape))
@@ -24,7 +26,8 @@ def right(channels):
 
 
 def two_layers():
-    return keras.Sequential([keras.Input((4,)), keras.layers.Dense(4), keras.layers.Dense(4)])
+    layers = keras.layers.Flatten(), keras.layers.Dense(4), keras.layers.Dense(4, "softmax")
+    return keras.Sequential([keras.Input((4, 1)), *layers])
 
 
 def mean_correlation(changed, smooth=False):
@@ -33,23 +36,26 @@ def mean_correlation(changed, smooth=False):
     known = [weight.copy() for weight in model.get_weights()]
 
     def method(network, inputs, targets=None, **_):
-        return UP if all(map(np.array_equal, network.get_weights(), known)) else changed
+        found = UP if all(map(np.array_equal, network.get_weights(), known)) else changed
+        return found[..., None]  # a signal of one channel
 
     method = xu.noise_averaged(method, samples=3) if smooth else method
-    return xu.randomisation(method, model, np.ones((1, 4), "float32"), 0)[2].mean()
+    return xu.randomisation(method, model, np.ones((1, 4, 1), "float32"), 0)[2].mean()
 
 
 def equal_layers():
     *_, (_, copy) = xu.randomised(two_layers(), draws="initialiser")
-    first, second = (layer.get_weights()[0] for layer in copy.layers)
+    first, second = (layer.get_weights()[0] for layer in copy.layers[1:])
     return (first == second).mean()
 
 
-def kernel_that_stays():
-    model = keras.Sequential([keras.Input((3, 3, 8)), keras.layers.Conv2D(8, 1, use_bias=False)])
+def kernel_that_stays(layers, order):
+    """The share of weights of the first of these convolutions that are as they were, after the first step."""
+    parts = [keras.layers.Conv2D(8, 1, use_bias=False) for _ in range(layers)]
+    model = keras.Sequential([keras.Input((3, 3, 8)), *parts])
     kernel = np.arange(64.0).reshape(1, 1, 8, 8)
-    model.set_weights([kernel])
-    ((_, copy),) = xu.randomised(model, seed=1)
+    model.set_weights(layers * [kernel])
+    _, copy = next(xu.randomised(model, order=order, seed=SEED))
     return (copy.get_weights()[0] == kernel).mean()
 
 
@@ -66,5 +72,6 @@ def answers():
         xu.entropy_rise(HALVES[None], EVEN[None]),
         None,
         equal_layers(),
-        kernel_that_stays(),
+        kernel_that_stays(2, "top_down"),
+        kernel_that_stays(1, "independent"),
     ]

@@ -3,6 +3,9 @@
 What it raises is its answer as well.
 """
 
+from tools.peers import operators  # noqa: F401 - Quantus imports zennit
+
+# isort: split
 import json
 import sys
 from importlib.metadata import version
@@ -36,12 +39,12 @@ def right(channels, batch_size):
         network[1].bias.copy_(torch.tensor([0.0, -100]))
     metric = quantus.ROAD(percentages=[100 * SHARE + 1], noise=0, **OPTIONS)
     asked = {"x_batch": np.moveaxis(inputs, -1, 1), "y_batch": np.ones(4, int), "a_batch": maps[:, None]}
-    return next(iter(metric(network, channel_first=True, batch_size=batch_size, **asked).values()))
+    return next(iter(metric(network.eval(), channel_first=True, batch_size=batch_size, **asked).values()))
 
 
 def two_layers():
     torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    return nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4)).eval()
 
 
 def mean_correlation(kind, changed, **options):
@@ -74,14 +77,16 @@ def equal_layers():
     return (drawn[0].weight == drawn[1].weight).float().mean().item()
 
 
-def kernel_that_stays():
+def kernel_that_stays(layers, order):
+    """The share of weights of the first of these convolutions that are as they were, after the first step."""
     import keras
     from quantus.helpers.model.tf_model import TensorFlowModel
 
-    model = keras.Sequential([keras.Input((3, 3, 8)), keras.layers.Conv2D(8, 1, use_bias=False)])
+    parts = [keras.layers.Conv2D(8, 1, use_bias=False) for _ in range(layers)]
+    model = keras.Sequential([keras.Input((3, 3, 8)), *parts])
     kernel = np.arange(64.0).reshape(1, 1, 8, 8)
-    model.set_weights([kernel])
-    *_, (_, drawn) = TensorFlowModel(model, channel_first=False).get_random_layer_generator()
+    model.set_weights(layers * [kernel])
+    _, drawn = next(iter(TensorFlowModel(model, channel_first=False).get_random_layer_generator(order=order)))
     return (np.asarray(drawn.get_weights()[0]) == kernel).mean()
 
 
@@ -96,7 +101,8 @@ QUESTIONS = (
     entropy_rise,
     bins,
     equal_layers,
-    kernel_that_stays,
+    lambda: kernel_that_stays(2, "top_down"),
+    lambda: kernel_that_stays(1, "independent"),
 )
 
 

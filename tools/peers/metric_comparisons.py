@@ -99,7 +99,7 @@ def _later():
         ),
         Comparison(
             "randomised_rank_correlation", "metrics_quantus", "smooth", lambda ours: ours.averaged(SAMPLES),
-            step="sMPRT: maps averaged over noisy inputs; same noise and shuffled weights",
+            step="sMPRT, as 1 - correlation: maps averaged over noisy inputs; same noise and shuffled weights",
             reason="calls its own explainer, by default the gradient, whatever `explain_func` is given; its last copy "
             "has no noise; and its mean counts the network as it is. The second number is of theirs made to call the "
             "function that it was given, without the network as it is, and of ours with such a copy",

@@ -50,7 +50,7 @@ class OurMetrics:
         return each(METRICS["entropy_rise"].measure, explained)
 
     def averaged(self, samples, itself=False):
-        """Rank correlation, the mean over the shuffled networks, of METHODS averaged over so many noisy copies.
+        """1 - rank correlation, the mean over the shuffled networks, of METHODS averaged over so many noisy copies.
 
         With `itself`, the input as it is is one more of them.
         """
@@ -63,7 +63,7 @@ class OurMetrics:
                 return (samples * mean(*asked, **options) + method(*asked, **options)) / (samples + 1)
 
             found = xu.randomisation(one_more if itself else mean, self.model, case.inputs, case.targets)
-            return found[2].mean(axis=1)
+            return 1 - found[2].mean(axis=1)
 
         return each(ranked, METHODS)
 

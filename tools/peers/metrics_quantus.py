@@ -1,5 +1,8 @@
 """Quantus' scores, of the PyTorch twin where a network is asked."""
 
+from tools.peers import operators  # noqa: F401 - Quantus imports zennit
+
+# isort: split
 from functools import partial
 from unittest import mock
 

@@ -102,7 +102,7 @@ def entropy(case, given, first, network, options):
 
 
 def smooth(case, given, first, network, options, explainers):
-    """Spearman's correlation of maps that are means over noisy inputs, the mean over the shuffled networks."""
+    """1 - Spearman's correlation of maps that are means over noisy inputs, the mean over the shuffled networks."""
     networks = [(str(step), twin(model)) for step, model in enumerate(cascade(case))]
 
     def score(explain, own):
@@ -120,6 +120,6 @@ def smooth(case, given, first, network, options, explainers):
         return found if own else np.mean([found[name] for name, _ in networks], axis=0)
 
     return {
-        "smooth": each(lambda explain: score(explain, True), explainers),
-        "smooth_ours": each(lambda explain: score(explain, False), explainers),
+        "smooth": each(lambda explain: 1 - np.array(score(explain, True)), explainers),
+        "smooth_ours": each(lambda explain: 1 - score(explain, False), explainers),
     }
