@@ -3,7 +3,7 @@
 import numpy as np
 
 from tools.peers.comparisons import Comparison
-from tools.peers.metric_case import METHODS, ODD_STEPS, SAMPLES, WHOLE
+from tools.peers.metric_case import METHODS, ODD_STEPS, WHOLE
 
 TIES = "orders equal values as its sort leaves them; ours takes the earlier position first"
 FLOOR = "rounds the number of positions of a step down; ours to the nearest"
@@ -96,14 +96,6 @@ def _later():
             reason="its rules take the number of axes of a map, 2 or 3, for the number of its values: the root is 1, "
             "and its least number of bins, 10, stands in. Told the number of bins, it does the same",
             adapted_key="entropy_rise_bins",
-        ),
-        Comparison(
-            "randomised_rank_correlation", "metrics_quantus", "smooth", lambda ours: ours.averaged(SAMPLES),
-            step="sMPRT, as 1 - correlation: maps averaged over noisy inputs; same noise and shuffled weights",
-            reason="calls its own explainer, by default the gradient, whatever `explain_func` is given; its last copy "
-            "has no noise; and its mean counts the network as it is. The second number is of theirs made to call the "
-            "function that it was given, without the network as it is, and of ours with such a copy",
-            adapted=lambda ours: ours.averaged(SAMPLES - 1, itself=True), adapted_key="smooth_ours",
         ),
     )  # fmt: skip
 

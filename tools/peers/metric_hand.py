@@ -67,11 +67,11 @@ CASES = (
         "sets the same seed before every layer, so that layers of one shape get the same weights",
     ),
     Hand(
-        "random weights, TensorFlow: of two layers the last made random: the share of the first's weights that stay", (1,),
+        "random weights, TensorFlow: the last of two layers made random: the share of the first's that stays", (1,),
         "begins with a copy whose weights are all drawn anew, so that the first step of a cascade is its last",
     ),
     Hand(
-        "random weights, TensorFlow: one kernel of 1 x 1 shuffled: the share of weights that stay", (0,),
+        "random weights, TensorFlow: one kernel of 1 x 1 shuffled: the share of weights that stays", (0,),
         "shuffles along the first axis alone: the rows of a kernel, of which a kernel of 1 x 1 has one",
     ),
 )  # fmt: skip

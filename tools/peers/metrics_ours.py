@@ -8,7 +8,7 @@ import xai_utils as xu
 from heatproof.methods.catalogue import METHODS as ROWS
 from heatproof.metrics.cases import Case, Settings
 from heatproof.metrics.catalogue import METRICS
-from tools.peers.metric_case import FRACTION, METHODS, REGION, SAMPLES, SMOOTH, STEPS, Given, each
+from tools.peers.metric_case import FRACTION, METHODS, REGION, SAMPLES, STEPS, Given, each
 
 
 class OurMetrics:
@@ -48,24 +48,6 @@ class OurMetrics:
         cases = {name: self._scored(name) for name in METHODS}
         explained = [replace(case, attribution=case.explain()) for case in cases.values()]
         return each(METRICS["entropy_rise"].measure, explained)
-
-    def averaged(self, samples, itself=False):
-        """1 - rank correlation, the mean over the shuffled networks, of METHODS averaged over so many noisy copies.
-
-        With `itself`, the input as it is is one more of them.
-        """
-
-        def ranked(name):
-            method, case = getattr(xu, name), self.case
-            mean = xu.noise_averaged(method, samples=samples, noise=SMOOTH)
-
-            def one_more(*asked, **options):
-                return (samples * mean(*asked, **options) + method(*asked, **options)) / (samples + 1)
-
-            found = xu.randomisation(one_more if itself else mean, self.model, case.inputs, case.targets)
-            return 1 - found[2].mean(axis=1)
-
-        return each(ranked, METHODS)
 
     def _scored(self, name, attribution=None, steps=STEPS):
         case, given = self.case, self.given

@@ -36,7 +36,6 @@ def answers(case):
         | _randomisation(case, network)
         | quantus_trust.Road(case, given, partial(_picture, case), _of_pictures(case, network), OPTIONS).answers()
         | quantus_trust.entropy(case, given, first, network, OPTIONS)
-        | quantus_trust.smooth(case, given, first, network, OPTIONS, [_explain(name, summed=True) for name in METHODS])
     )
 
 

@@ -1,6 +1,5 @@
-"""Quantus' removal without retraining (ROAD) and its later tests of random weights (eMPRT, sMPRT), on given draws."""
+"""Quantus' removal without retraining (ROAD) and its later test of random weights (eMPRT), on given draws and maps."""
 
-from itertools import cycle
 from unittest import mock
 
 import numpy as np
@@ -9,7 +8,7 @@ import torch
 from quantus.functions.perturb_func import noisy_linear_imputation
 from quantus.helpers.model.pytorch_model import PyTorchModel
 
-from tools.peers.metric_case import SAMPLES, SMOOTH, WHOLE, cascade, each
+from tools.peers.metric_case import WHOLE, cascade, each
 from tools.peers.twin import twin
 
 RANDN = "numpy.random.randn"
@@ -98,28 +97,4 @@ def entropy(case, given, first, network, options):
         "entropy_rise": each(score, places),
         "entropy_rise_rule": each(lambda place: score(place, rule="Square Root"), places),
         "entropy_rise_bins": each(lambda place: score(place, n_bins=root), places),
-    }
-
-
-def smooth(case, given, first, network, options, explainers):
-    """1 - Spearman's correlation of maps that are means over noisy inputs, the mean over the shuffled networks."""
-    networks = [(str(step), twin(model)) for step, model in enumerate(cascade(case))]
-
-    def score(explain, own):
-        draws = cycle([first(draw[None]) for draw in given.smooth[: SAMPLES - 1]])  # the last copy is the input itself
-        metric = quantus.SmoothMPRT(
-            nr_samples=SAMPLES, noise_magnitude=SMOOTH, return_average_correlation=own, **options
-        )
-        arguments = {"x_batch": first(case.inputs), "y_batch": case.targets, "channel_first": True}
-        with (
-            mock.patch.object(PyTorchModel, "get_random_layer_generator", lambda *_, **__: iter(networks)),
-            mock.patch(RANDN, lambda *shape: np.broadcast_to(next(draws), shape)),
-            mock.patch("quantus.explain", quantus.explain if own else explain),
-        ):
-            found = metric(network, explain_func=explain, **arguments)
-        return found if own else np.mean([found[name] for name, _ in networks], axis=0)
-
-    return {
-        "smooth": each(lambda explain: 1 - np.array(score(explain, True)), explainers),
-        "smooth_ours": each(lambda explain: 1 - score(explain, False), explainers),
     }
