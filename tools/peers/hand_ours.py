@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 import xai_utils as xu
-from tools.peers.metric_hand import CENTRE, CORNER, DOWN, EVEN, HALVES, LINE, SHARE, SIDE, UP, four_inputs
+from tools.peers.metric_hand import CENTRE, CORNER, DOWN, EVEN, HALVES, LINE, SHARE, SIDE, TWO, UP, four_inputs
 
 SEED = 4  # of a shuffle that leaves none of 64 weights in its place
 
@@ -15,14 +15,14 @@ def filled(values, place):
     return xu.remove_top(x, relevance, SHARE, noise=0)[(0, *place)]
 
 
-def right(channels):
-    """The mean probability of class 1, which is 1 or 0, without the middle."""
+def right(channels, share):
+    """The mean probability of class 1, which is 1 or 0, without what is marked most."""
     inputs, maps = four_inputs(channels)
     model = keras.Sequential([keras.Input(inputs.shape[1:]), keras.layers.Flatten(), keras.layers.Dense(2, "softmax")])
     weights = np.zeros((SIDE * SIDE * channels, 2))
     weights[0, 1] = 200
     model.layers[-1].set_weights([weights, np.array([0, -100])])
-    return xu.removal_curve(model, inputs, maps, 1, shares=(SHARE,), noise=0)[:, 1].mean()
+    return xu.removal_curve(model, inputs, maps, 1, shares=(share,), noise=0)[:, 1].mean()
 
 
 def two_layers():
@@ -65,8 +65,8 @@ def answers():
         filled(CENTRE, (1, 1)),
         filled(CORNER, (0, 0)),
         filled(LINE, (2,)),
-        right(1),
-        right(2),
+        right(1, SHARE),
+        right(2, TWO),
         mean_correlation(DOWN),
         mean_correlation(UP, smooth=True),
         xu.entropy_rise(HALVES[None], EVEN[None]),

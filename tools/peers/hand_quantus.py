@@ -18,7 +18,7 @@ from quantus.functions.perturb_func import noisy_linear_imputation
 from quantus.helpers.model.pytorch_model import PyTorchModel
 from torch import nn
 
-from tools.peers.metric_hand import CENTRE, CORNER, DOWN, EVEN, HALVES, LINE, SHARE, SIDE, UP, four_inputs
+from tools.peers.metric_hand import CENTRE, CORNER, DOWN, EVEN, HALVES, LINE, SHARE, SIDE, TWO, UP, four_inputs
 
 OPTIONS = {"abs": False, "normalise": False, "disable_warnings": True}
 
@@ -29,15 +29,15 @@ def filled(values, place):
     return noisy_linear_imputation(arr=np.array(x), indices=where, noise=0)[(0, *place)]
 
 
-def right(channels, batch_size):
-    """The share of right answers without the middle."""
+def right(channels, batch_size, share):
+    """The share of right answers without what is marked most."""
     inputs, maps = four_inputs(channels)
     network = nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE * channels, 2))
     with torch.no_grad():
         network[1].weight.zero_()
         network[1].weight[1, 0] = 200
         network[1].bias.copy_(torch.tensor([0.0, -100]))
-    metric = quantus.ROAD(percentages=[100 * SHARE + 1], noise=0, **OPTIONS)
+    metric = quantus.ROAD(percentages=[100 * share + 1], noise=0, **OPTIONS)
     asked = {"x_batch": np.moveaxis(inputs, -1, 1), "y_batch": np.ones(4, int), "a_batch": maps[:, None]}
     return next(iter(metric(network.eval(), channel_first=True, batch_size=batch_size, **asked).values()))
 
@@ -94,8 +94,8 @@ QUESTIONS = (
     lambda: filled(CENTRE, (1, 1)),
     lambda: filled(CORNER, (0, 0)),
     lambda: filled(LINE[None], (0, 2)),
-    lambda: right(1, 2),
-    lambda: right(2, 4),
+    lambda: right(1, 2, SHARE),
+    lambda: right(2, 4, TWO),
     lambda: mean_correlation(quantus.MPRT, DOWN),
     lambda: mean_correlation(quantus.SmoothMPRT, UP, nr_samples=3),
     entropy_rise,

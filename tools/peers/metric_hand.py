@@ -18,13 +18,13 @@ CORNER = np.array([[99, 5, 0], [10, 15, 0], [0, 0, 0]], "float32")
 LINE = np.array([4, 3, 99, 11, 2], "float32")
 HALVES, EVEN = np.repeat([0.0, 1], 50), np.arange(100.0)
 UP, DOWN = np.array([[1.0, 2, 3, 4]], "float32"), np.array([[4.0, 3, 2, 1]], "float32")
-SIDE, SHARE = 3, 0.11  # of a picture, and what is one of its nine positions
+SIDE, SHARE, TWO = 3, 0.11, 0.22  # of a picture, and what are one and two of its nine positions
 
 
 def four_inputs(channels=1):
-    """Pictures of which the first two have a 1 in their first corner, and maps that mark the middle."""
+    """Pictures of which the first two have a 1 in their first corner, and maps that mark the middle, then the last."""
     inputs, maps = np.zeros((4, SIDE, SIDE, channels), "float32"), np.zeros((4, SIDE, SIDE), "float32")
-    inputs[:2, 0, 0], maps[:, 1, 1] = 1, 1
+    inputs[:2, 0, 0], maps[:, 1, 1], maps[:, 2, 2] = 1, 1, 0.5
     return inputs, maps
 
 
@@ -46,7 +46,7 @@ CASES = (
         "counts the first batch alone; the others are computed and left out",
     ),
     Hand(
-        "ROAD: the same of pictures with two channels, in one batch", (0.5,),
+        "ROAD: the same without two positions, pictures of two channels, in one batch", (0.5,),
         "copies a map of one channel to each of them and looks up the places of the copies in one channel",
     ),
     Hand(
