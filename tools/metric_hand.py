@@ -19,7 +19,7 @@ HEAD = """
 ## Removal and random weights by hand
 
 The second column is worked from the formulas that `tools/peers/metric_hand.py` lists, and both are judged by it.
-**Bold**: not the number of the formula. A dash: ours has no such option.
+**Bold**: not the number of the formula. "refused": it raises an error. A dash: ours has no such option.
 
 | case | by hand | ours | Quantus {version} |
 |---|---|---|---|

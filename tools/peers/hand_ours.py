@@ -61,7 +61,7 @@ def kernel_that_stays(layers, order):
 
 def answers():
     """A number for each case; None where ours has no such option."""
-    return [
+    found = [
         filled(CENTRE, (1, 1)),
         filled(CORNER, (0, 0)),
         filled(LINE, (2,)),
@@ -75,3 +75,4 @@ def answers():
         kernel_that_stays(2, "top_down"),
         kernel_that_stays(1, "independent"),
     ]
+    return [None if each is None else float(np.ravel(each)[0]) for each in found]
