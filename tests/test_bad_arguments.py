@@ -779,8 +779,14 @@ ARGUMENTS = {
         {"curves": finite(np.ones((2, 4)))[:-3] + [(np.full((2, 3), NAN), ValueError, "NaN", "leave")]},
     ),
     "area_under_curve": (
-        {},
-        {"curves": finite(np.ones((2, 4)))[:-3] + [(np.full((2, 3), NAN), ValueError, "NaN", "leave")]},
+        {"curves": np.ones((2, 4))},
+        {
+            "curves": finite(np.ones((2, 4)))[:-3] + [(np.full((2, 3), NAN), ValueError, "NaN", "leave")],
+            "at": [
+                *(wrong for wrong in finite(np.arange(4.0)) if wrong[0] is not None),
+                *((each, ValueError, str(each), "rise") for each in ([0.0, 0.5, 0.5, 1.0], [1.0, 0.5, 0.2, 0.0])),
+            ],
+        },
     ),
     "max_sensitivity": (
         {"method": xu.saliency, "inputs": X},
@@ -1383,8 +1389,7 @@ def test_the_right_arguments_are_taken(name, model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XAI_REPORT_DIR", str(tmp_path))
     right, wrong = ARGUMENTS[name]
-    curves = {"curves": np.ones((2, 4))}
-    needed = {"area_under_curve": curves, "aopc": curves, "m1.load_pickle": {"path": tmp_path / "data.pkl"}}
+    needed = {"aopc": {"curves": np.ones((2, 4))}, "m1.load_pickle": {"path": tmp_path / "data.pkl"}}
     if name == "m1.load_pickle":
         m1.write_pickle(tmp_path / "data.pkl", m1.make_dataset(count=10))
     asked = {"model": model} if "model" in wrong and "model" not in right else {}

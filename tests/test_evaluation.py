@@ -240,7 +240,7 @@ def lone(function, *arrays):
 def test_metrics_that_ask_the_model_are_the_public_functions_item_by_item(model):
     names = ("deletion", "insertion", "max_sensitivity", "infidelity", "randomised_similarity", "rank_accuracy")
     names += ("randomised_rank_correlation", "average_precision", "average_drop_soft", "average_increase_soft")
-    names += ("region_perturbation",)
+    names += ("region_perturbation", "road", "entropy_rise")
     tall = np.repeat(np.repeat(INPUTS, 2, axis=1), 2, axis=2)  # sides of 4: structural similarity needs 3
     seeded = [keras.initializers.GlorotUniform(seed) for seed in (3, 4)]
     wide = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten()])
@@ -254,7 +254,8 @@ def test_metrics_that_ask_the_model_are_the_public_functions_item_by_item(model)
         xu.scores(wide, (R[i : i + 1] / R[i].max())[..., None] * (tall[i : i + 1] - 0.5) + 0.5, 1) for i in range(3)
     ]
     full = xu.scores(wide, tall, 1)
-    again = {"seed": 4}
+    again, shares = {"seed": 4}, (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9)
+    *_, (_, shuffled) = xu.randomised(wide, seed=4)
     cascade = [xu.randomisation(xu.gradient_x_input, wide, tall[[i]], 1, **again) for i in range(3)]
     wanted = {
         "deletion": lone(lambda x, r: xu.area_under_curve(xu.deletion_curve(wide, x, r, 1, steps=5)), tall, R),
@@ -262,6 +263,8 @@ def test_metrics_that_ask_the_model_are_the_public_functions_item_by_item(model)
         "region_perturbation": lone(
             lambda x, r: xu.aopc(xu.region_perturbation(wide, x, r, 1, draws=1, seed=4)), tall, R
         ),
+        "road": lone(lambda x, r: xu.area_under_curve(xu.removal_curve(wide, x, r, 1, **again), shares), tall, R),
+        "entropy_rise": xu.entropy_rise(M[..., 0], xu.gradient_x_input(shuffled, tall, 1)[..., 0]),
         "max_sensitivity": lone(
             lambda x: xu.max_sensitivity(xu.gradient_x_input, wide, x, 1, samples=3, **again), tall
         ),
@@ -277,6 +280,7 @@ def test_metrics_that_ask_the_model_are_the_public_functions_item_by_item(model)
         np.testing.assert_allclose(values(frame, "gradient_x_input", name), found, rtol=1e-4, atol=1e-5, err_msg=name)
     for name in scoring.BASELINES:  # the maps of a baseline know nothing of weights
         assert (values(frame, name, "randomised_similarity") == 1).all()
+        assert (values(frame, name, "entropy_rise") == 0).all()
 
 
 def test_completeness_gap_is_of_additive_methods_from_their_own_baseline(model):

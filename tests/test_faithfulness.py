@@ -82,6 +82,13 @@ def test_area_under_curve_by_hand():
         xu.area_under_curve([1, 0.5, 0])
 
 
+def test_area_under_a_curve_of_points_that_lie_apart():
+    """(1 + 0) / 2 over 1, then (0 + 6) / 2 over 3: 9.5 over a length of 4; wherever the first point lies."""
+    for start in (0, 2):
+        np.testing.assert_allclose(xu.area_under_curve([[1, 0, 6]], at=np.array([0, 1, 4]) + start), [9.5 / 4])
+    np.testing.assert_allclose(xu.area_under_curve([[1, 0, 6]], at=[0, 5, 10]), xu.area_under_curve([[1, 0, 6]]))
+
+
 def test_max_sensitivity_of_linear_maps(linear):
     """The gradient does not move; w * x moves by w * e, with the draws repeated here."""
     np.testing.assert_allclose(xu.max_sensitivity(xu.saliency, linear, X, 0), [0, 0], atol=1e-6)

@@ -12,11 +12,12 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import xai_utils as xu
-from tools import metric_parity, parity, word_parity
-from tools.peers import answering, comparing, environment, making
+from tools import metric_hand, metric_parity, parity, relevance_parity, word_parity
+from tools.peers import answering, comparing, environment, hand_ours, making
 from tools.peers.case import Case, times_covered
 from tools.peers.comparisons import COMPARISONS
 from tools.peers.metric_comparisons import METRIC_COMPARISONS, NO_PEER, reduced
+from tools.peers.metric_hand import CASES
 from tools.peers.ours import Ours
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -90,8 +91,11 @@ def test_the_versions_of_the_table_are_the_pinned_ones(table, pins):
 
 
 def test_every_row_of_the_metrics_is_met_or_explained(metric_table):
-    """On every network, and no difference is left open."""
-    assert set(metric_table["met"]) == {"yes", "adapted"}
+    """On every network, and no difference is left open; ROAD of Quantus fails on inputs of several channels alone."""
+    assert set(metric_table["met"]) == {"yes", "adapted", "none"}
+    absent = metric_table[metric_table["met"] == "none"]
+    assert set(absent[["metric", "network"]].itertuples(index=False, name=None)) == {("road", "flatten")}
+    assert absent["reason"].str.startswith("raises an IndexError").all()
     assert_met_or_explained(metric_table, at_least=20)
     assert set(metric_table.groupby(["metric", "step", "peer"]).size()) == {3}
 
@@ -115,6 +119,24 @@ def test_the_page_of_the_metrics_is_what_their_table_renders_to(metric_table):
 def test_the_versions_of_the_metrics_table_are_the_pinned_ones(metric_table, pins):
     pinned = {title: pins[title.lower()] for title in metric_parity.TITLES.values()}
     assert dict(zip(metric_table["peer"], metric_table["version"], strict=True)) == pinned
+
+
+def test_ours_answers_the_cases_by_hand():
+    verdicts = [
+        relevance_parity.verdict(answer if answer is None else [answer], case.by_hand)
+        for case, answer in zip(CASES, hand_ours.answers(), strict=True)
+    ]
+    assert verdicts.count("none") == 1 and set(verdicts) == {"yes", "none"}
+
+
+def test_the_table_by_hand_has_every_case_and_a_reason_where_quantus_differs(pins):
+    found = comparing.read(metric_hand.TABLE)
+    wanted = [(case.name, relevance_parity.text(case.by_hand)) for case in CASES]
+    assert list(found[["case", "by_hand"]].itertuples(index=False, name=None)) == wanted
+    assert set(found["ours_met"]) == {"yes", "none"} and set(found["version"]) == {pins["quantus"]}
+    differs = found["theirs_met"].isin(["no", "refused"])
+    assert (differs == (found["reason"] != "")).all() and 0 < differs.sum() < len(found)
+    assert [case.reason for case in CASES] == list(found["reason"])
 
 
 def test_the_difference_of_metrics_is_of_the_worst_value_by_hand():

@@ -1,5 +1,6 @@
 """Removal: neighbours' weights and solutions by hand, harmonic closed forms, curves of a linear model, refusals."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -104,6 +105,25 @@ def test_removal_curve_of_a_linear_model():
     probability = xu.removal_curve(model, x, relevance, [0, 1, 2])
     assert probability.shape == (3, 8)
     np.testing.assert_allclose(probability[:, 0], xu.scores(model, x, [0, 1, 2]), rtol=1e-6)
+
+
+def test_road_by_hand():
+    """One position of twenty decides, by the sigmoid of 3; its neighbours are 0: without it the sigmoid of 0 is left.
+
+    Marked first, it goes with the first share: (s + 1/2) / 2 over 0.1, then 1/2 up to 0.9. Marked last, it stays. The
+    noise, 0.01 of the range 1, moves a probability by 3 / 4 of a hundredth per deviation.
+    """
+    model = keras.Sequential([keras.Input((20, 1)), keras.layers.Flatten(), keras.layers.Dense(2, "softmax")])
+    x, weights, s = np.zeros((1, 20, 1), "float32"), np.zeros((20, 2)), 1 / (1 + np.exp(-3))
+    x[0, 7], weights[7, 1] = 1, 3
+    model.layers[-1].set_weights([weights, np.zeros(2)])
+    rows = [
+        xu.Method(name=name, function=lambda m, x, t, sign=sign, **_: sign * (x[..., 0] - 0.5), output="map")
+        for name, sign in (("first", 1), ("last", -1))
+    ]
+    found = xu.evaluate(model, x, 1, rows, ("road",)).set_index("method")["value"]
+    assert found["first"] == pytest.approx((0.1 * (s + 0.5) / 2 + 0.8 * 0.5) / 0.9, abs=0.03)
+    assert found["last"] == pytest.approx(s, abs=1e-6)
 
 
 def test_the_class_stays_that_of_the_whole_input():

@@ -136,6 +136,18 @@ def test_entropy_rise_by_hand():
     np.testing.assert_allclose(xu.entropy_rise(before, after), [1, -0.5, np.nan])
 
 
+def test_entropy_rise_of_the_catalogue_sums_channels_and_shuffles_with_the_seed():
+    """Saliency of a logit is its row of weights; the maps that look at no network rise by nothing."""
+    model, x = models.linear((12, 10, 2), ending="softmax"), models.examples((12, 10, 2), 3)
+    frame = xu.evaluate(model, x, [0, 1, 2], ("saliency",), ("entropy_rise",), seed=4)
+    ((_, copy),) = xu.randomised(model, seed=4)
+    want = xu.entropy_rise(*(models.linear_weights(each).sum(axis=-1) for each in (model, copy)))
+    found = frame.pivot(index="method", columns="item", values="value")
+    assert np.abs(want).min() > 1e-3
+    np.testing.assert_allclose(found.loc["saliency"], want, atol=1e-12)
+    np.testing.assert_array_equal(found.drop("saliency"), 0)
+
+
 # -------------------------------------------------------------------------------------------------------- the tests
 
 

@@ -22,7 +22,7 @@ COSTLY = dict.fromkeys(("tissue_phantom_stability", "hmt_stability"), SLOW)
 # Where two values of a map lie a rounding apart, another order of adding swaps their ranks, and what counts ranks jumps
 # (maps that differ by 1e-7 gave rank correlations 5e-4 apart). Such a metric agrees to a thousandth of its range, and
 # has changed if that fails on most of the items; any other agrees to the stored digits on every item.
-RANKING = ("average_drop", "average_increase", "deletion", "insertion", "pointing_game", "rank_accuracy")
+RANKING = ("average_drop", "average_increase", "deletion", "insertion", "road", "pointing_game", "rank_accuracy")
 RANKING += ("average_precision", "randomised_rank_correlation", "criterion", "error")
 PERCENT = ("average_drop", "average_increase")
 ROUNDING = 1e-6  # what a sum in float32 misses, such as the completeness gap of an exact method: in no unit a change

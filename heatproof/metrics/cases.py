@@ -13,7 +13,7 @@ from heatproof.engine.query import Query, scores
 from heatproof.engine.readings import LOGIT
 from heatproof.hiding import baselines
 from heatproof.methods.rows import Method, check_call, check_name
-from heatproof.metrics import faithfulness, randomisation, regions
+from heatproof.metrics import faithfulness, randomisation, regions, removal
 
 # ------------------------------------------------------------------------------------------------------- baselines
 
@@ -161,6 +161,12 @@ class Case:
         curves = regions.region_perturbation(self.model, self.inputs, self.relevance, self.targets, **options)
         return regions.aopc(curves)
 
+    def removal(self):
+        """The area under the probability while the most relevant positions go and their neighbours fill the hole."""
+        options: dict[str, Any] = {"seed": self.settings.seed, "activation": self.settings.activation}
+        curves = removal.removal_curve(self.model, self.inputs, self.relevance, self.targets, **options)
+        return faithfulness.area_under_curve(curves, (0, *removal.SHARES))
+
     def completeness(self):
         if self.row is None or not self.row.additive:
             raise ValueError("completeness is a property of additive methods")
@@ -185,6 +191,13 @@ class Case:
             return self.method(model, inputs, targets)
 
         return measure(method, self.model, self.inputs, self.targets, seed=self.settings.seed, **arguments)
+
+    def entropy_rise(self):
+        """How much more evenly a map's values are spread once every layer is shuffled."""
+        *_, (_, shuffled) = randomisation.randomised(self.model, seed=self.settings.seed)
+        maps = np.asarray(self.attribution), self.method(shuffled, self.inputs, self.targets)
+        before, after = (found.sum(axis=-1) if found.ndim == self.inputs.ndim else found for found in maps)
+        return randomisation.entropy_rise(before, after)
 
     @cached_property
     def cascade(self):

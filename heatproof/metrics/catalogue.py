@@ -48,6 +48,11 @@ _ROWS = (
         better="high",
     ),
     Metric(
+        name="road",
+        measure=lambda case: case.removal(),
+        better="low",
+    ),
+    Metric(
         name="evidence_mass",
         measure=lambda case: localisation.evidence_mass(case.relevance, case.masks),
         better="high",
@@ -97,6 +102,11 @@ _ROWS = (
         name="randomised_rank_correlation",
         measure=lambda case: case.cascade[1],
         better="low",
+    ),
+    Metric(
+        name="entropy_rise",
+        measure=lambda case: case.entropy_rise(),
+        better="high",
     ),
 )
 

@@ -67,8 +67,9 @@ def evaluate(
 
     Returns a DataFrame with one row per (method, metric, item): `value` is the metric of that item alone (drop and
     increase in percent), `reason` is empty, or says why the value is missing (NaN): the method failed on the item, or
-    its map is zero everywhere and ranks nothing. Drop, increase, deletion, insertion and region
-    perturbation (its AOPC, of one draw of uniform noise) are of the class probability.
+    its map is zero everywhere and ranks nothing. Drop, increase, deletion, insertion, region perturbation (its AOPC, of
+    one draw of uniform noise) and ROAD (the area under `removal_curve`, most relevant first) are of the class
+    probability. Entropy rise is from the network as it is to one whose layers are all shuffled.
     Raises `TypeError`, `ValueError` for arguments that fit no item.
     """
     folder = None if folder is None else checks.as_path("folder", folder, "folder")

@@ -67,15 +67,25 @@ def insertion_curve(
     return _curve(query, baselines(fill, query.inputs, "fill"), query.inputs, relevance, steps)
 
 
-def area_under_curve(curves: npt.ArrayLike) -> np.ndarray:
-    """The mean height of each curve, by trapezoids: (f(0)/2 + f(1) + ... + f(K)/2) / K.
+def area_under_curve(curves: npt.ArrayLike, at: npt.ArrayLike | None = None) -> np.ndarray:
+    """The mean height of each curve, by trapezoids: sum_k (t(k) - t(k-1)) (f(k-1) + f(k)) / 2 / (t(K) - t(0)).
 
-    `curves`: (N, K + 1). Returns (N,). Lower is better for deletion, higher for insertion.
+    `curves`: f, (N, K + 1). `at`: t, (K + 1,), where its points lie, such as 0 and the rising shares of
+    `removal_curve`; None: equally far apart, as the steps of deletion and insertion are. Returns (N,). Lower is better
+    for deletion and removal, higher for insertion. Raises `ValueError` for shapes that do not fit, NaN, or an `at` that
+    does not rise.
     """
     curves = checks.as_finite("curves", curves)
     if curves.ndim != 2 or curves.shape[1] < 2:
         raise ArgumentValueError("curves", f"shape {curves.shape}", "(N, steps + 1), as deletion_curve returns")
-    return np.trapezoid(curves, dx=1 / (curves.shape[1] - 1), axis=1)
+    if at is None:
+        return np.trapezoid(curves, dx=1 / (curves.shape[1] - 1), axis=1)
+    at = checks.as_finite("at", at)
+    if at.shape != curves.shape[1:]:
+        raise ArgumentValueError("at", f"shape {at.shape}", f"{curves.shape[1:]} for curves of {curves.shape}")
+    if not (np.diff(at) > 0).all():
+        raise ArgumentValueError("at", checks.shown(at.tolist()), "numbers that rise")
+    return np.trapezoid(curves, at, axis=1) / (at[-1] - at[0])
 
 
 def _curve(query, before, after, relevance, steps):

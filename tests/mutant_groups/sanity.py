@@ -1,6 +1,6 @@
 """Mutants of the sanity checks: orders and draws of random weights, likeness of maps, the floors."""
 
-from mutant_groups.modules import RANDOMISATION, REMOVAL, SANITY
+from mutant_groups.modules import CASES, RANDOMISATION, REMOVAL, SANITY
 from mutant_groups.mutant import group
 
 GROUPS = {
@@ -18,6 +18,11 @@ GROUPS = {
         (RANDOMISATION, "np.histogram(each, bins)[0]", "np.histogram(each)[0]"),
         (RANDOMISATION, "np.divide(other - one, one,", "np.divide(one - other, one,"),
         (RANDOMISATION, "np.divide(other - one, one,", "np.divide(other - one, other,"),
+        (CASES, "randomisation.entropy_rise(before, after)", "randomisation.entropy_rise(after, before)"),
+        (CASES, "found.sum(axis=-1) if found.ndim == self.inputs.ndim", "found[..., 0] if found.ndim == self.inputs.ndim"),
+        (CASES, "randomisation.randomised(self.model, seed=self.settings.seed)", "randomisation.randomised(self.model)"),
+        (CASES, "self.method(shuffled, self.inputs, self.targets)", "self.method(self.model, self.inputs, self.targets)"),
+        (CASES, "self.method(shuffled, self.inputs, self.targets)", "self.method(shuffled, self.inputs, None)"),
         (SANITY, "order=order, draws=draws, seed=seed)", "order=order, draws=draws)"),
         (SANITY, "order=order, draws=draws, seed=seed)", "order=order, seed=seed)"),
         (SANITY, "order=order, draws=draws, seed=seed)", "draws=draws, seed=seed)"),
@@ -58,5 +63,8 @@ GROUPS = {
         (REMOVAL, '{"order": order, "noise": noise, "seed": seed}', '{"order": order, "seed": seed}'),
         (REMOVAL, "relevance, share, **options", "relevance, shares[0], **options"),
         (REMOVAL, "if linear and inputs.ndim not in (3, 4):", "if False:"),
+        (CASES, "faithfulness.area_under_curve(curves, (0, *removal.SHARES))", "faithfulness.area_under_curve(curves)"),
+        (CASES, "faithfulness.area_under_curve(curves, (0, *removal.SHARES))", "faithfulness.area_under_curve(curves[:, 1:], removal.SHARES)"),
+        (CASES, "removal.removal_curve(self.model, self.inputs, self.relevance, self.targets", "removal.removal_curve(self.model, self.inputs, -self.relevance, self.targets"),
     ),
 }  # fmt: skip

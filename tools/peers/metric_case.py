@@ -14,6 +14,8 @@ STEPS, ODD_STEPS = 8, 30  # of deletion and insertion: 8 divides the positions o
 SAMPLES = 10  # of max-sensitivity, and a tenth of those of infidelity
 REGION = 4  # the side of a region, which divides every side here
 RADIUS, NOISE, FRACTION = 0.02, 0.1, 0.15  # max-sensitivity, infidelity, the share that the drop keeps
+WHOLE = tuple(np.arange(1, 8) / 8)  # removed shares that are whole numbers of positions of every network here
+METHODS = ("saliency", "gradient_x_input")  # what a metric of random weights explains again
 
 
 @dataclass
@@ -31,6 +33,10 @@ class Given:
     blur: np.ndarray  # (N, ..., C) what insertion starts from
     near: np.ndarray  # (samples, N, ..., C) inputs close by
     moves: np.ndarray  # (10 samples, N, ..., C) the perturbations I of infidelity
+    shares: np.ndarray  # (7,) what ROAD removes
+    drawn: np.ndarray  # (positions, C) standard normal, the noise of what is removed
+    trained: np.ndarray  # (METHODS, N, ...) maps of the network, summed over channels
+    shuffled: np.ndarray  # (METHODS, N, ...) and of the network with every layer shuffled
 
     @classmethod
     def load(cls, folder):

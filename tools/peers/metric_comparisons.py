@@ -3,7 +3,7 @@
 import numpy as np
 
 from tools.peers.comparisons import Comparison
-from tools.peers.metric_case import ODD_STEPS
+from tools.peers.metric_case import METHODS, ODD_STEPS, WHOLE
 
 TIES = "orders equal values as its sort leaves them; ours takes the earlier position first"
 FLOOR = "rounds the number of positions of a step down; ours to the nearest"
@@ -51,7 +51,55 @@ def _drop(kind):
     )  # fmt: skip
 
 
-METHODS = ("saliency", "gradient_x_input")
+COLOURS = (
+    "raises an IndexError where inputs have several channels: it copies a map of one channel to each of them, and "
+    "looks up the places of the copies in one channel"
+)
+
+
+def _road():
+    return (
+        Comparison(
+            "road", "metrics_quantus", "road_absolute", lambda ours: ours.removed(ours.given.ranks, WHOLE),
+            step="area; shares that are whole numbers of positions; its imputation alone; same draws",
+            reason="adds noise of the size 0.01; ours of this share of an input's range. The weights of the neighbours "
+            "are the same, at the edge as well",
+            adapted_key="road_filled",
+        ),
+        Comparison(
+            "road", "metrics_quantus", "road_right", lambda ours: ours.removed(ours.given.ranks, WHOLE),
+            step="area; shares that are whole numbers of positions; the metric itself, asked for one input at a time",
+            reason="the share of inputs that are still classified right, of the first batch alone (64 inputs unless "
+            "told otherwise: those of later batches are computed and left out); ours is the class probability of each. "
+            "The inputs that it asks about, in our score, give the second number",
+            adapted_key="road_seen", absent=COLOURS,
+        ),
+        Comparison(
+            "road", "metrics_quantus", "road_down", lambda ours: ours("road", ours.given.ranks),
+            step="area; shares that are not whole numbers of positions; the inputs that it asks about, in our score",
+            reason="removes the number of positions rounded down; ours rounded up",
+            adapted_key="road_up", absent=COLOURS,
+        ),
+    )  # fmt: skip
+
+
+def _later():
+    return (
+        Comparison(
+            "entropy_rise", "metrics_quantus", "entropy_rise", lambda ours: ours.risen(),
+            step="eMPRT; 100 bins; same maps",
+        ),
+        Comparison(
+            "entropy_rise", "metrics_quantus", "entropy_rise_rule",
+            lambda ours: ours.risen(int(np.sqrt(ours.given.trained[0, 0].size))),
+            step="eMPRT; as many bins as the root of the number of positions; same maps",
+            reason="its rules take the number of axes of a map, 2 or 3, for the number of its values: the root is 1, "
+            "and its least number of bins, 10, stands in. Told the number of bins, it does the same",
+            adapted_key="entropy_rise_bins",
+        ),
+    )  # fmt: skip
+
+
 METRIC_COMPARISONS = (
     Comparison(
         "evidence_mass", "metrics_quantus", "evidence_mass", lambda ours: ours("evidence_mass", ours.given.relevance)
@@ -116,6 +164,7 @@ METRIC_COMPARISONS = (
         "is; ours compares pictures, each divided by its largest magnitude, range 2",
         adapted_key="similarity",
     ),
+    *_road(), *_later(),
     Comparison(
         "completeness_gap", "metrics_captum", "completeness",
         lambda ours: ours("completeness_gap", ours.given.attribution, "integrated_gradients"),

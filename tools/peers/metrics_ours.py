@@ -1,12 +1,14 @@
 """Our scores of what every library is given, taken as `xu.evaluate` takes them."""
 
+from dataclasses import replace
+
 import numpy as np
 
 import xai_utils as xu
-from heatproof.methods.catalogue import METHODS
+from heatproof.methods.catalogue import METHODS as ROWS
 from heatproof.metrics.cases import Case, Settings
 from heatproof.metrics.catalogue import METRICS
-from tools.peers.metric_case import FRACTION, REGION, SAMPLES, STEPS, Given, each
+from tools.peers.metric_case import FRACTION, METHODS, REGION, SAMPLES, STEPS, Given, each
 
 
 class OurMetrics:
@@ -32,6 +34,21 @@ class OurMetrics:
             lambda one: xu.aopc(xu.region_perturbation(self.model, given.inputs, one, given.targets, **options)), maps
         )
 
+    def removed(self, maps, shares):
+        """The area under the curve of ROAD for these shares."""
+        given = self.case
+        curve = lambda one: xu.removal_curve(self.model, given.inputs, one, given.targets, shares=shares)  # noqa: E731
+        return each(lambda one: xu.area_under_curve(curve(one), (0, *shares)), maps)
+
+    def risen(self, bins=None):
+        """The rise of the entropy of METHODS, of 100 bins as the metric has it or of so many."""
+        if bins is not None:
+            maps = zip(self.given.trained, self.given.shuffled, strict=True)
+            return np.stack([xu.entropy_rise(*pair, bins) for pair in maps], axis=1)
+        cases = {name: self._scored(name) for name in METHODS}
+        explained = [replace(case, attribution=case.explain()) for case in cases.values()]
+        return each(METRICS["entropy_rise"].measure, explained)
+
     def _scored(self, name, attribution=None, steps=STEPS):
         case, given = self.case, self.given
         return Case(
@@ -43,6 +60,6 @@ class OurMetrics:
             full=self.full,
             masks=given.evidence,
             name=name,
-            row=METHODS.get(name),
+            row=ROWS.get(name),
             attribution=attribution,
         )

@@ -1,5 +1,9 @@
 """Quantus' scores, of the PyTorch twin where a network is asked."""
 
+from tools.peers import operators  # noqa: F401 - Quantus imports zennit
+
+# isort: split
+from functools import partial
 from unittest import mock
 
 import numpy as np
@@ -9,6 +13,7 @@ import torch
 from captum import attr
 from quantus.helpers.model.pytorch_model import PyTorchModel
 
+from tools.peers import quantus_trust
 from tools.peers.metric_case import REGION, SAMPLES, Given, cascade, each
 from tools.peers.twin import twin
 
@@ -29,6 +34,8 @@ def answers(case):
         | _regions(case, given, network)
         | _infidelity(case, given, network)
         | _randomisation(case, network)
+        | quantus_trust.Road(case, given, partial(_picture, case), _of_pictures(case, network), OPTIONS).answers()
+        | quantus_trust.entropy(case, given, first, network, OPTIONS)
     )
 
 
@@ -131,10 +138,18 @@ class Line(torch.nn.Module):
         return self.network(x[:, :, 0])
 
 
+def _picture(case, arrays):
+    """Channels first, and signals as pictures of one line."""
+    arrays = first(arrays)
+    return arrays if case.is_image else arrays[:, :, None]
+
+
+def _of_pictures(case, network):
+    return (network if case.is_image else Line(network)).eval()
+
+
 def _infidelity(case, given, network):
-    def picture(arrays):
-        arrays = first(arrays)
-        return arrays if case.is_image else arrays[:, :, None]
+    picture = partial(_picture, case)
 
     def score(maps):
         moves = iter(given.moves)
@@ -147,7 +162,7 @@ def _infidelity(case, given, network):
         arguments = {"x_batch": picture(case.inputs), "y_batch": case.targets, "a_batch": picture(maps)}
         blocks = "quantus.metrics.faithfulness.infidelity.utils.get_block_indices"
         with mock.patch(blocks, lambda *_: range(len(given.moves))):  # one perturbation for each "block"
-            return metric((network if case.is_image else Line(network)).eval(), channel_first=True, **arguments)
+            return metric(_of_pictures(case, network), channel_first=True, **arguments)
 
     def share(maps):
         """Q(s) = A s^2 - 2 B s + C of the map times s: its least value (C - B^2 / A) by its value without a map (C)."""
