@@ -131,23 +131,13 @@ def test_a_signature_of_several_lines_is_no_list_and_a_visible_name_stands_alone
 
 # ---- examples
 
-# Names that are younger than the examples: give them one, and take them out here.
-WITHOUT = set(
-    "Vocabulary ablated advantages cider claims_kept class_rank class_similarity concentration counterfactuals "
-    "data_test detection distinct_sentences document_frequencies edge_map entropy_rise evidence_density "
-    "explain_in_words follows_picture forged hog_similarity judge_words load_birds load_captioned load_captioner "
-    "map_entropy noise_averaged parameter_test random_map rank_spread removal_curve remove_top scaffolded softened "
-    "spectral_clusters word_weights".split()
-)
-
 
 def test_every_public_name_has_one_example_and_stands_on_one_page():
     names = [name for _, name, _ in book_api.public()]
     assert sorted(names) == sorted([*xu.__all__, *m1.__all__])
     assert {page for _, _, page in book_api.public()} == set(book_api.PAGES)
     examples = book_api.examples()
-    assert set(names) - set(examples) <= WITHOUT, "book/examples: write one for each public name"
-    assert set(examples) <= set(names)
+    assert set(examples) == set(names), "book/examples: write one for each public name"
     assert all(line.startswith((">>> ", "... ")) for text in examples.values() for line in text.splitlines()[:1])
 
 
