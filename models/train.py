@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT))
 
 import mnist1d_utils as m1  # noqa: E402
 from heatproof.data import captions, fer2013, hmt, phantoms, pictures  # noqa: E402
-from heatproof.networks import accuracy, cards, training  # noqa: E402
+from heatproof.networks import accuracy, cards, familiar, training  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,14 @@ class Network:
 
     `parts()` returns {name of the part: (inputs, labels)}, or None where the data is not in its folder; the
     confusion matrix is taken on the part named `judged`. `card` holds the keys of the card that are known in advance.
+    `layer`: by whose features the card keeps what the validation pictures are like; "" keeps nothing.
     """
 
     train: Callable
     parts: Callable
     card: dict = field(default_factory=dict)
     judged: str = "test"
+    layer: str = ""
 
 
 # ------------------------------------------------------------------------------------------------------- MNIST-1D
@@ -104,7 +106,7 @@ def _images(read, blocks, hidden, size, phases, batch_size, averaging, card, see
         except FileNotFoundError:
             return None
 
-    return Network(train, parts, card | {"input_range": [0.0, 1.0], "seed": seed})
+    return Network(train, parts, card | {"input_range": [0.0, 1.0], "seed": seed}, layer="pool1")
 
 
 def _fer2013():
@@ -334,8 +336,8 @@ def build(name):
     checkpoint = folder / f"{name}.npz"
     model, epochs, facts = entry.train(checkpoint)
     model = _for_inference(model)
-    measured, confusion = {}, None
-    for part, (inputs, labels) in entry.parts().items():
+    measured, confusion, parts = {}, None, entry.parts()
+    for part, (inputs, labels) in parts.items():
         measured[part], matrix = accuracy.measure(model, inputs, labels)
         confusion = matrix if part == entry.judged else confusion
     card = entry.card | {
@@ -346,6 +348,8 @@ def build(name):
         "confusion_matrix": confusion.tolist(),
         "notes": f"{entry.card.get('notes', '')} {facts}".strip(),
     }
+    if entry.layer:
+        card["familiar"] = familiar.measured(model, parts["validation"][0], entry.layer)
     cards.save_model(model, ROOT / "models" / f"{name}.keras", card)
     shutil.rmtree(checkpoint) if checkpoint.is_dir() else checkpoint.unlink(missing_ok=True)
     judged = measured[entry.judged]
