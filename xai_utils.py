@@ -161,6 +161,7 @@ from heatproof.networks.accuracy import wilson_interval
 from heatproof.networks.captioner_files import load_captioner
 from heatproof.networks.captioner_losses import advantages, word_weights
 from heatproof.networks.cards import load_model, read_card, save_model
+from heatproof.networks.familiar import strangeness
 from heatproof.networks.imagenet import imagenet_network
 
 __all__ = [
@@ -304,6 +305,7 @@ __all__ = [
     "soft_mask",
     "softened",
     "spectral_clusters",
+    "strangeness",
     "strongest",
     "summarise",
     "superpixels",

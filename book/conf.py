@@ -116,8 +116,7 @@ def short_types(app, what, name, obj, options, signature, returned):
 
 
 def setup(app):
-    from heatproof.__main__ import start_tensorflow
+    import heatproof  # noqa: F401  # autodoc imports TensorFlow: without its lines on stderr
 
-    start_tensorflow()  # autodoc needs it: without its lines on stderr
     app.connect("autodoc-process-docstring", in_paragraphs)
     app.connect("autodoc-process-signature", short_types)

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from heatproof import checks
-from heatproof.command.parsing import list_methods, options_of, parser, start_tensorflow
+from heatproof.command.parsing import list_methods, options_of, parser
 from heatproof.command.words import OPTIONS, one_line
 from heatproof.problems import ArgumentFileError, ArgumentValueError, XAIWarning
 from heatproof.writing import write
@@ -36,6 +36,7 @@ class Explanation(NamedTuple):
     signed: bool
     note: str  # how the picture was brought to the model's size
     words: Any = None  # what `explain_in_words` gives; then `attribution` has a map for each word
+    strangeness: float | None = None  # how far it lies from the network's own pictures; None: the card is silent
 
 
 def explain(model, image, method="grad-cam", target=None, layer=None, limits=None, options=(), in_words=False):
@@ -46,11 +47,11 @@ def explain(model, image, method="grad-cam", target=None, layer=None, limits=Non
     `ValueError` for what cannot be explained.
     """
     picture = read_picture(image)
-    start_tensorflow()  # takes seconds: after the cheap checks
-    from heatproof.engine import query, views
+    from heatproof.engine import query, views  # TensorFlow takes seconds: after the cheap checks
     from heatproof.engine.readings import PROBABILITY
     from heatproof.methods import catalogue
     from heatproof.networks import cards
+    from heatproof.networks.familiar import strangeness
 
     known = [name.replace("_", "-") for name in catalogue.METHODS]
     row = catalogue.METHODS[checks.one_of("method", method.replace("_", "-"), known).replace("-", "_")]
@@ -71,7 +72,10 @@ def explain(model, image, method="grad-cam", target=None, layer=None, limits=Non
     probabilities = query.Query(network, inputs, score=PROBABILITY).all_scores()[0]
     target = int(probabilities.argmax()) if target is None else target
     names = names or tuple(f"class {number}" for number in range(len(probabilities)))
-    return Explanation(inputs, attribution, probabilities, target, names, limits, row.title, row.signed, note, told)
+    far = float(strangeness(network, inputs)[0]) if network.familiar else None
+    return Explanation(
+        inputs, attribution, probabilities, target, names, limits, row.title, row.signed, note, told, far
+    )
 
 
 def by_words(model, network, inputs, target, method):
@@ -203,6 +207,11 @@ def run(options):
     print(f"picture:   {found.note}")
     for word, number in (("predicted", predicted), ("explained", found.target)):
         print(f"{word}: {found.names[number]} (class {number}), probability {found.probabilities[number]:.2f}")
+    if found.strangeness and found.strangeness > 1:
+        print(
+            f"unlike:    {found.strangeness:.1f} times as far from the network's own pictures as 99 % of these lie; "
+            "what it says of this one means little"
+        )
     if found.words:
         print(f"in words:  {found.words.sentences[0]} (log p {found.words.log_probabilities[0]:.1f})")
     print(f"figure:    {options.out}")

@@ -3,12 +3,14 @@
     python models/train.py mnist1d mnist1d_gap     train these, save model and card; interrupted, it goes on
     python models/train.py                         train all whose data is in its folder
     python models/train.py --accuracies            the table of all accuracies of the committed models
+    python models/train.py --familiar hmt          write into the card anew what its validation pictures are like
 
 Every network is one entry of NETWORKS. An entry trains a model and names its parts of data; the rest (measuring,
 card, saving) is the same for all. Best epochs are chosen on validation data; the test part is read once, at the end.
 """
 
 import argparse
+import json
 import os
 import shutil
 import sys
@@ -29,7 +31,8 @@ sys.path.insert(0, str(ROOT))
 
 import mnist1d_utils as m1  # noqa: E402
 from heatproof.data import captions, fer2013, hmt, phantoms, pictures  # noqa: E402
-from heatproof.networks import accuracy, cards, training  # noqa: E402
+from heatproof.networks import accuracy, cards, familiar, training  # noqa: E402
+from heatproof.writing import write  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -38,12 +41,14 @@ class Network:
 
     `parts()` returns {name of the part: (inputs, labels)}, or None where the data is not in its folder; the
     confusion matrix is taken on the part named `judged`. `card` holds the keys of the card that are known in advance.
+    `layer`: by whose features the card keeps what the validation pictures are like; "" keeps nothing.
     """
 
     train: Callable
     parts: Callable
     card: dict = field(default_factory=dict)
     judged: str = "test"
+    layer: str = ""
 
 
 # ------------------------------------------------------------------------------------------------------- MNIST-1D
@@ -104,7 +109,7 @@ def _images(read, blocks, hidden, size, phases, batch_size, averaging, card, see
         except FileNotFoundError:
             return None
 
-    return Network(train, parts, card | {"input_range": [0.0, 1.0], "seed": seed})
+    return Network(train, parts, card | {"input_range": [0.0, 1.0], "seed": seed}, layer="pool1")
 
 
 def _fer2013():
@@ -334,8 +339,8 @@ def build(name):
     checkpoint = folder / f"{name}.npz"
     model, epochs, facts = entry.train(checkpoint)
     model = _for_inference(model)
-    measured, confusion = {}, None
-    for part, (inputs, labels) in entry.parts().items():
+    measured, confusion, parts = {}, None, entry.parts()
+    for part, (inputs, labels) in parts.items():
         measured[part], matrix = accuracy.measure(model, inputs, labels)
         confusion = matrix if part == entry.judged else confusion
     card = entry.card | {
@@ -346,10 +351,26 @@ def build(name):
         "confusion_matrix": confusion.tolist(),
         "notes": f"{entry.card.get('notes', '')} {facts}".strip(),
     }
+    if entry.layer:
+        card["familiar"] = familiar.measured(model, parts["validation"][0], entry.layer)
     cards.save_model(model, ROOT / "models" / f"{name}.keras", card)
     shutil.rmtree(checkpoint) if checkpoint.is_dir() else checkpoint.unlink(missing_ok=True)
     judged = measured[entry.judged]
     print(f"{name}: {entry.judged} {judged['accuracy']:.4f} {judged['interval']}, {time.time() - start:.0f} s")
+
+
+def keep_familiar(name):
+    """Write into the card of a committed network what its validation pictures are like; print how rarely it errs."""
+    path, entry = ROOT / "models" / f"{name}.json", NETWORKS[name]
+    parts = entry.parts() if entry.layer else None
+    if not parts:
+        print(f"{name}: left as it is, for want of data or of pictures")
+        return
+    kept = familiar.measured(cards.load_model(path.with_suffix(".keras")), parts["validation"][0], entry.layer)
+    card = cards.read_card(path) | {"familiar": kept}
+    write(path, json.dumps(card, indent=1, allow_nan=False) + "\n")
+    far = familiar.strangeness(cards.load_model(path.with_suffix(".keras")), parts["test"][0]) > 1
+    print(f"{name}: {100 * far.mean():.1f} % of {len(far)} test pictures lie beyond the limit", flush=True)
 
 
 def _for_inference(model):
@@ -390,10 +411,15 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"what to train: {', '.join(NETWORKS)}")
     parser.add_argument("--accuracies", action="store_true", help="print the table of accuracies")
+    parser.add_argument("--familiar", action="store_true", help="keep in the cards what validation pictures are like")
     options = parser.parse_args(arguments)
     unknown = [name for name in options.names if name not in NETWORKS]
     if unknown:
         parser.error(f"got {unknown}; the networks are {', '.join(NETWORKS)}")
+    if options.familiar:
+        for name in options.names or NETWORKS:
+            keep_familiar(name)
+        return 0
     missing = [name for name in options.names or ([] if options.accuracies else NETWORKS) if not _built(name)]
     if options.accuracies:
         print(accuracies().to_string(index=False))

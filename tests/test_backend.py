@@ -52,3 +52,22 @@ def test_a_keras_that_runs_on_another_backend_is_seen():
     code = "import sys, types; sys.modules['keras'] = types.SimpleNamespace(config=types.SimpleNamespace("
     done = run(code + "backend=lambda: 'torch')); import heatproof.checks")
     assert "a keras that is already imported sets Keras to the backend 'torch'" in done.stderr
+
+
+# ---- the lines of TensorFlow
+
+
+@pytest.mark.parametrize("code", ["import xai_utils", "import mnist1d_utils", "import heatproof, keras"])
+def test_importing_the_library_writes_nothing_of_tensorflow(code):
+    silent = {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    environ = {key: value for key, value in os.environ.items() if key not in silent}
+    code += (
+        "; import os, sys; print(os.environ['TF_CPP_MIN_LOG_LEVEL'], 'tensorflow' in sys.modules); os.write(2, b'x')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environ, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "3 True\n", "x")  # behind it stderr is there again
+
+
+def test_the_level_of_the_user_stays_and_shows_the_lines():
+    done = run("import os, xai_utils; print(os.environ['TF_CPP_MIN_LOG_LEVEL'])", TF_CPP_MIN_LOG_LEVEL="0")
+    assert done.returncode == 0 and done.stdout == "0\n" and "CPU" in done.stderr, done.stderr

@@ -344,19 +344,28 @@ CAPTIONED = xu.load_model(NETWORKS / "captioned_faces.keras")
 CAPTIONER = xu.load_captioner(NETWORKS / "captioners" / "captioned_faces_explanation.keras")
 ONE_FACE = FACES.images[:1]
 CHANGES = {"attribute": ["brows"] * 2, "old": ["level"] * 2, "new": ["raised"] * 2}
+NO_FACES = [
+    (ONE_FACE[0], ValueError, "(48, 48, 1)", "inputs[None]"),
+    (ONE_FACE[:0], ValueError, "empty batch", "(N, 48, 48, 1)"),
+    (ONE_FACE[:, ::2, ::2], ValueError, "(1, 24, 24, 1)", "(N, 48, 48, 1)"),
+    (with_one(ONE_FACE, NAN), ValueError, "NaN", "finite"),
+    (None, TypeError, "object", "float"),
+]
 ARGUMENTS = {
+    "strangeness": (
+        {"model": CAPTIONED, "inputs": ONE_FACE},
+        {
+            "model": [*MODEL, (attentive(), ValueError, "nothing of its own", "xu.load_model")],
+            "inputs": NO_FACES,
+            "batch_size": COUNT,
+        },
+    ),
     "explain_in_words": (
         {"model": CAPTIONED, "captioner": CAPTIONER, "inputs": ONE_FACE},
         {
             "model": MODEL,
             "captioner": [(each, TypeError, repr(each), "xu.load_captioner") for each in (None, 3, "explanation")],
-            "inputs": [
-                (ONE_FACE[0], ValueError, "(48, 48, 1)", "inputs[None]"),
-                (ONE_FACE[:0], ValueError, "empty batch", "(N, 48, 48, 1)"),
-                (ONE_FACE[:, ::2, ::2], ValueError, "(1, 24, 24, 1)", "(N, 48, 48, 1)"),
-                (with_one(ONE_FACE, NAN), ValueError, "NaN", "finite"),
-                (None, TypeError, "object", "float"),
-            ],
+            "inputs": NO_FACES,
             "targets": [
                 (7, ValueError, "7", "0 to 6"),
                 (-1, ValueError, "-1", "0 to 6"),

@@ -23,6 +23,7 @@ import pytest
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: make environment")
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 ROOT = Path(__file__).resolve().parent.parent
+START = "/lab/tree/README.md?file-browser-path=/notebooks"  # as tools/__main__.py has it
 PAGES = ("06_integrated_gradients", "05_cam_gradcam")
 MINUTES = 10  # at most, for one page
 EVERYTHING_SHOWN = '{"windowingMode": "none"}'  # JupyterLab otherwise draws only the cells in sight
@@ -61,7 +62,7 @@ def course(tmp_path_factory):
     (folder / "data").mkdir()
     for name in ("heatproof", "models", "results", "report/figures"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for path in (*ROOT.glob("*_utils.py"), ROOT / "pyproject.toml", ROOT / "data/MNIST1D.pkl"):
+    for path in (*ROOT.glob("*_utils.py"), ROOT / "pyproject.toml", ROOT / "README.md", ROOT / "data/MNIST1D.pkl"):
         shutil.copy(path, folder / path.relative_to(ROOT))
     for name in PAGES:
         page = stored(name)
@@ -81,6 +82,7 @@ def address(course):
     own = ("CONFIG_DIR", "RUNTIME_DIR", "DATA_DIR")
     environ = {**os.environ, **{f"JUPYTER_{name}": str(course.parent / name) for name in own}}
     environ |= {"JUPYTERLAB_SETTINGS_DIR": str(course.parent / "settings"), "XAI_PROGRESS": "0"}
+    environ |= {"JUPYTER_CONFIG_PATH": str(ROOT / "tools" / "lab")}
     environ.pop("MPLBACKEND", None)
     options = ["--no-browser", "--allow-root", "--port=0", "--ServerApp.port_retries=0", "--LabApp.news_url="]
     options += [f"--ServerApp.root_dir={course}", "--IdentityProvider.token=", "--ServerApp.password="]
@@ -120,6 +122,24 @@ def run_all_cells(page):
             page.wait_for_function(STARTED, timeout=20_000)
             return
     pytest.fail("JupyterLab did not start to run the cells")
+
+
+def test_the_start_page_is_read_beside_the_list_of_the_chapters(address, browser):
+    """At the address that `make lab` opens: README.md as a page, and in the list no plumbing."""
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    page.set_default_timeout(120_000)
+    page.goto(f"{address.rstrip('/')}{START}")
+    page.wait_for_selector(".jp-RenderedMarkdown h1")
+    assert page.locator(".jp-RenderedMarkdown h1").first.inner_text().startswith("What a convolutional network sees")
+    names = page.locator(".jp-DirListing-itemName")
+    page.wait_for_function("() => document.querySelectorAll('.jp-DirListing-itemName').length > 0")
+    assert names.all_inner_texts() == [f"{name}.ipynb" for name in sorted(PAGES)]
+    page.locator(".jp-BreadCrumbs-home").click()
+    page.wait_for_function("() => document.body.querySelector('.jp-DirListing-content').innerText.includes('models')")
+    assert names.all_inner_texts() == ["data", "models", "notebooks", "report", "README.md"]
+    if os.environ.get("XAI_SCREENSHOTS"):
+        page.screenshot(path=Path(os.environ["XAI_SCREENSHOTS"]) / "start.png")
+    page.close()
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -24,7 +24,7 @@ NOTEBOOK_NAMES = [path.stem for path in NOTEBOOKS]
 # The rooms of GROUND lie below every wing. Within a wing no circle is allowed.
 PACKAGE = ROOT / "heatproof"
 GROUND = {"backend", "batches", "checks", "enlarging", "folders", "hiding"}
-GROUND |= {"problems", "progress", "wording", "writing"}
+GROUND |= {"problems", "progress", "quiet", "wording", "writing"}
 WINGS = {
     "ground": (set(), {"PIL", "numpy", "platformdirs", "scipy", "tensorflow", "tqdm"}),
     "engine": (set(), {"keras", "numpy", "tensorflow"}),
@@ -123,8 +123,9 @@ def test_only_rooms_hold_code():
     for path in PACKAGE.rglob("__init__.py"):
         if path.parent != PACKAGE:
             assert not ast.parse(path.read_text()).body, f"{path} stays empty"
-    check = "from heatproof.backend import check_backend\n\ncheck_backend()\n"
-    assert (PACKAGE / "__init__.py").read_text(encoding="utf-8") == check, "before any room, the backend; no more"
+    first = "from heatproof.backend import check_backend\nfrom heatproof.quiet import be_quiet\n\n"
+    text = (PACKAGE / "__init__.py").read_text(encoding="utf-8")
+    assert text == first + "check_backend()\nbe_quiet()\n", "before any room, the backend and its lines; no more"
 
 
 def long_functions(source: str) -> dict[str, int]:

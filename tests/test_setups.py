@@ -1,6 +1,7 @@
 """Other people's set-ups: Colab, Binder, a machine without make or a shell, a reader who hears the figures."""
 
 import ast
+import fnmatch
 import importlib.util
 import json
 import os
@@ -312,14 +313,34 @@ def test_a_download_that_fails_ends_in_one_message(monkeypatch):
         targets.data()
 
 
-def test_lab_serves_the_whole_repository_and_opens_the_notebooks(monkeypatch):
+def test_lab_serves_the_whole_repository_and_opens_the_start_page_beside_the_notebooks(monkeypatch):
     """An argument that names a folder would take the place of the root."""
     started = []
     monkeypatch.setattr(targets.subprocess, "call", lambda command, **options: started.append((command, options)) or 0)
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", "of the user")
     targets.lab()
     (command, options) = started[0]
-    assert f"--ServerApp.root_dir={ROOT}" in command and "--LabApp.default_url=/lab/tree/notebooks" in command
+    page = "/lab/tree/README.md?file-browser-path=/notebooks"
+    assert f"--ServerApp.root_dir={ROOT}" in command and f"--LabApp.default_url={page}" in command
     assert all(part.startswith("--") for part in command[3:]) and options["env"]["XAI_PROGRESS"] == "1"
+    assert options["env"]["JUPYTER_CONFIG_PATH"] == os.pathsep.join([str(ROOT / "tools" / "lab"), "of the user"])
+
+
+def test_the_file_list_of_lab_shows_chapters_and_no_plumbing():
+    """By the settings of `make lab`; tests/test_browser.py looks at the list itself."""
+    text = (ROOT / "tools" / "lab" / "jupyter_server_config.json").read_text(encoding="utf-8")
+    hidden = json.loads(text)["ContentsManager"]["hide_globs"]
+
+    def listed(folder):
+        names = {path.name for path in folder.iterdir()}
+        return {name for name in names if not any(fnmatch.fnmatch(name, glob) for glob in hidden)}
+
+    shown, chapters = listed(ROOT), listed(ROOT / "notebooks")
+    assert shown >= {"README.md", "data", "models", "notebooks", "report"}
+    folders = {"benchmarks", "book", "build", "docs", "heatproof", "results", "tests", "tools"}
+    settings = {path.name for path in ROOT.iterdir() if path.suffix in (".toml", ".yml", ".in", ".cff", ".txt")}
+    assert not shown & (folders | settings | {"Makefile", "CONTRIBUTING.md", "xai_utils.py"})
+    assert {path.name for path in NOTEBOOKS} <= chapters and "conftest.py" not in chapters
 
 
 SHELL = {"bash", "sh", "zsh", "make", "cp", "mv", "rm", "sed", "grep", "tar", "unzip", "curl", "wget"}

@@ -24,7 +24,7 @@ HELP = {
     "book": "make the website of the course from the executed notebooks, build/book/index.html",
     "template": "typeset the blank of the report for students, build/template/template.pdf",
     "test": "unit tests, and every notebook executed again and compared with its stored outputs",
-    "lab": "open the notebooks in JupyterLab",
+    "lab": "open the course in JupyterLab: the start page beside the list of the chapters",
     "latex": "install the Debian packages of apt.txt that the report needs (asks for sudo)",
     "data": "fetch the tissue tiles (258 MB, Zenodo record 53169) into the folder of data sets",
     "models": "train the networks and the captioners again (models/train.py, models/train_captioners.py)",
@@ -53,9 +53,9 @@ def show_help() -> int:
     return 0
 
 
-def run(*command: object, progress: str = "0") -> int:
+def run(*command: object, progress: str = "0", **variables: str) -> int:
     """Run a command from the root of the repository with the settings that keep output quiet and equal."""
-    environ = {**os.environ, "XAI_PROGRESS": progress, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environ = {**os.environ, "XAI_PROGRESS": progress, "TF_CPP_MIN_LOG_LEVEL": "3", **variables}
     environ.pop("MPLBACKEND", None)
     return subprocess.call([str(part) for part in command], cwd=ROOT, env=environ)
 
@@ -173,9 +173,13 @@ def clean() -> int:
 
 
 def lab() -> int:
+    """The start page beside the list of the chapters; tools/lab/ says what the list hides."""
     allowed = ["--allow-root"] if environment.is_root() else []
-    place = (f"--ServerApp.root_dir={ROOT}", "--LabApp.default_url=/lab/tree/notebooks")
-    return run(sys.executable, "-m", "jupyterlab", *place, *allowed, progress="1")
+    page = "/lab/tree/README.md?file-browser-path=/notebooks"
+    place = (f"--ServerApp.root_dir={ROOT}", f"--LabApp.default_url={page}")
+    settings = [str(ROOT / "tools" / "lab"), *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])]
+    command = (sys.executable, "-m", "jupyterlab", *place, *allowed)
+    return run(*command, progress="1", JUPYTER_CONFIG_PATH=os.pathsep.join(settings))
 
 
 def data() -> int:

@@ -69,7 +69,7 @@ def settings() -> dict:
 
 def stage_chapters() -> book_text.Chapters:
     """Write the notebooks with their links; return what can be linked."""
-    chapters = book_text.Chapters(found(), (ROOT / "report" / "references.bib").read_text(encoding="utf-8"))
+    chapters = book_text.Chapters(found(), bibliography())
     chapters.terms = book_text.terms((SOURCE / "glossary.md").read_text(encoding="utf-8"))
     for path in found():
         notebook = book_text.chapter(nbformat.read(executed(path), as_version=4), chapters, path.stem[:2])
@@ -158,17 +158,7 @@ def stage_extra() -> None:
 
 
 def bibliography() -> str:
-    """report/references.bib; an entry that names its arXiv number gets the DOI that arXiv gave it."""
-    text = (ROOT / "report" / "references.bib").read_text(encoding="utf-8")
-
-    def with_doi(match):
-        entry = match[0]
-        number = re.search(r"arXiv:(\d{4}\.\d{4,5})", entry)
-        if number is None or re.search(r"^\s*doi\s*=", entry, re.MULTILINE):
-            return entry
-        return entry.removesuffix("}") + f"  doi = {{10.48550/arXiv.{number[1]}}},\n}}"
-
-    return re.sub(r"^@\w+\{.*?^\}", with_doi, text, flags=re.DOTALL | re.MULTILINE)
+    return (ROOT / "report" / "references.bib").read_text(encoding="utf-8")
 
 
 def stage() -> None:

@@ -1,9 +1,7 @@
 """The commands, their options and an example of each; the list of the methods."""
 
 import argparse
-import importlib
 import inspect
-import os
 import sys
 from pathlib import Path
 
@@ -16,20 +14,6 @@ MORE = "".join(
     f"\n{EXAMPLES['explain']} {rest}"
     for rest in ("--method integrated-gradients --option steps=64", "--method lime --option segments=60 --target happy")
 )
-
-
-def start_tensorflow():
-    """Import it without the lines about its build that it writes to stderr at any log level: not meant for the user."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        importlib.import_module("heatproof.methods.catalogue")
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def options_of(function):
@@ -82,7 +66,6 @@ def parser():
 
 
 def list_methods():
-    start_tensorflow()
     from heatproof.methods import catalogue
 
     for row in catalogue.METHODS.values():

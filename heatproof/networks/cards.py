@@ -16,6 +16,7 @@ import numpy as np
 
 from heatproof import checks
 from heatproof.networks import opening
+from heatproof.networks.familiar import of_card
 from heatproof.problems import ArgumentFileError, ArgumentProblem, ArgumentTypeError, ArgumentValueError
 from heatproof.writing import replacing
 
@@ -36,6 +37,7 @@ CARD_KEYS = (
     "versions",
     "notes",
 )
+MAY = ("familiar",)  # keys of a card that may be left out
 ACCURACY_KEYS = ("accuracy", "correct", "total", "interval")
 
 
@@ -48,8 +50,9 @@ def load_model(
     """Load a Keras classifier without running code that its file carries.
 
     ``path`` ends in ``.keras`` or in the legacy ``.h5``; files of Keras 2 load too, HDF5 that is named .keras among
-    them. The model comes back uncompiled, with two attributes: ``input_range`` ``(low, high)`` and ``class_names``,
-    both from the card beside the file, or None where there is no card. The argument ``input_range`` wins over the card.
+    them. The model comes back uncompiled, with three attributes from the card beside the file, None where it says
+    nothing: ``input_range`` ``(low, high)``, ``class_names``, and ``familiar``, what `strangeness` asks. The argument
+    ``input_range`` wins over the card.
 
     ``custom_objects`` maps names to what the file only names: layer classes and activations of your own, and, in files
     of Keras 2, functions of TensorFlow (``{"tf.sort": keras.ops.sort}``).
@@ -67,6 +70,7 @@ def load_model(
         input_range = tuple(float(bound) for bound in card["input_range"])
     model.input_range = input_range
     model.class_names = tuple(card["class_names"]) if "class_names" in card else None
+    model.familiar = of_card(card["familiar"]) if "familiar" in card else None
     return model
 
 
@@ -74,7 +78,8 @@ def save_model(model: keras.Model, path: str | os.PathLike, card: dict) -> None:
     """Write ``models/NAME.keras`` and its card ``models/NAME.json``, both or neither.
 
     ``card`` needs the keys of ``CARD_KEYS``; ``input_shape``, ``parameters``, ``date`` and ``versions`` are filled in
-    when absent. ``accuracy`` maps the name of a part to ``{accuracy, correct, total, interval}`` (see ``measure``).
+    when absent, and ``familiar`` may stay absent. ``accuracy`` maps the name of a part to ``{accuracy, correct, total,
+    interval}`` (see ``measure``).
 
     Raises ``ValueError`` when the card is incomplete or contradicts the model; then nothing is written.
     """
@@ -127,6 +132,8 @@ def read_card(path: str | os.PathLike) -> dict:
         names = card["class_names"]
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise ArgumentTypeError("card['class_names']", checks.shown(names), "a list of texts")
+        if "familiar" in card:
+            of_card(card["familiar"])
     except ArgumentProblem as problem:
         given, cure = f"{path} with {problem.argument}: {problem.given}", "'make models' writes it again"
         raise ArgumentValueError("path", given, problem.allowed, cure) from None
@@ -158,7 +165,7 @@ def _complete_card(model: keras.Model, card: dict) -> dict:
 
 def _check_keys(card: dict) -> None:
     missing = [key for key in CARD_KEYS if key not in card]
-    unknown = [key for key in card if key not in CARD_KEYS]
+    unknown = [key for key in card if key not in CARD_KEYS + MAY]
     if missing or unknown:
         given = f"missing keys {missing}, unknown keys {unknown}"
         raise ArgumentValueError("card", given, f"exactly {list(CARD_KEYS)}")
