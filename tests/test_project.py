@@ -215,13 +215,13 @@ def test_peers_serve_parity_and_benchmark_and_know_neither():
             assert others <= allowed, name
 
 
-KINDS = ("with", "metrics", "relevance")  # of rooms that call another library, KIND_NAME.py
+KINDS = ("with", "metrics", "relevance", "hand", "trust")  # of rooms that call another library, KIND_NAME.py
 
 
 def test_every_other_library_is_wrapped_once():
     """KIND_NAME.py of the kinds above; Quantus calls Captum for the maps that it scores."""
     known = {name: {f"tools.peers.{kind}_{name}" for kind in KINDS} for name in TITLES}
-    known |= {"quantus": {"tools.peers.metrics_quantus"}}
+    known |= {"quantus": {f"tools.peers.{kind}_quantus" for kind in ("metrics", "hand", "trust")}}
     known["captum"].add("tools.peers.metrics_quantus")
     users = {name: set() for name in known}
     for module, path in workshop().items():

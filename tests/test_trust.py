@@ -1,6 +1,7 @@
 """The experiments of chapter 13, on toys: what the command says first, what it keeps, what a run contains."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -101,7 +102,8 @@ def test_a_run_scores_every_method_as_the_rule_sets_it(monkeypatch):
     found = retrained.scored("mnist1d", lambda kind, seed: model, 3, items=5)
     assert {"gradient_x_input", "occlusion", "random"} <= set(found["method"]) and set(found["training"]) == {3}
     part = found[found["method"] == "occlusion"].sort_values("item")
-    maps = xu.relevance("occlusion", xu.occlusion(model, x[:5], patch=3))
+    poured = retrained.poured("mnist1d", "compared", model.get_weights())
+    maps = xu.relevance("occlusion", xu.occlusion(poured, x[:5], patch=3))
     np.testing.assert_allclose(part["evidence_mass"], xu.evidence_mass(maps, masks[:5]), rtol=1e-5)
 
 
@@ -174,10 +176,19 @@ def _reader(area):
     return model
 
 
+def _trained(monkeypatch, networks):
+    """What stands for the trained networks, by their artefact: they go as they are where weights would be poured."""
+
+    def phantoms(kind, seed, artefact=None, strength=1.0):
+        return SimpleNamespace(get_weights=lambda: networks[artefact])
+
+    monkeypatch.setattr(retrained, "phantoms", phantoms)
+    monkeypatch.setattr(retrained, "poured", lambda kind, role, weights: weights)
+
+
 def test_a_network_that_sees_the_artefact_alone_is_detected_by_the_mass_on_it(monkeypatch):
     mask = xu.schematic_faces(1, confounded=1.0).artefact_masks[0]
-    networks = {"digit": _reader(mask), None: _reader(~mask)}
-    monkeypatch.setattr(retrained, "phantoms", lambda kind, seed, artefact=None, strength=1.0: networks[artefact])
+    _trained(monkeypatch, {"digit": _reader(mask), None: _reader(~mask)})
     monkeypatch.setattr(hans, "explaining", lambda kind, model, inputs: ["saliency"])
     monkeypatch.setitem(hans.PICTURES, "schematic_faces", 20)
     table = hans.detected("schematic_faces", "digit", 1.0, 1)
@@ -189,8 +200,7 @@ def test_a_network_that_sees_the_artefact_alone_is_detected_by_the_mass_on_it(mo
 
 def test_an_artefact_that_is_everywhere_has_no_known_place(monkeypatch):
     half = np.arange(48)[:, None] < np.full((1, 48), 24)
-    networks = {"blur": _reader(half), None: _reader(~half)}
-    monkeypatch.setattr(retrained, "phantoms", lambda kind, seed, artefact=None, strength=1.0: networks[artefact])
+    _trained(monkeypatch, {"blur": _reader(half), None: _reader(~half)})
     monkeypatch.setattr(hans, "explaining", lambda kind, model, inputs: ["saliency"])
     monkeypatch.setitem(hans.PICTURES, "schematic_faces", 20)
     assert set(hans.detected("schematic_faces", "blur", 0.5, 2)["arm"]) == {"unknown"}

@@ -82,7 +82,8 @@ def features(model: keras.Model, inputs: np.ndarray, layer: str, batch_size: int
     """The channels of a layer averaged over positions, (N, K)."""
     output = model.get_layer(layer).output
     means = keras.ops.mean(output, axis=tuple(range(1, len(output.shape) - 1)))
-    network, starts = keras.Model(model.inputs, means), range(0, len(inputs), batch_size)
+    entries = model.inputs[0] if len(model.inputs) == 1 else model.inputs
+    network, starts = keras.Model(entries, means), range(0, len(inputs), batch_size)
     found = [network(inputs[start : start + batch_size], training=False) for start in starts]
     return np.concatenate([keras.ops.convert_to_numpy(each) for each in found])
 

@@ -13,7 +13,7 @@ import torch
 from captum import attr
 from quantus.helpers.model.pytorch_model import PyTorchModel
 
-from tools.peers import quantus_trust
+from tools.peers import trust_quantus
 from tools.peers.metric_case import REGION, SAMPLES, Given, cascade, each
 from tools.peers.twin import twin
 
@@ -34,8 +34,8 @@ def answers(case):
         | _regions(case, given, network)
         | _infidelity(case, given, network)
         | _randomisation(case, network)
-        | quantus_trust.Road(case, given, partial(_picture, case), _of_pictures(case, network), OPTIONS).answers()
-        | quantus_trust.entropy(case, given, first, network, OPTIONS)
+        | trust_quantus.Road(case, given, partial(_picture, case), _of_pictures(case, network), OPTIONS).answers()
+        | trust_quantus.entropy(case, given, first, network, OPTIONS)
     )
 
 

@@ -43,7 +43,9 @@ def scored(kind: str, train: Callable, seed: int, items: int | None = None):
     question = {name: value for name, value in table.settings.items() if name not in ("methods", "options")}
     question |= {"fill": float(inputs.mean()), "metrics": METRICS, "methods": tuple(chosen)}
     question["options"] = {name: options for name, options in chosen.items() if options}
-    frame = xu.evaluate(poured(kind, "scored", train(kind, seed).get_weights()), inputs[:items], masks=masks[:items], **question)
+    frame = xu.evaluate(
+        poured(kind, "scored", train(kind, seed).get_weights()), inputs[:items], masks=masks[:items], **question
+    )
     wide = frame.pivot(index=["method", "item"], columns="metric", values="value")[list(METRICS)].reset_index()
     return wide.assign(training=seed)
 

@@ -62,7 +62,7 @@ def smooth(kind: str, seed: int):
 
 
 def labels(kind: str, seed: int):
-    """`xu.data_test` of two networks that have learned the same inputs by heart, one with true and one with drawn labels."""
+    """`xu.data_test` of two networks that know the same inputs by heart, one with drawn labels."""
     import numpy as np
 
     import xai_utils as xu
