@@ -4,7 +4,6 @@ import gc
 import os
 import random
 
-import matplotlib
 import pytest
 
 os.environ["XAI_PROGRESS"] = "0"
@@ -14,13 +13,6 @@ os.environ.pop("XAI_REPORT_DIR", None)
 
 def pytest_addoption(parser):
     parser.addoption("--shuffle", type=int, metavar="SEED", help="run the files and the tests of each in another order")
-
-
-@pytest.fixture(autouse=True)
-def own_figure_style():
-    """What a test sets for its figures ends with it, so that no order of tests changes what another one sees."""
-    with matplotlib.rc_context():
-        yield
 
 
 def pytest_collection_finish():

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import exercises
 import keras
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,6 +24,13 @@ import mnist1d_utils as m1
 import xai_utils as xu
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def own_style():
+    """A chapter sets the style of its figures, which no other test is to see."""
+    with matplotlib.rc_context():
+        yield
 
 
 def cells_of(notebook):

@@ -7,6 +7,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import processes
 import pytest
 from matplotlib.collections import LineCollection
 from matplotlib.contour import ContourSet
@@ -415,8 +416,13 @@ def test_wrong_types_are_refused(images, maps):
         plots.plot_attributions(images, maps["large"])
 
 
+def layout_after_import():
+    """What matplotlib does in a process that has imported everything here and drawn nothing."""
+    return plt.rcParams["figure.constrained_layout.use"]
+
+
 def test_style_embeds_fonts_and_changes_nothing_at_import():
-    assert plt.rcParams["figure.constrained_layout.use"] is False
+    assert processes.ask(layout_after_import) is False
     style.use_style()
     assert plt.rcParams["pdf.fonttype"] == 42
     sizes = [size for name, size in style.STYLE.items() if re.search("(font.*|label|title)size", name)]
