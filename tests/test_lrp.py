@@ -166,6 +166,15 @@ def test_a_negative_bias_counts_with_the_negative_part():
     np.testing.assert_allclose(whole, (2 * 4 * 6 / 5, -2), rtol=1e-5)
 
 
+@pytest.mark.parametrize(("bias", "wanted"), [("split", (6, -1)), ("none", (18 / 5, -3 / 5))])
+def test_what_is_subtracted_behind_a_layer_is_its_bias(bias, wanted):
+    """x = (2, 1), w = (3, -1), then - 2: z = 6 - 1 - 2; without the bias 6 and -1 share S = 3 in the ratio of 5."""
+    entry = layers.Input((2,))
+    model = keras.Model(entry, layers.Dense(1, use_bias=False, name="d")(entry) - 2.0)
+    model.get_layer("d").set_weights([np.array([[3.0], [-1.0]])])
+    near(xu.lrp(model, np.array([[2.0, 1.0]]), score="value", epsilon=0, bias=bias)[0], np.array(wanted))
+
+
 def test_epsilon_is_relative_to_the_size_of_z():
     """z = (3, 1) and 2: the root mean squares are sqrt(5) and 2; the first relevances are 2 * 3 / 2.2, -2 / 2.2."""
     e = 0.1 * np.sqrt(5)
