@@ -167,7 +167,7 @@ def test_a_negative_bias_counts_with_the_negative_part():
 
 
 @pytest.mark.parametrize(("bias", "wanted"), [("split", (6, -1)), ("none", (18 / 5, -3 / 5))])
-def test_what_is_subtracted_behind_a_layer_is_its_bias(bias, wanted):
+def test_lrp_takes_what_is_subtracted_behind_a_layer_for_its_bias(bias, wanted):
     """x = (2, 1), w = (3, -1), then - 2: z = 6 - 1 - 2; without the bias 6 and -1 share S = 3 in the ratio of 5."""
     entry = layers.Input((2,))
     model = keras.Model(entry, layers.Dense(1, use_bias=False, name="d")(entry) - 2.0)

@@ -110,19 +110,20 @@ def test_removal_curve_of_a_linear_model():
 def test_road_by_hand():
     """One position of twenty decides, by the sigmoid of 3; its neighbours are 0: without it the sigmoid of 0 is left.
 
-    Marked first, it goes with the first share: (s + 1/2) / 2 over 0.1, then 1/2 up to 0.9. Marked last, it stays. The
-    noise, 0.01 of the range 1, moves a probability by 3 / 4 of a hundredth per deviation.
+    Marked first, it goes with the first share: (s + 1/2) / 2 over 0.1, then 1/2 up to 0.9. Marked as the twelfth, it
+    goes between 0.5 and 0.7. Marked last, it stays. The noise, 0.01 of the range 1, moves a probability of 1/2 by 3 / 4
+    of a hundredth per deviation.
     """
     model = keras.Sequential([keras.Input((20, 1)), keras.layers.Flatten(), keras.layers.Dense(2, "softmax")])
     x, weights, s = np.zeros((1, 20, 1), "float32"), np.zeros((20, 2)), 1 / (1 + np.exp(-3))
     x[0, 7], weights[7, 1] = 1, 3
     model.layers[-1].set_weights([weights, np.zeros(2)])
-    rows = [
-        xu.Method(name=name, function=lambda m, x, t, sign=sign, **_: sign * (x[..., 0] - 0.5), output="map")
-        for name, sign in (("first", 1), ("last", -1))
-    ]
+    places = {"first": np.r_[7, 0:7, 8:20], "twelfth": np.r_[0:7, 8:12, 7, 12:20], "last": np.r_[0:7, 8:20, 7]}
+    maps = {name: 20.0 - np.argsort(order)[None] for name, order in places.items()}
+    rows = [xu.Method(name=name, function=lambda m, x, t, R=R, **_: R, output="map") for name, R in maps.items()]
     found = xu.evaluate(model, x, 1, rows, ("road",)).set_index("method")["value"]
     assert found["first"] == pytest.approx((0.1 * (s + 0.5) / 2 + 0.8 * 0.5) / 0.9, abs=0.03)
+    assert found["twelfth"] == pytest.approx((0.5 * s + 0.2 * (s + 0.5) / 2 + 0.2 * 0.5) / 0.9, abs=0.006)
     assert found["last"] == pytest.approx(s, abs=1e-6)
 
 

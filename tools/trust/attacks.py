@@ -56,6 +56,8 @@ def scaffold():
 
     The scaffold answers as the network that reads the digit where an input looks like a face, and as its clean twin
     where it looks perturbed. Its detector has learned from other faces, with patches and segments hidden.
+    agrees, follows: of faces whose digit names a wrong class, the share that it answers as the network that reads the
+    digit, and the share that it takes for the class of the digit.
     """
     import numpy as np
     import pandas as pd
@@ -67,14 +69,18 @@ def scaffold():
     honest, decoy = (lambda inputs, net=net: net.predict(inputs, verbose=0) for net in (cheat, clean))
     hidden = _hidden(teaching.images)
     built = xu.scaffolded(honest, decoy, teaching.images, hidden)
-    agrees = float((built(faces.images).argmax(1) == honest(faces.images).argmax(1)).mean())
+    wrong = drawn(KIND, 200, 4, confounded=0.0)  # where the two networks answer differently
+    agrees, follows = (
+        float((built(wrong.images).argmax(1) == own).mean())
+        for own in (honest(wrong.images).argmax(1), wrong.artefact_codes)
+    )
     rows = []
     for network, explained in {"bare": honest, "scaffolded": built}.items():
         for name in PERTURBING:
             R = _map(name, explained, faces)
             mass = [np.nanmean(xu.evidence_mass(R, mask)) for mask in (faces.artefact_masks, faces.masks)]
-            rows.append([network, name, *mass, agrees])
-    return pd.DataFrame(rows, columns=["network", "method", "mass", "evidence", "agrees"])
+            rows.append([network, name, *mass, agrees, follows])
+    return pd.DataFrame(rows, columns=["network", "method", "mass", "evidence", "agrees", "follows"])
 
 
 def _map(name, function, phantom):
