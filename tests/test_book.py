@@ -17,6 +17,7 @@ from tools import book, npm
 
 ROOT = Path(__file__).resolve().parent.parent
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+DRIVER = "GL Driver Message (OpenGL, Performance"  # of software WebGL, where the toolbox computes
 WIDTHS = (390, 1280)  # a telephone, a laptop
 KINDS = ("index", "notebooks/10_meaningful_perturbation", "api/methods", "docs/parity", "glossary")
 KINDS += ("notebooks/solutions/05_cam_gradcam",)
@@ -95,7 +96,8 @@ def of_all(walk, what):
 
 
 def test_no_page_says_an_error_or_asks_for_anything_outside(walk):
-    assert not of_all(walk, "noise")
+    noise = {name: [each for each in found if DRIVER not in each] for name, found in of_all(walk, "noise").items()}
+    assert not {name: found for name, found in noise.items() if found}
 
 
 def test_every_picture_is_there_and_has_a_text(walk):
@@ -122,6 +124,7 @@ def test_every_link_leads_somewhere(walk, pages):
                 lost |= set() if urlsplit(link).scheme == "https" else {(name, link)}
                 continue
             path = Path(unquote(urlsplit(address).path)).resolve()
+            place = "" if path.parent.name == "toolbox" else place  # its places are made by its script
             there = unquote(place) in ids[path] if path in ids else path.is_file()
             lost |= set() if there else {(name, link)}
     assert not lost
@@ -130,9 +133,12 @@ def test_every_link_leads_somewhere(walk, pages):
 def test_every_chapter_is_there_and_the_title_is_the_same_everywhere(walk):
     title = book.citation()["title"]
     pages = {name.removeprefix("notebooks/") for name in walk if name.startswith("notebooks/")}
+    own = {
+        name: found for name, found in walk.items() if not name.startswith("toolbox/")
+    }  # which has titles of its own
     chapters, solved = ({path.stem for path in paths} for paths in (book.found(), book.solved()))
     assert pages == chapters | {f"solutions/{name}" for name in (*solved, "index")}
-    assert {re.split(" [-\N{EM DASH}] ", found["title"])[-1] for found in walk.values()} == {title}
+    assert {re.split(" [-\N{EM DASH}] ", found["title"])[-1] for found in own.values()} == {title}
     assert (ROOT / "README.md").read_text(encoding="utf-8").startswith(f"# {title}\n")
     assert rf"\title{{\vspace{{-14mm}}{title}" in (ROOT / "report" / "report.tex").read_text(encoding="utf-8")
 

@@ -104,7 +104,7 @@ def test_a_link_out_of_the_website_goes_to_the_repository_or_stays_words():
 # Sources that no registered DOI is known of: books, lecture notes, journals and proceedings that give none.
 NO_DOI = set(
     "ruifrok2001 ekman1978 erhan2009 mordvintsev2015 cs231n hammer1992 krizhevsky2012 vandermaaten2008 "
-    "vandermaaten2014 banerjee2005".split()
+    "vandermaaten2014 banerjee2005 demsar2006 adebayo2022".split()
 )
 
 

@@ -44,6 +44,6 @@ def test_every_source_that_the_course_grew_from_is_there():
 
 def test_every_entry_says_where_it_is_found_and_what_it_holds():
     for entry in entries():
-        assert re.search(r"\[[a-z]+\d*[a-z]*\]|\]\(https?://[^)\s]+\)", entry), entry
+        assert re.search(r"\[[a-z]+\d*[a-z]*\]|\]\(https://[^)\s]+\)", entry), entry
         told = entry.rpartition(": ")[2]
         assert len(told.split()) >= 6 and told.rstrip().endswith("."), entry
