@@ -31,13 +31,14 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="chromium is not installed: apt-get install chromium"),
 ]
+# a cell whose source is hidden has a prompt that is not shown: it has content, but no inner text
 DONE = """() => {
-    const prompts = [...document.querySelectorAll('.jp-Notebook .jp-CodeCell .jp-InputPrompt')].map(p => p.innerText);
+    const prompts = [...document.querySelectorAll('.jp-Notebook .jp-CodeCell .jp-InputPrompt')].map(p => p.textContent);
     return prompts.length > 0 && prompts.every(text => /\\[\\d+\\]/.test(text));
 }"""
 READY = "() => document.body.innerText.includes('Python 3 (ipykernel) | Idle')"  # the line at the foot of the window
 STARTED = """() => [...document.querySelectorAll('.jp-Notebook .jp-CodeCell .jp-InputPrompt')].some(
-    prompt => /\\[(\\*|\\d+)\\]/.test(prompt.innerText))"""
+    prompt => /\\[(\\*|\\d+)\\]/.test(prompt.textContent))"""
 ERRORS = "() => [...document.querySelectorAll('[data-mime-type*=error]')].map(output => output.innerText)"
 PICTURES = """() => [...document.querySelectorAll('.jp-OutputArea-output img')].map(
     picture => [picture.naturalWidth, picture.alt])"""
