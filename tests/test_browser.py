@@ -31,14 +31,15 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="chromium is not installed: apt-get install chromium"),
 ]
-# a cell whose source is hidden has a prompt that is not shown: it has content, but no inner text
+# in place of a source that is hidden stands a line whose prompt is empty
 DONE = """() => {
-    const prompts = [...document.querySelectorAll('.jp-Notebook .jp-CodeCell .jp-InputPrompt')].map(p => p.textContent);
+    const there = document.querySelectorAll('.jp-Notebook .jp-CodeCell .jp-InputPrompt:not(.jp-Placeholder-prompt)');
+    const prompts = [...there].map(prompt => prompt.innerText);
     return prompts.length > 0 && prompts.every(text => /\\[\\d+\\]/.test(text));
 }"""
 READY = "() => document.body.innerText.includes('Python 3 (ipykernel) | Idle')"  # the line at the foot of the window
 STARTED = """() => [...document.querySelectorAll('.jp-Notebook .jp-CodeCell .jp-InputPrompt')].some(
-    prompt => /\\[(\\*|\\d+)\\]/.test(prompt.textContent))"""
+    prompt => /\\[(\\*|\\d+)\\]/.test(prompt.innerText))"""
 ERRORS = "() => [...document.querySelectorAll('[data-mime-type*=error]')].map(output => output.innerText)"
 PICTURES = """() => [...document.querySelectorAll('.jp-OutputArea-output img')].map(
     picture => [picture.naturalWidth, picture.alt])"""
