@@ -10,6 +10,7 @@ from keras import layers
 
 import models
 import xai_utils as xu
+from heatproof.engine import linear
 
 LAYERS = ("epsilon", "z_plus", "gamma", "alpha_beta", "flat", "w_square", "z_box")
 COMPOSITES = ("epsilon_plus", "epsilon_gamma_box", "epsilon_plus_flat", "epsilon_alpha2_beta1")
@@ -513,6 +514,24 @@ def test_an_input_alone_and_in_a_batch_get_the_same_map(name):
         whole = xu.lrp(model, x, 0, rule=rule, epsilon=0.1)
         near(xu.lrp(model, x[3:4], 0, rule=rule, epsilon=0.1), whole[3:4])
         near(xu.lrp(model, x, 0, rule=rule, epsilon=0.1, batch_size=2), whole)
+
+
+def test_lrp_holds_no_relu_until_relevance_arrives(monkeypatch):
+    """Its output is taken once more when the layer behind it has its turn, and not kept since the forward pass."""
+    made, created = [], linear.created
+
+    def noted(operation, given):
+        made.append(created(operation, given))
+        return made[-1]
+
+    monkeypatch.setattr(linear, "created", noted)
+    convolutions = [layers.Conv2D(2, 3, activation="relu") for _ in range(2)]
+    model = models.randomised(
+        keras.Sequential([keras.Input((8, 8, 1)), *convolutions, layers.GlobalAveragePooling2D()])
+    )
+    xu.lrp(model, models.examples(model), 0, score="value")
+    again = [each for each in made if each.type == "Relu"]
+    assert again and all(each.control_inputs for each in again)
 
 
 def test_a_batch_norm_that_is_folded_gives_the_map_of_one_layer():

@@ -44,6 +44,18 @@ def attempted(capsys, chapter, names, number, solution):
     return capsys.readouterr().out.strip()
 
 
+def tells_right_from_wrong(capsys, chapter, names, number, wrong):
+    """The cell asks for an answer, takes the published one, and says False of the wrong ones."""
+
+    def says(solution):
+        return attempted(capsys, chapter, names, number, solution)
+
+    assert says("answer = None") == "not attempted"
+    assert says(published(chapter, number)).endswith(": True")
+    for each in wrong:
+        assert says(f"answer = {each}").endswith(": False"), each
+
+
 def after(chapter, names, number, solution):
     """What the notebook holds after that."""
     (path,) = (ROOT / "notebooks").glob(f"{chapter}_*.ipynb")
@@ -241,13 +253,7 @@ FILTERS_WRONG = {
 
 @pytest.mark.parametrize("number", FILTERS_WRONG)
 def test_filters_exercise(capsys, filters_chapter, number):
-    def says(solution):
-        return attempted(capsys, "02", filters_chapter, number, solution)
-
-    assert says("answer = None") == "not attempted"
-    assert says(published("02", number)).endswith(": True")
-    for wrong in FILTERS_WRONG[number]:
-        assert says(f"answer = {wrong}").endswith(": False"), wrong
+    tells_right_from_wrong(capsys, "02", filters_chapter, number, FILTERS_WRONG[number])
 
 
 def test_the_helper_climbs_nine_tenths_of_the_hill(filters_chapter):
@@ -369,13 +375,7 @@ OCCLUSION_WRONG = {
 
 @pytest.mark.parametrize("number", OCCLUSION_WRONG)
 def test_occlusion_exercise(capsys, occlusion_names, number):
-    def says(solution):
-        return attempted(capsys, "04", occlusion_names, number, solution)
-
-    assert says("answer = None") == "not attempted"
-    assert says(published("04", number)).endswith(": True")
-    for wrong in OCCLUSION_WRONG[number]:
-        assert says(f"answer = {wrong}").endswith(": False"), wrong
+    tells_right_from_wrong(capsys, "04", occlusion_names, number, OCCLUSION_WRONG[number])
 
 
 def test_the_open_exercise_on_occlusion(capsys, occlusion_names):
