@@ -209,7 +209,7 @@ def run(options):
         print(f"{word}: {found.names[number]} (class {number}), probability {found.probabilities[number]:.2f}")
     if found.strangeness and found.strangeness > 1:
         print(
-            f"unlike:    {found.strangeness:.1f} times as far from the network's own pictures as 99 % of these lie; "
+            f"unlike:    {found.strangeness:.1f} times as far from the network's own pictures as most of these lie; "
             "what it says of this one means little"
         )
     if found.words:

@@ -41,6 +41,8 @@ def _without_stderr() -> Iterator[None]:
     except OSError:  # a program without a console has no stderr
         yield
         return
+    if sys.stderr:
+        sys.stderr.flush()  # what was written before is not lost
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 2)
     try:

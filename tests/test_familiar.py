@@ -52,12 +52,22 @@ def test_what_is_kept_is_mean_inverse_covariance_and_the_distance_that_the_share
     assert (found > 1).sum() == 10
 
 
+@pytest.mark.parametrize("layer", ["pool9", "conv3"])
+def test_a_card_of_a_layer_that_the_network_has_not_is_refused(layer, tmp_path):
+    card = xu.read_card(MODELS / "captioned_faces.json")
+    shutil.copy(MODELS / "captioned_faces.keras", tmp_path / "net.keras")
+    (tmp_path / "net.json").write_text(json.dumps(card | {"familiar": card["familiar"] | {"layer": layer}}))
+    with pytest.raises(ValueError, match=rf"card\['familiar'\].*channels of '{layer}'"):
+        xu.load_model(tmp_path / "net.keras")
+
+
 @pytest.mark.parametrize("spoil", [
     lambda kept: kept | {"limit": 0.0},
     lambda kept: kept | {"limit": "far"},
     lambda kept: kept | {"mean": kept["mean"][1:]},
     lambda kept: kept | {"precision": kept["mean"]},
     lambda kept: kept | {"layer": 3},
+    lambda kept: kept | {"precision": [[-each for each in row] for row in kept["precision"]]},
     lambda kept: kept | {"mean": [float("nan")] * len(kept["mean"])},
     lambda kept: {"limit": 1.0},
     lambda kept: [1.0],

@@ -516,6 +516,23 @@ def test_an_input_alone_and_in_a_batch_get_the_same_map(name):
         near(xu.lrp(model, x, 0, rule=rule, epsilon=0.1, batch_size=2), whole)
 
 
+@pytest.mark.parametrize("rule", ["epsilon", "gamma", "alpha_beta"])
+def test_lrp_of_a_dilated_layer_is_the_same_where_the_sides_are_open(rule):
+    """Its bias is added after the blocks are put together again, and nothing in the graph tells their sizes."""
+
+    def network(shape):
+        dilated = layers.Conv2D(3, 3, dilation_rate=2, padding="same", activation="relu")
+        return models.randomised(keras.Sequential([keras.Input(shape), dilated, layers.GlobalAveragePooling2D()]))
+
+    closed, wide = network((15, 13, 1)), network((None, None, 1))
+    wide.set_weights(closed.get_weights())
+    x = models.examples(closed)
+    found = xu.lrp(wide, x, 0, score="value", rule=rule, epsilon=0)
+    near(found, xu.lrp(closed, x, 0, score="value", rule=rule, epsilon=0))
+    if rule == "epsilon":
+        near(found, xu.gradient_x_input(wide, x, 0, score="value"))
+
+
 def test_lrp_holds_no_relu_until_relevance_arrives(monkeypatch):
     """Its output is taken once more when the layer behind it has its turn, and not kept since the forward pass."""
     made, created = [], linear.created

@@ -7,6 +7,7 @@ inputs the operation is created once more with its attributes; its transposed ma
 
 import functools
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import tensorflow as tf
@@ -175,9 +176,9 @@ class Linear:
         output = self.operation.outputs[0]
         if as_float(output) is not output:
             return self.forward(self.x, self.w) + self.b
-        last = self.folded[-1].outputs[0] if self.folded else output
-        if last.dtype == output.dtype and last.shape.as_list() == output.shape.as_list():
-            return last
+        chain = [self.operation, *self.folded]
+        if all(one.outputs[0].name in {each.name for each in other.inputs} for one, other in pairwise(chain)):
+            return chain[-1].outputs[0]  # nothing between them moves the numbers, as the blocks of a dilated layer do
         return (output if self._behind[0] is None else output * self._behind[0]) + self.b
 
     @functools.cached_property

@@ -16,7 +16,7 @@ import numpy as np
 
 from heatproof import checks
 from heatproof.networks import opening
-from heatproof.networks.familiar import of_card
+from heatproof.networks.familiar import fitting, of_card
 from heatproof.problems import ArgumentFileError, ArgumentProblem, ArgumentTypeError, ArgumentValueError
 from heatproof.writing import replacing
 
@@ -70,7 +70,7 @@ def load_model(
         input_range = tuple(float(bound) for bound in card["input_range"])
     model.input_range = input_range
     model.class_names = tuple(card["class_names"]) if "class_names" in card else None
-    model.familiar = of_card(card["familiar"]) if "familiar" in card else None
+    model.familiar = fitting(model, card["familiar"]) if "familiar" in card else None
     return model
 
 

@@ -64,7 +64,7 @@ def measured(model: keras.Model, inputs: np.ndarray, layer: str, share: float = 
 
 def of_card(kept: object) -> Familiar:
     """What a card holds under "familiar", as arrays; raises `ValueError` for anything else than `measured` gives."""
-    allowed = f"a dictionary with the keys {list(KEYS)}, mean (K,) and precision (K, K) finite, limit above 0"
+    allowed = f"a dictionary with the keys {list(KEYS)}, mean (K,), precision (K, K) positive definite, limit above 0"
     if not isinstance(kept, dict) or sorted(kept) != sorted(KEYS) or not isinstance(kept["layer"], str):
         raise ArgumentValueError("card['familiar']", checks.shown(kept), allowed)
     try:
@@ -73,9 +73,21 @@ def of_card(kept: object) -> Familiar:
         raise ArgumentValueError("card['familiar']", "lists that are no arrays of numbers", allowed) from None
     shapes = share.shape, limit.shape, precision.shape
     finite = all(np.isfinite(each).all() for each in (share, limit, mean, precision))
-    if shapes != ((), (), 2 * mean.shape) or mean.ndim != 1 or not finite or not (0 < share <= 1 and limit > 0):
+    fits = shapes == ((), (), 2 * mean.shape) and mean.ndim == 1 and finite and 0 < share <= 1 and limit > 0
+    if not fits or np.linalg.eigvalsh(precision).min() <= 0:
         raise ArgumentValueError("card['familiar']", f"a precision of shape {precision.shape}, limit {limit}", allowed)
     return Familiar(kept["layer"], float(share), float(limit), mean, precision)
+
+
+def fitting(model: keras.Model, kept: object) -> Familiar:
+    """As `of_card`, for the network that the card lies beside; raises `ValueError` where the layer is another one."""
+    found = of_card(kept)
+    sizes = {layer.name: layer.output.shape[-1] for layer in model.layers if hasattr(layer, "output")}
+    if sizes.get(found.layer) != len(found.mean):
+        given = f"means of {len(found.mean)} channels of {found.layer!r}"
+        allowed = f"those of a layer of this network: {sizes}"
+        raise ArgumentValueError("card['familiar']", given, allowed, "'make models' writes it again")
+    return found
 
 
 def features(model: keras.Model, inputs: np.ndarray, layer: str, batch_size: int = 32) -> np.ndarray:
