@@ -71,8 +71,21 @@ def test_a_run_that_fails_leaves_nothing_and_is_made_the_next_time(toys, monkeyp
     monkeypatch.setattr(command, "runs", lambda: [runs[0], kept.Run("a-2", "a", broken)])
     with pytest.raises(KeyboardInterrupt):
         command.main([])
-    assert made == ["a-1"] and sorted(path.name for path in (folder / "kept").glob("*.csv")) == ["a-1.csv"]
+    assert made == ["a-1"] and list((folder / "kept").glob("*.csv")) == [runs[0].path]
     assert not (folder / "results" / "a.csv").exists()
+
+
+def test_a_run_of_other_numbers_is_another_run(toys):
+    one, same, other = (kept.Run("a-1", "a", None, (items, "mass")) for items in (5, 5, 6))
+    assert one.path == same.path != other.path
+
+
+def test_the_seconds_of_a_kind_are_the_mean_of_its_runs(toys):
+    folder, _ = toys
+    (folder / "kept").mkdir()
+    (folder / "kept" / "seconds.json").write_text(json.dumps({"a": [10.0, 30.0]}))
+    (folder / "results" / "trust.json").write_text(json.dumps({"a": 1.0, "b": 7.0}))
+    assert kept.measured() == {"a": 20.0, "b": 7.0}
 
 
 def test_the_runs_have_names_of_their_own():
@@ -148,6 +161,8 @@ def test_road_starts_at_the_probability_of_the_input_and_falls_for_a_right_map(m
     model, x = xu.load_model(kept.ROOT / "models" / "mnist1d.keras"), m1.split(m1.make_dataset(), "test")[0][:12]
     start = table[table["share"] == 0]["probability"]
     np.testing.assert_allclose(start, model.predict(x, verbose=0).max(axis=1).mean(), rtol=1e-5)
+    first = table[(table["share"] == 0) & (table["method"] == "random")].iloc[0]
+    assert first["error"] == pytest.approx(model.predict(x, verbose=0).max(axis=1).std(ddof=1) / 12**0.5, rel=1e-4)
     part = table[(table["share"] == 0.3)].set_index(["method", "order"])["probability"]
     assert part["integrated_gradients", "most"] < part["random", "most"] < part["integrated_gradients", "least"]
 
@@ -163,6 +178,59 @@ def test_sanity_keeps_its_floors(monkeypatch):
     assert abs(last.loc["gradient_x_input", "rank_correlation"]) < 0.6
     first = table[table["step"] == 0].set_index("method")
     assert first.loc["gradient_x_input", "rank_correlation"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("order", "draws"), [("bottom_up", "initialiser"), ("independent", "shuffle")])
+def test_the_arms_of_sanity_are_those_of_the_library(order, draws, monkeypatch):
+    monkeypatch.setattr(sanity, "explaining", lambda kind, model, inputs: ["gradient_x_input"])
+    table = sanity.weights("mnist1d", order, draws, 2)
+    model, x = xu.load_model(kept.ROOT / "models" / "mnist1d.keras"), m1.split(m1.make_dataset(), "test")[0][:16]
+    want = xu.parameter_test(xu.gradient_x_input, model, x, order=order, draws=draws, seed=2)
+    want = want.groupby(["step", "measure"])["value"].mean().unstack("measure")
+    found = table[table["method"] == "gradient_x_input"].set_index("step")[want.columns]
+    np.testing.assert_allclose(found, want, atol=1e-4)
+    assert set(table["arm"]) == {f"{order}, {draws}"} and set(table["seed"]) == {2}
+
+
+def test_the_smooth_arm_averages_over_noise(monkeypatch):
+    asked = {}
+    monkeypatch.setattr(sanity, "SMOOTH", ("saliency",))
+    monkeypatch.setattr(xu, "noise_averaged", lambda function, **options: asked.update(options) or function)
+    table = sanity.smooth("mnist1d", 3)
+    assert asked == {"samples": 50, "seed": 3} and set(table["arm"]) == {"top_down, shuffle, smooth"}
+
+
+def test_shuffled_labels_compare_the_network_that_knows_the_true_ones_with_the_other(monkeypatch):
+    """The stand-ins know nothing but a constant class: how many labels that is right for tells which is which."""
+    taught, compared = [], {}
+    networks = [m1.network("flatten", seed=seed) for seed in (1, 2)]
+    for own, model in enumerate(networks):
+        kernel, bias = model.layers[-1].get_weights()
+        model.layers[-1].set_weights([np.zeros_like(kernel), np.eye(len(bias))[own]])
+    x, y = sanity.learned_on("mnist1d")
+    y = np.where(np.arange(len(y)) < 200, 0, 1)
+
+    def by_heart(kind, inputs, labels, seed):
+        taught.append(np.array(labels))
+        return networks[len(taught) - 1]
+
+    monkeypatch.setattr(sanity, "learned_on", lambda kind: (x, y))
+    monkeypatch.setattr(sanity, "_by_heart", by_heart)
+    roles = dict(zip(("true", "drawn"), networks, strict=True))
+    monkeypatch.setattr(retrained, "poured", lambda kind, role, weights: roles[role])
+    monkeypatch.setattr(sanity, "explaining", lambda kind, model, inputs: ["saliency"])
+
+    def data_test(function, true, other, inputs, **options):
+        compared.update(pair=(true, other))
+        return pd.DataFrame({"step": [1], "layer": [""], "item": [0], "measure": ["score"], "value": [0.5]})
+
+    monkeypatch.setattr(xu, "data_test", data_test)
+    table = sanity.labels("mnist1d", 4)
+    assert compared["pair"] == tuple(networks)
+    np.testing.assert_array_equal(taught[0], y)
+    assert (taught[1] != y).any() and sorted(taught[1]) == sorted(y)
+    assert table["learned"].iloc[0] == pytest.approx(200 / 300)
+    assert table["learned_drawn"].iloc[0] == pytest.approx(100 / 300)
 
 
 def _reader(area):
@@ -196,6 +264,12 @@ def test_a_network_that_sees_the_artefact_alone_is_detected_by_the_mass_on_it(mo
     assert known["auc"].tolist() == [1.0] * 3 and known["power"].tolist() == [1.0] * 3
     assert known["mass"].iloc[0] == pytest.approx(1) and known["mass_twin"].iloc[0] == pytest.approx(0)
     assert known["groups"].tolist() == [20, 4, 1] and known["false_alarms"].tolist() == [0.0] * 3
+    test, wrong = (xu.schematic_faces(n, seed, confounded=p) for n, seed, p in ((20, 3, 1.0), (200, 4, 0.0)))
+    share = (test.masks & ~test.artefact_masks).sum(axis=(1, 2)) / (~mask).sum()  # of a map that is even elsewhere
+    assert known["evidence"].iloc[0] == pytest.approx(0, abs=1e-6)
+    assert known["evidence_twin"].iloc[0] == pytest.approx(share.mean(), rel=1e-4)
+    said = _reader(mask).predict(wrong.images, verbose=0).argmax(axis=1)
+    assert known["follows"].iloc[0] == pytest.approx((said == wrong.artefact_codes).mean())
 
 
 def test_an_artefact_that_is_everywhere_has_no_known_place(monkeypatch):
@@ -238,6 +312,42 @@ def test_a_forged_picture_moves_the_gradient_more_than_noise_does(monkeypatch):
     assert row["kept"] == 1 and row["largest_change"] <= 0.02 + 1e-6
     assert row["correlation"] < row["noise"] and row["towards"] > row["before"]
     assert ("soft", "occlusion") not in table.index
+
+
+@pytest.mark.parametrize("goal", attacks.GOALS)
+def test_the_goal_of_a_forger_is_anothers_map_or_what_the_own_one_leaves_out(goal, monkeypatch):
+    aims = []
+    monkeypatch.setattr(attacks, "explaining", lambda kind, model, inputs: ["saliency"])
+    monkeypatch.setattr(attacks, "ITEMS", 3)
+    monkeypatch.setattr(xu, "forged", lambda model, x, aim, targets, **options: aims.append(aim) or x)
+    table = attacks.forged(goal)
+    model, faces = xu.load_model(kept.ROOT / "models" / "schematic_faces.keras"), xu.schematic_faces(3, 3)
+    own = removed.marks("schematic_faces", "saliency", model, faces.images, faces.labels)
+    want = own[[2, 0, 1]] if goal == "another's" else np.stack([each.max() - each for each in own])
+    np.testing.assert_allclose(aims[0], want, rtol=1e-5)
+    assert table["correlation"].tolist() == pytest.approx([1, 1])  # nothing was changed
+
+
+def test_a_scaffold_shows_the_decoy_to_methods_that_perturb(monkeypatch):
+    """The honest network reads the digit's plate alone, the decoy the rest; each face is an ordinary one."""
+    mask = xu.schematic_faces(1, confounded=1.0).artefact_masks[0]
+    networks = {"schematic_faces_confounded": _reader(mask), "schematic_faces": _reader(~mask)}
+    built = {}
+
+    monkeypatch.setattr(xu, "load_model", lambda path: networks[path.stem])
+    monkeypatch.setattr(xu, "scaffolded", lambda honest, decoy, *given: built.update(given=given) or decoy)
+    monkeypatch.setattr(attacks, "PERTURBING", ("occlusion",))
+    monkeypatch.setattr(attacks, "ITEMS", 2)
+    table = attacks.scaffold().set_index("network")
+    assert table.loc["bare", "mass"] > 0.3 > table.loc["scaffolded", "mass"]
+    assert table.loc["bare", "evidence"] < table.loc["scaffolded", "evidence"]
+    ordinary, perturbed = built["given"]
+    assert len(perturbed) == 4 * len(ordinary)
+    wrong = xu.schematic_faces(200, 4, confounded=0.0)
+    honest, decoy = (net.predict(wrong.images, verbose=0).argmax(axis=1) for net in networks.values())
+    row = table.iloc[0]
+    assert row["agrees"] == pytest.approx((honest == decoy).mean())
+    assert row["follows"] == pytest.approx((decoy == wrong.artefact_codes).mean())
 
 
 def test_the_hidden_faces_of_the_scaffold_are_faces_with_cells_of_grey():

@@ -1,7 +1,6 @@
 """Fragile and forged maps, and a scaffold that notices perturbed inputs: on the drawn faces, told as a defence."""
 
 from tools.environment import ROOT
-from tools.trust import retrained
 from tools.trust.hans import drawn
 from tools.trust.removed import explaining, marks
 from tools.trust.runs import Run
@@ -13,8 +12,10 @@ PERTURBING = ("occlusion", "lime", "kernel_shap", "rise")
 
 def runs() -> list[Run]:
     """One run for each goal of a forger, one for the scaffold."""
-    found = [Run(f"forged-{goal}", "forged", lambda goal=goal: forged(goal)) for goal in GOALS]
-    return [*found, Run("scaffold", "scaffold", scaffold)]
+    found = [
+        Run(f"forged-{goal}", "forged", lambda goal=goal: forged(goal), (ITEMS, LIMIT, STEPS, BETA)) for goal in GOALS
+    ]
+    return [*found, Run("scaffold", "scaffold", scaffold, (ITEMS,))]
 
 
 def forged(goal: str):
@@ -77,17 +78,10 @@ def scaffold():
     rows = []
     for network, explained in {"bare": honest, "scaffolded": built}.items():
         for name in PERTURBING:
-            R = _map(name, explained, faces)
+            R = marks(KIND, name, explained, faces.images, faces.labels)
             mass = [np.nanmean(xu.evidence_mass(R, mask)) for mask in (faces.artefact_masks, faces.masks)]
             rows.append([network, name, *mass, agrees, follows])
     return pd.DataFrame(rows, columns=["network", "method", "mass", "evidence", "agrees", "follows"])
-
-
-def _map(name, function, phantom):
-    import xai_utils as xu
-
-    row, chosen = xu.METHODS[name], retrained.methods(KIND)[name]
-    return row.reduce(row.function(function, phantom.images, phantom.labels, **chosen))
 
 
 def _hidden(images):

@@ -21,8 +21,10 @@ def runs() -> list[Run]:
                 for strength in STRENGTHS:
                     words = (kind, artefact, strength, training)
                     name = "-".join(map(str, ("hans", *words)))
-                    found.append(Run(name, f"hans_{kind}", lambda words=words: detected(*words)))
-    return [*found, Run(f"clusters-{CLUSTERED}", "clusters", lambda: clusters(CLUSTERED))]
+                    found.append(
+                        Run(name, f"hans_{kind}", lambda words=words: detected(*words), (PICTURES[kind], MAPS))
+                    )
+    return [*found, Run(f"clusters-{CLUSTERED}", "clusters", lambda: clusters(CLUSTERED), (HALF,))]
 
 
 def drawn(kind: str, count: int, seed: int, **options):

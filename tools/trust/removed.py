@@ -14,11 +14,18 @@ ROAD_ITEMS = {"mnist1d": 200, "schematic_faces": 60}
 def runs() -> list[Run]:
     """ROAR of the signals by training, share and method; ROAD of two kinds of data."""
     found = [
-        Run(f"roar-{method}-{share}", "roar", lambda method=method, share=share: roar(method, share))
+        Run(
+            f"roar-{method}-{share}",
+            "roar",
+            lambda method=method, share=share: roar(method, share),
+            (ROAR_TRAININGS, EPOCHS),
+        )
         for method in (*IGNORANT, *ROAR_METHODS)
         for share in SHARES
     ]
-    return found + [Run(f"road-{kind}", "road", lambda kind=kind: road(kind)) for kind in ROAD_ITEMS]
+    return found + [
+        Run(f"road-{kind}", "road", lambda kind=kind: road(kind), (count,)) for kind, count in ROAD_ITEMS.items()
+    ]
 
 
 def roar(method: str, share: float, trainings: int = ROAR_TRAININGS, epochs: int = EPOCHS, data=None):
@@ -76,8 +83,8 @@ def road(kind: str):
         for order in ("most", "least"):
             curve = xu.removal_curve(model, inputs, R, order=order)
             for share, values in zip((0.0, *REMOVED), curve.T, strict=True):
-                ends = (values.std(ddof=1) / len(values) ** 0.5,)
-                rows.append([kind, method, order, share, values.mean(), *ends])
+                error = values.std(ddof=1) / len(values) ** 0.5
+                rows.append([kind, method, order, share, values.mean(), error])
     return pd.DataFrame(rows, columns=["data", "method", "order", "share", "probability", "error"])
 
 

@@ -10,13 +10,18 @@ from tools.trust.runs import Run
 
 TRAININGS = {"mnist1d": 8, "schematic_faces": 8}
 METRICS = ("average_drop", "average_increase", "deletion", "insertion", "evidence_mass", "rank_accuracy")
-ITEMS = {"mnist1d": 100, "schematic_faces": 60}
+ITEMS, EPOCHS = {"mnist1d": 100, "schematic_faces": 60}, 120
 
 
 def runs() -> list[Run]:
     """The trainings of each kind of data."""
     return [
-        Run(f"{kind}-{seed}", f"{kind}_retrained", lambda kind=kind, seed=seed: scored(kind, network, seed))
+        Run(
+            f"{kind}-{seed}",
+            f"{kind}_retrained",
+            lambda kind=kind, seed=seed: scored(kind, network, seed),
+            (METRICS, ITEMS[kind], EPOCHS),
+        )
         for kind, count in TRAININGS.items()
         for seed in range(1, count + 1)
     ]
@@ -69,12 +74,12 @@ def kept_network(kind: str, role: str):
     return xu.load_model(ROOT / "models" / f"{kind}.keras")
 
 
-def signals(seed: int, data=None, epochs: int = 120):
+def signals(seed: int):
     """The network of mnist1d.keras, from another start."""
     import mnist1d_utils as m1
 
-    model, data = m1.network("flatten", seed=seed), m1.make_dataset() if data is None else data
-    m1.train(model, data, epochs=epochs, seed=seed, checkpoint=checkpoint(f"mnist1d-{seed}"))
+    model = m1.network("flatten", seed=seed)
+    m1.train(model, m1.make_dataset(), epochs=EPOCHS, seed=seed, checkpoint=checkpoint(f"mnist1d-{seed}"))
     model.input_range = (-6.0, 6.0)
     return model
 

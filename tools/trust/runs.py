@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,23 +16,29 @@ DIGITS = "%.4f"
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A part of the table results/KIND.csv: `make()` returns its rows as a frame."""
+    """A part of the table results/KIND.csv: `make()` returns its rows as a frame.
+
+    `settings`: the numbers that it is made by; with others it is another run, and what was kept is not taken for it.
+    """
 
     name: str
     kind: str
     make: Callable
+    settings: tuple = ()
 
     @property
     def path(self) -> Path:
-        return FOLDER / f"{self.name}.csv"
+        return FOLDER / f"{self.name}-{zlib.crc32(repr(self.settings).encode()):08x}.csv"
 
 
 def measured() -> dict[str, float]:
-    """The seconds of a run of each kind: of what was run here, else those that are kept in results/."""
-    known: dict[str, float] = {}
-    for path in (RESULTS / "trust.json", FOLDER / "seconds.json"):
-        known |= json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return known
+    """The mean seconds of a run of each kind: of what was run here, else those that are kept in results/."""
+    here = {kind: round(sum(each) / len(each), 1) for kind, each in _read(FOLDER / "seconds.json").items()}
+    return _read(RESULTS / "trust.json") | here
+
+
+def _read(path):
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def budget(left: list[Run], seconds: dict[str, float]) -> str:
@@ -48,18 +55,15 @@ def budget(left: list[Run], seconds: dict[str, float]) -> str:
 
 
 def finish(run: Run) -> float:
-    """Make a run's table and note the mean seconds of its kind; whatever stops it leaves nothing half-written."""
+    """Make a run's table and note its seconds; whatever stops it leaves nothing half-written."""
     started = time.monotonic()
     table = run.make()
     seconds = time.monotonic() - started
     FOLDER.mkdir(parents=True, exist_ok=True)
     write(run.path, table.to_csv(index=False, float_format=DIGITS))
-    kept = FOLDER / "all_seconds.json"
-    noted = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+    noted = _read(FOLDER / "seconds.json")
     noted.setdefault(run.kind, []).append(round(seconds, 1))
-    write(kept, json.dumps(noted) + "\n")
-    means = {kind: round(sum(each) / len(each), 1) for kind, each in noted.items()}
-    write(FOLDER / "seconds.json", json.dumps(means, indent=1) + "\n")
+    write(FOLDER / "seconds.json", json.dumps(noted) + "\n")
     return seconds
 
 
@@ -73,7 +77,6 @@ def collect(kind: str, chosen: list[Run]) -> Path | None:
     table = pd.concat([pd.read_csv(run.path) for run in part], ignore_index=True)
     path = RESULTS / f"{kind}.csv"
     write(path, table.to_csv(index=False, float_format=DIGITS))
-    kept = RESULTS / "trust.json"
-    known = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
-    write(kept, json.dumps(dict(sorted((known | {kind: measured()[kind]}).items())), indent=1) + "\n")
+    known = _read(RESULTS / "trust.json") | {name: seconds for name, seconds in measured().items() if name == kind}
+    write(RESULTS / "trust.json", json.dumps(dict(sorted(known.items())), indent=1) + "\n")
     return path

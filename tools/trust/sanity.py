@@ -27,7 +27,8 @@ def runs() -> list[Run]:
 
 
 def _run(kind, name, make, *words):
-    return Run(f"sanity-{kind}-{name}", f"sanity_{kind}", lambda: make(kind, *words))
+    settings = (ITEMS[kind], NOISES, LEARNED_ON, EPOCHS[kind])
+    return Run(f"sanity-{kind}-{name}", f"sanity_{kind}", lambda: make(kind, *words), settings)
 
 
 def weights(kind: str, order: str, draws: str, seed: int):
