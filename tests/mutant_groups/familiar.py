@@ -15,6 +15,8 @@ GROUPS = {
         (FAMILIAR, "np.cov(found.T)", "np.cov(found)"),
         (FAMILIAR, "axis=tuple(range(1, len(output.shape) - 1))", "axis=1"),
         (FAMILIAR, "inputs[start : start + batch_size]", "inputs[:batch_size]"),
-        (FAMILIAR, "if shapes != ((), (), 2 * mean.shape)", "if False"),
+        (FAMILIAR, "fits = shapes == ((), (), 2 * mean.shape)", "fits = True"),
+        (FAMILIAR, "np.linalg.eigvalsh(precision).min() <= 0", "False"),
+        (FAMILIAR, "if sizes.get(found.layer) != len(found.mean):", "if False:"),
     ),
 }  # fmt: skip
