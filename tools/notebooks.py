@@ -24,6 +24,7 @@ from traitlets import default
 
 from heatproof.writing import write
 from tools.environment import ROOT, STAMP
+from tools.pictures import lighten
 
 NOTEBOOKS = ROOT / "notebooks"
 BUILD = ROOT / "build" / "notebooks"
@@ -143,10 +144,11 @@ def joined(outputs: list) -> list:
 
 
 def tidy(notebook: nbformat.NotebookNode) -> None:
-    """Keep what a reader sees and every machine agrees on: no stderr, no versions, no widget state."""
+    """Keep what a reader sees and every machine agrees on: no stderr, no versions, no widget state, light pictures."""
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = joined([output for output in cell.outputs if output.get("name") != "stderr"])
+            lighten(cell.outputs)
     notebook.metadata = nbformat.from_dict(
         {
             "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},

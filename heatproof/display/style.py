@@ -12,7 +12,7 @@ PAGE_WIDTH, COLUMN_WIDTH = 7.0, 3.4
 FOR, AGAINST, NEUTRAL = "#b2182b", "#2166ac", "#4d4d4d"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito 2008
 STYLE: dict[Any, Any] = {
-    "figure.dpi": 100,
+    "figure.dpi": 150,
     "figure.constrained_layout.use": True,
     "font.size": 9,
     "axes.titlesize": 9,

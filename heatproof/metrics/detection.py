@@ -58,6 +58,7 @@ def detection(
     maps: Sequence[int] = (1, 5, 20),
     false_alarms: float = 0.05,
     statistic: Callable = np.mean,
+    two_sided: bool = False,
     resamples: int = 2000,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -67,7 +68,8 @@ def detection(
     `evidence_density` on the artefact) or the maps themselves; `validation`: (V, ...) of the clean twin on other
     pictures. `statistic`: k of these -> one number, higher for a network that cheats; the mean of numbers, or
     `concentration` of maps. The alarm is a number above the threshold that the share `false_alarms` of groups of k
-    validation pictures exceeds, drawn `resamples` times. The N pictures are cut at random into groups of k that share
+    validation pictures exceeds, drawn `resamples` times; with `two_sided` numbers stand for their distances from the
+    median of these groups, so that a number that is too low raises it too. The N pictures are cut at random into groups of k that share
     no picture, the same groups for both networks. Returns a row for each k of `maps`: maps, groups, auc (the share of
     pairs of groups in which the suspect has the higher number, ties count half), power and false_alarms (the shares of
     groups with an alarm), threshold, and for auc, power and false_alarms the ends of their 95 % intervals ("power low",
@@ -83,6 +85,7 @@ def detection(
         raise ArgumentValueError("validation", f"shape {validation.shape}", allowed)
     false_alarms = checks.as_number("false_alarms", false_alarms, 0, 1, open_ends=True)
     resamples, seed = checks.as_count("resamples", resamples), checks.as_count("seed", seed, 0)
+    two_sided = checks.as_flag("two_sided", two_sided)
     if not callable(statistic):
         raise ArgumentTypeError("statistic", checks.shown(statistic), "a function of k numbers or maps, as numpy.mean")
     rows = []
@@ -91,9 +94,11 @@ def detection(
         rounds = -(-resamples * k // (len(validation) // k * k))
         drawn = np.concatenate([_groups(len(validation), k, generator) for _ in range(rounds)])
         ordinary = np.array([statistic(validation[group]) for group in drawn])
-        threshold = np.quantile(ordinary, 1 - false_alarms, method="higher")
         groups = _groups(len(suspect), k, generator)
         told, twin = (np.array([statistic(each[group]) for group in groups]) for each in (suspect, clean))
+        if two_sided:
+            ordinary, told, twin = (np.abs(part - np.median(ordinary)) for part in (ordinary, told, twin))
+        threshold = np.quantile(ordinary, 1 - false_alarms, method="higher")
         rows.append(_row(k, told, twin, threshold, resamples, seed))
     return pd.DataFrame(rows)
 

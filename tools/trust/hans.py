@@ -1,14 +1,13 @@
 """Clever Hans: what maps tell of networks that read an artefact, beside a clean twin on the same pictures."""
 
-from tools.environment import ROOT
 from tools.trust import retrained
 from tools.trust.removed import explaining, marks
 from tools.trust.runs import Run
 
-ARTEFACTS = {"schematic_faces": ("digit", "border", "blur")}
+ARTEFACTS = {"schematic_faces": ("digit", "border", "blur"), "tissue_phantom": ("ink", "border", "blur", "cast")}
 STRENGTHS = (0.25, 0.5, 1.0)
-TRAININGS = {"schematic_faces": 1}
-PICTURES, MAPS = {"schematic_faces": 60}, (1, 5, 20)
+TRAININGS = {"schematic_faces": 3, "tissue_phantom": 1}
+PICTURES, MAPS, ARMS = {"schematic_faces": 60, "tissue_phantom": 40}, (1, 5, 20), ("known", "unknown", "either side")
 CLUSTERED, HALF = "schematic_faces", 35
 
 
@@ -21,10 +20,13 @@ def runs() -> list[Run]:
                 for strength in STRENGTHS:
                     words = (kind, artefact, strength, training)
                     name = "-".join(map(str, ("hans", *words)))
-                    found.append(
-                        Run(name, f"hans_{kind}", lambda words=words: detected(*words), (PICTURES[kind], MAPS))
-                    )
-    return [*found, Run(f"clusters-{CLUSTERED}", "clusters", lambda: clusters(CLUSTERED), (HALF,))]
+                    settings = (PICTURES[kind], MAPS, ARMS)
+                    found.append(Run(name, f"hans_{kind}", lambda words=words: detected(*words), settings))
+    marked = [(artefact, strength) for artefact in ARTEFACTS[CLUSTERED] for strength in STRENGTHS]
+    return found + [
+        Run(f"clusters-{artefact}-{strength}", "clusters", lambda words=(artefact, strength): clusters(*words), (HALF,))
+        for artefact, strength in marked
+    ]
 
 
 def drawn(kind: str, count: int, seed: int, **options):
@@ -61,9 +63,11 @@ def detected(kind: str, artefact: str, strength: float, training: int):
         masks = [part.artefact_masks for _, part in parts]
         shares = [np.nanmean(xu.evidence_mass(R, masks[0])) for R in maps[:2]]
         shares += [np.nanmean(xu.evidence_mass(R, test.masks)) for R in maps[:2]]
-        arms = {"unknown": maps} if masks[0].all() else {"known": densities(maps, masks), "unknown": maps}
-        for arm, told in arms.items():
-            found = xu.detection(*told, maps=MAPS, statistic=np.mean if arm == "known" else concentrated, resamples=500)
+        for arm in ARMS[masks[0].all() :]:  # a blur is everywhere: its place tells nothing
+            told, statistic = (densities(maps, masks), np.mean) if arm == "known" else (maps, concentrated)
+            found = xu.detection(
+                *told, maps=MAPS, statistic=statistic, two_sided=arm == "either side", resamples=500
+            )
             for each in found.to_dict("records"):
                 numbers = [each[key] for key in ("maps", "groups", "auc", "power", "false_alarms")]
                 rows.append([*head, name, *shares, arm, *numbers])
@@ -90,8 +94,8 @@ def concentrated(maps):
     return np.nan_to_num(xu.concentration(maps))
 
 
-def clusters(kind: str):
-    """Do clusters of maps part the pictures with an artefact from those without, for a network that reads it?
+def clusters(artefact: str, strength: float, kind: str = CLUSTERED):
+    """Do clusters of maps part the pictures with an artefact from those without, for a network that may read it?
 
     Half of the pictures bear the artefact, which names their class. Rand's index, corrected for chance: 1 if the
     clusters are the two halves, 0 if they know nothing of them.
@@ -102,17 +106,20 @@ def clusters(kind: str):
 
     import xai_utils as xu
 
-    with_it, without = drawn(kind, HALF, 5, confounded=1.0), drawn(kind, HALF, 6)
+    marked = {"artefact": artefact, "artefact_strength": strength}
+    with_it, without = drawn(kind, HALF, 5, confounded=1.0, **marked), drawn(kind, HALF, 6)
     images = np.concatenate([with_it.images, without.images])
     labels, bears = np.concatenate([with_it.labels, without.labels]), np.arange(2 * HALF) < HALF
     rows = []
-    for network in ("confounded", "clean"):
-        model = xu.load_model(ROOT / "models" / f"{kind}{'_confounded' * (network == 'confounded')}.keras")
+    for network, trained in {"confounded": {"artefact": artefact, "strength": strength}, "clean": {}}.items():
+        model = retrained.poured(kind, "clustered", retrained.phantoms(kind, 1, **trained).get_weights())
         for name in explaining(kind, model, images):
             R = marks(kind, name, model, images, labels)
             there = R.reshape(len(R), -1).any(axis=1)
             for count in (None, 2):
                 found = xu.spectral_clusters(R[there], count=count)
                 index = adjusted_rand_score(bears[there], found.labels)
-                rows.append([kind, network, name, "gap" if count is None else count, found.labels.max() + 1, index])
-    return pd.DataFrame(rows, columns=["data", "network", "method", "asked", "clusters", "rand_index"])
+                asked = "gap" if count is None else count
+                rows.append([kind, artefact, strength, network, name, asked, found.labels.max() + 1, index])
+    columns = ["data", "artefact", "strength", "network", "method", "asked", "clusters", "rand_index"]
+    return pd.DataFrame(rows, columns=columns)

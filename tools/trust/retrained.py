@@ -8,9 +8,9 @@ from tools.environment import ROOT
 from tools.trust import runs as kept
 from tools.trust.runs import Run
 
-TRAININGS = {"mnist1d": 8, "schematic_faces": 8}
+TRAININGS = {"mnist1d": 8, "schematic_faces": 8, "tissue_phantom": 8}
 METRICS = ("average_drop", "average_increase", "deletion", "insertion", "evidence_mass", "rank_accuracy")
-ITEMS, EPOCHS = {"mnist1d": 100, "schematic_faces": 60}, 120
+ITEMS, EPOCHS = {"mnist1d": 100, "schematic_faces": 60, "tissue_phantom": 30}, 120
 
 
 def runs() -> list[Run]:

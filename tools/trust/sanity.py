@@ -2,15 +2,16 @@
 
 from tools.environment import ROOT
 from tools.trust import retrained
+from tools.trust.hans import drawn
 from tools.trust.removed import explaining
 from tools.trust.runs import Run
 
 ARMS = (("top_down", "shuffle"), ("bottom_up", "shuffle"), ("independent", "shuffle"), ("top_down", "initialiser"))
-SEEDS = {"mnist1d": 10, "schematic_faces": 3}
-BATCH, ITEMS = 32, {"mnist1d": 16, "schematic_faces": 8}
+SEEDS = {"mnist1d": 10, "schematic_faces": 10, "tissue_phantom": 3}
+BATCH, ITEMS = 32, {"mnist1d": 16, "schematic_faces": 8, "tissue_phantom": 4}
 SMOOTH, NOISES, NOISE_SEEDS = ("saliency", "gradient_x_input", "integrated_gradients", "guided_backprop"), 50, 1
 SMOOTH += ("deep_lift", "grad_cam", "layer_cam")
-LABELS, LEARNED_ON, EPOCHS = 1, 300, {"mnist1d": 150, "schematic_faces": 150}
+LABELS, LEARNED_ON, EPOCHS = 1, 300, {"mnist1d": 150, "schematic_faces": 150, "tissue_phantom": 60}
 
 
 def runs() -> list[Run]:
@@ -71,9 +72,10 @@ def labels(kind: str, seed: int):
     _, inputs = _asked(kind)
     x, y = learned_on(kind)
     true = retrained.poured(kind, "true", _by_heart(kind, x, y, seed).get_weights())
-    drawn = np.random.default_rng(seed).permutation(y)
-    other = retrained.poured(kind, "drawn", _by_heart(kind, x, drawn, seed).get_weights())
-    learned = [float((net.predict(x, verbose=0).argmax(1) == own).mean()) for net, own in ((true, y), (other, drawn))]
+    shuffled = np.random.default_rng(seed).permutation(y)
+    other = retrained.poured(kind, "drawn", _by_heart(kind, x, shuffled, seed).get_weights())
+    pairs = (true, y), (other, shuffled)
+    learned = [float((net.predict(x, verbose=0).argmax(1) == own).mean()) for net, own in pairs]
 
     def test(function, options):
         return xu.data_test(function, true, other, inputs, **options)
@@ -107,12 +109,11 @@ def _table(kind, names, test, arm, seed):
 def learned_on(kind: str):
     """The first training inputs, few enough to be learned by heart, and their labels."""
     import mnist1d_utils as m1
-    import xai_utils as xu
 
     if kind == "mnist1d":
         x, y = m1.split(m1.make_dataset(), "train")
         return x[:LEARNED_ON], y[:LEARNED_ON]
-    phantom = xu.schematic_faces(LEARNED_ON, seed=1)
+    phantom = drawn(kind, LEARNED_ON, 1)
     return phantom.images, phantom.labels
 
 
