@@ -64,6 +64,17 @@ def test_detection_by_hand():
     assert (row["false_alarms low"], row["false_alarms high"]) == pytest.approx((0, z2 / 4 / (1 + z2 / 4)), abs=1e-6)
 
 
+def test_on_either_side_by_hand():
+    """Validation 1..21, median 11: distances 0, 1, 1, ..., 10, 10. One in ten exceeds 9, none 10. Far below counts."""
+    validation, suspect, clean = np.arange(1, 22), [-5, 0, 11, 30], [1, 2, 11, 21]
+    row = xu.detection(suspect, clean, validation, maps=[1], false_alarms=0.08, two_sided=True).iloc[0]
+    assert (row["threshold"], row["power"], row["false_alarms"]) == (10, 0.75, 0)
+    # distances 16, 11, 0, 19 against 10, 9, 0, 10: the third beats none and is even with one
+    assert row["auc"] == pytest.approx((4 + 4 + 0.5 + 4) / 16)
+    one = xu.detection(suspect, clean, validation, maps=[1], false_alarms=0.08).iloc[0]
+    assert (one["threshold"], one["power"]) == (20, 0.25)
+
+
 def test_more_false_alarms_lower_the_threshold():
     strict, loose = (
         xu.detection([12, 16], [0, 0], np.arange(1, 21), maps=[1], false_alarms=share).iloc[0] for share in (0.25, 0.45)

@@ -93,9 +93,10 @@ def test_the_runs_have_names_of_their_own():
     assert len({run.name for run in found}) == len(found)
     kinds = pd.Series([run.kind for run in found]).value_counts().to_dict()
     assert kinds == {
-        **{"mnist1d_retrained": 8, "schematic_faces_retrained": 8, "roar": 3 * 10, "road": 2},
-        **{"sanity_mnist1d": 10 * 4 + 2, "sanity_schematic_faces": 3 * 4 + 2, "hans_schematic_faces": 3 * 3},
-        **{"clusters": 1, "forged": 2, "scaffold": 1},
+        **{"mnist1d_retrained": 8, "schematic_faces_retrained": 8, "tissue_phantom_retrained": 8, "roar": 3 * 10},
+        **{"sanity_mnist1d": 10 * 4 + 2, "sanity_schematic_faces": 10 * 4 + 2, "sanity_tissue_phantom": 3 * 4 + 2},
+        **{"hans_schematic_faces": 3 * 3 * 3, "hans_tissue_phantom": 4 * 3, "clusters": 3 * 3},
+        **{"road": 2, "forged": 2, "scaffold": 1},
     }
 
 
@@ -277,7 +278,7 @@ def test_an_artefact_that_is_everywhere_has_no_known_place(monkeypatch):
     _trained(monkeypatch, {"blur": _reader(half), None: _reader(~half)})
     monkeypatch.setattr(hans, "explaining", lambda kind, model, inputs: ["saliency"])
     monkeypatch.setitem(hans.PICTURES, "schematic_faces", 20)
-    assert set(hans.detected("schematic_faces", "blur", 0.5, 2)["arm"]) == {"unknown"}
+    assert set(hans.detected("schematic_faces", "blur", 0.5, 2)["arm"]) == {"unknown", "either side"}
 
 
 def test_a_map_that_is_zero_everywhere_warns_of_nothing():
@@ -299,8 +300,11 @@ def test_clusters_find_the_halves_where_the_maps_do(monkeypatch):
 
     monkeypatch.setattr(hans, "marks", marks)
     monkeypatch.setattr(hans, "explaining", lambda kind, model, inputs: ["saliency"])
-    table = hans.clusters("schematic_faces")
+    mask = xu.schematic_faces(1, confounded=1.0).artefact_masks[0]
+    _trained(monkeypatch, {"digit": _reader(mask), None: _reader(~mask)})
+    table = hans.clusters("digit", 0.5)
     assert table[table["asked"] == 2]["rand_index"].tolist() == [1.0, 1.0]
+    assert table["network"].unique().tolist() == ["confounded", "clean"]
 
 
 def test_a_forged_picture_moves_the_gradient_more_than_noise_does(monkeypatch):

@@ -69,12 +69,12 @@ def detection(
     pictures. `statistic`: k of these -> one number, higher for a network that cheats; the mean of numbers, or
     `concentration` of maps. The alarm is a number above the threshold that the share `false_alarms` of groups of k
     validation pictures exceeds, drawn `resamples` times; with `two_sided` numbers stand for their distances from the
-    median of these groups, so that a number that is too low raises it too. The N pictures are cut at random into groups of k that share
-    no picture, the same groups for both networks. Returns a row for each k of `maps`: maps, groups, auc (the share of
-    pairs of groups in which the suspect has the higher number, ties count half), power and false_alarms (the shares of
-    groups with an alarm), threshold, and for auc, power and false_alarms the ends of their 95 % intervals ("power low",
-    "power high", ...): Wilson's, and the percentile bootstrap over groups for auc. Raises `TypeError`, `ValueError` for
-    arrays that do not fit, NaN, or more maps in a group than pictures.
+    median of these groups, so that a number that is too low raises it too. The N pictures are cut at random into
+    groups of k that share no picture, the same groups for both networks. Returns a row for each k of `maps`: maps,
+    groups, auc (the share of pairs of groups in which the suspect has the higher number, ties count half), power and
+    false_alarms (the shares of groups with an alarm), threshold, and for auc, power and false_alarms the ends of
+    their 95 % intervals ("power low", "power high", ...): Wilson's, and the percentile bootstrap over groups for auc.
+    Raises `TypeError`, `ValueError` for arrays that do not fit, NaN, or more maps in a group than pictures.
     """
     suspect, clean = checks.as_finite("suspect", suspect), checks.as_finite("clean", clean)
     validation = checks.as_finite("validation", validation)
