@@ -65,8 +65,8 @@ def test_detection_by_hand():
 
 
 def test_on_either_side_by_hand():
-    """Validation 1..21, median 11: distances 0, 1, 1, ..., 10, 10. One in ten exceeds 9, none 10. Far below counts."""
-    validation, suspect, clean = np.arange(1, 22), [-5, 0, 11, 30], [1, 2, 11, 21]
+    """Validation 1..20 and 200, median 11: distances 0, 1, 1, ..., 9, 9, 10, 189, one of which exceeds 10."""
+    validation, suspect, clean = [*range(1, 21), 200], [-5, 0, 11, 30], [1, 2, 11, 21]
     row = xu.detection(suspect, clean, validation, maps=[1], false_alarms=0.08, two_sided=True).iloc[0]
     assert (row["threshold"], row["power"], row["false_alarms"]) == (10, 0.75, 0)
     # distances 16, 11, 0, 19 against 10, 9, 0, 10: the third beats none and is even with one
