@@ -41,7 +41,9 @@ def test_the_budget_is_runs_times_seconds():
 
 def test_the_budget_is_printed_first_and_nothing_is_run(toys, capsys):
     folder, made = toys
-    (folder / "results" / "trust.json").write_text(json.dumps({"a": 1800, "b": 3600}))
+    (folder / "results" / "trust.json").write_text(
+        json.dumps({kind: {"seconds": seconds} for kind, seconds in (("a", 1800), ("b", 3600))})
+    )
     assert command.main(["--budget"]) == 0 and not made
     assert capsys.readouterr().out.splitlines()[-1] == "in all 2.00 h"
 
@@ -59,6 +61,21 @@ def test_what_is_done_is_not_done_again_and_a_whole_kind_becomes_a_table(toys, c
     capsys.readouterr()
     command.main([])
     assert len(made) == 3 and capsys.readouterr().out.startswith("in all 0.00 h")
+
+
+def test_a_table_of_these_runs_is_not_made_again_elsewhere(toys, monkeypatch, capsys):
+    """Without the runs that are kept, the note in results/ is enough; another number in the settings is not."""
+    folder, made = toys
+    command.main([])
+    for path in (folder / "kept").glob("*"):
+        path.unlink()
+    capsys.readouterr()
+    assert command.main([]) == 0 and len(made) == 3
+    assert capsys.readouterr().out == "in all 0.00 h\n"
+    others = [kept.Run(run.name, run.kind, run.make, (7,)) if run.kind == "b" else run for run in command.runs()]
+    monkeypatch.setattr(command, "runs", lambda: others)
+    command.main([])
+    assert len(made) == 4 and pd.read_csv(folder / "results" / "b.csv")["value"].tolist() == [1.3333]
 
 
 def test_a_run_that_fails_leaves_nothing_and_is_made_the_next_time(toys, monkeypatch):
@@ -84,7 +101,7 @@ def test_the_seconds_of_a_kind_are_the_mean_of_its_runs(toys):
     folder, _ = toys
     (folder / "kept").mkdir()
     (folder / "kept" / "seconds.json").write_text(json.dumps({"a": [10.0, 30.0]}))
-    (folder / "results" / "trust.json").write_text(json.dumps({"a": 1.0, "b": 7.0}))
+    (folder / "results" / "trust.json").write_text(json.dumps({"a": {"seconds": 1.0}, "b": {"seconds": 7.0}}))
     assert kept.measured() == {"a": 20.0, "b": 7.0}
 
 

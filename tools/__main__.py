@@ -115,8 +115,10 @@ def toolbox() -> int:
 def evaluation() -> int:
     from tools import evaluation as tables
     from tools import sample, words, words_confounded
+    from tools.trust.__main__ import main as trust
 
     tables.run()
+    trust([])
     words.main()
     words_confounded.main()
     return sample.run(restamp=True)

@@ -1,6 +1,6 @@
 """Ask of every method what chapter 13 asks, over trainings, orders, artefacts and attacks: hours, run by run.
 
-    python -m tools.trust                        all that is not there yet; interrupted, it goes on
+    python -m tools.trust                        all tables that are not of these runs; interrupted, it goes on
     python -m tools.trust --budget               how many runs, and how long they take; nothing is run
     python -m tools.trust --only sanity_mnist1d  one table
     python -m tools.trust --one                  one run of each table that is left, to measure its seconds
@@ -13,7 +13,7 @@ import argparse
 
 from tools.environment import ROOT
 from tools.trust import attacks, hans, removed, retrained, sanity
-from tools.trust.runs import Run, budget, collect, finish, measured
+from tools.trust.runs import Run, budget, collect, current, finish, measured
 
 
 def runs() -> list[Run]:
@@ -29,7 +29,8 @@ def main(arguments=None) -> int:
     kinds = list(dict.fromkeys(run.kind for run in runs()))
     parser.add_argument("--only", choices=kinds, nargs="+", help="some of the tables")
     options = parser.parse_args(arguments)
-    chosen = [run for run in runs() if run.kind in (options.only or kinds)]
+    parts = {kind: [run for run in runs() if run.kind == kind] for kind in options.only or kinds}
+    chosen = [run for kind, part in parts.items() if not current(kind, part) for run in part]
     left = [run for run in chosen if not run.path.is_file()]
     print(budget(left, measured()), flush=True)
     if options.budget:

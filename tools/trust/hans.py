@@ -65,9 +65,7 @@ def detected(kind: str, artefact: str, strength: float, training: int):
         shares += [np.nanmean(xu.evidence_mass(R, test.masks)) for R in maps[:2]]
         for arm in ARMS[int(masks[0].all()) :]:  # a blur is everywhere: its place tells nothing
             told, statistic = (densities(maps, masks), np.mean) if arm == "known" else (maps, concentrated)
-            found = xu.detection(
-                *told, maps=MAPS, statistic=statistic, two_sided=arm == "either side", resamples=500
-            )
+            found = xu.detection(*told, maps=MAPS, statistic=statistic, two_sided=arm == "either side", resamples=500)
             for each in found.to_dict("records"):
                 numbers = [each[key] for key in ("maps", "groups", "auc", "power", "false_alarms")]
                 rows.append([*head, name, *shares, arm, *numbers])

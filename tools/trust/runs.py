@@ -34,7 +34,18 @@ class Run:
 def measured() -> dict[str, float]:
     """The mean seconds of a run of each kind: of what was run here, else those that are kept in results/."""
     here = {kind: round(sum(each) / len(each), 1) for kind, each in _read(FOLDER / "seconds.json").items()}
-    return _read(RESULTS / "trust.json") | here
+    noted = {kind: note["seconds"] for kind, note in _read(RESULTS / "trust.json").items() if note["seconds"]}
+    return noted | here
+
+
+def current(kind: str, part: list[Run]) -> bool:
+    """Whether the table of a kind in results/ is of these runs, by their names and numbers."""
+    noted = _read(RESULTS / "trust.json").get(kind, {})
+    return (RESULTS / f"{kind}.csv").is_file() and noted.get("runs") == _names(part)
+
+
+def _names(part):
+    return f"{zlib.crc32(repr([(run.name, run.settings) for run in part]).encode()):08x}"
 
 
 def _read(path):
@@ -68,7 +79,7 @@ def finish(run: Run) -> float:
 
 
 def collect(kind: str, chosen: list[Run]) -> Path | None:
-    """The table of a kind in results/, once all of its runs are there, and its seconds."""
+    """The table of a kind in results/, once all of its runs are there, with a note of them and of their seconds."""
     import pandas as pd
 
     part = [run for run in chosen if run.kind == kind]
@@ -77,6 +88,6 @@ def collect(kind: str, chosen: list[Run]) -> Path | None:
     table = pd.concat([pd.read_csv(run.path) for run in part], ignore_index=True)
     path = RESULTS / f"{kind}.csv"
     write(path, table.to_csv(index=False, float_format=DIGITS))
-    known = _read(RESULTS / "trust.json") | {name: seconds for name, seconds in measured().items() if name == kind}
+    known = _read(RESULTS / "trust.json") | {kind: {"seconds": measured().get(kind), "runs": _names(part)}}
     write(RESULTS / "trust.json", json.dumps(dict(sorted(known.items())), indent=1) + "\n")
     return path
