@@ -689,21 +689,35 @@ def relevance_chapter():
 # Exercise 3: alpha-beta in the last convolution moves relevance to the strokes; epsilon there does not.
 RELEVANCE_WRONG = {
     1: ["[[2, -4], [16 / 3, -16 / 3]]", "[[0, -2], [14 / 3, 4 / 3]]", "[[0, 2], [0, -2]]"],
-    2: ["(2, 0, 0.5)", "(2, 0, -1.5)", "(2, 1.5)"],
-    3: ["{'rule': {'conv1': 'flat', 'conv2': 'z_plus'}}", "{'rule': 'gamma'}"],
+    2: ["(2, 0, 0.5)", "(2, 0, -1.5)", "(1, 0, 1.5)"],
 }
 
 
 @pytest.mark.parametrize("number", RELEVANCE_WRONG)
 def test_relevance_exercise(capsys, relevance_chapter, number):
+    def errors(solution):
+        said = attempted(capsys, "09", relevance_chapter, number, solution)
+        return [float(error) for error in re.findall(r"\d\.\d\d", said)]
+
+    assert attempted(capsys, "09", relevance_chapter, number, "answer = None") == "not attempted"
+    assert errors(published("09", number)) == [0, 0]
+    for wrong in RELEVANCE_WRONG[number]:
+        assert len(errors(f"answer = {wrong}")) == 2 and max(errors(f"answer = {wrong}")) >= 0.5, wrong
+    with pytest.raises(ValueError, match="cannot reshape"):
+        errors("answer = (2, 1.5)" if number == 2 else "answer = [0, -2]")
+
+
+def test_relevance_open_exercise(capsys, relevance_chapter):
     def says(solution):
-        return attempted(capsys, "09", relevance_chapter, number, solution)
+        return attempted(capsys, "09", relevance_chapter, 3, solution)
+
+    def ahead(solution):
+        return float(re.search(r"(\S+) against the composite", says(solution))[1])
 
     assert says("answer = None") == "not attempted"
-    assert says(published("09", number)).endswith(": True")
-    assert number != 3 or "likeness to the next class 0.8\n" in says(published("09", 3))
-    for wrong in RELEVANCE_WRONG[number]:
-        assert says(f"answer = {wrong}").endswith(": False"), wrong
+    assert ahead(published("09", 3)) > 0.01 and says(published("09", 3)).endswith("likeness to the next class 0.8")
+    for wrong in ("{'rule': {'conv1': 'flat', 'conv2': 'z_plus'}}", "{'rule': 'gamma'}"):
+        assert ahead(f"answer = {wrong}") < 0, wrong
 
 
 # ---- 10_meaningful_perturbation
