@@ -44,18 +44,6 @@ def attempted(capsys, chapter, names, number, solution):
     return capsys.readouterr().out.strip()
 
 
-def tells_right_from_wrong(capsys, chapter, names, number, wrong):
-    """The cell asks for an answer, takes the published one, and says False of the wrong ones."""
-
-    def says(solution):
-        return attempted(capsys, chapter, names, number, solution)
-
-    assert says("answer = None") == "not attempted"
-    assert says(published(chapter, number)).endswith(": True")
-    for each in wrong:
-        assert says(f"answer = {each}").endswith(": False"), each
-
-
 def after(chapter, names, number, solution):
     """What the notebook holds after that."""
     (path,) = (ROOT / "notebooks").glob(f"{chapter}_*.ipynb")
