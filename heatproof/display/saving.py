@@ -7,7 +7,8 @@ that heatproof/folders.py says. The report quotes them; it holds no typed result
 import io
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -19,6 +20,7 @@ from heatproof.writing import write
 
 NAME = "small letters, digits and hyphens, such as 'ig-gap-2'"
 ALT = "one or two sentences that say what the figure shows"
+NUMBER = r"(?<![\w.-])(-?)(\d+)"  # its sign and its digits before the point
 
 
 def describe(figure: plt.Figure, alt: str) -> plt.Figure:
@@ -111,9 +113,10 @@ def save_table(name: str, frame: pd.DataFrame, *, formats: dict | None = None, h
 
     `formats` maps a column to a format such as "{:.2f}" or to a function; `headers` maps a column to its
     title. Text is escaped for LaTeX except between dollar signs; a missing value becomes "--"; the index is
-    left out. Numbers stand at the right, text at the left. Raises TypeError unless `frame` is a pandas
-    DataFrame, and ValueError when it is empty, when `formats` or `headers` names another column, or for a
-    name outside [a-z0-9-].
+    left out. Numbers stand at the right, also those written as text, such as "0.03 [-0.08, 0.01]", whose points
+    then stand below one another; other text stands at the left. A hyphen before a number becomes a minus.
+    Raises TypeError unless `frame` is a pandas DataFrame, and ValueError when it is empty, when `formats` or
+    `headers` names another column, or for a name outside [a-z0-9-].
     """
     if not isinstance(frame, pd.DataFrame):
         raise ArgumentTypeError("frame", type(frame).__name__, "a pandas DataFrame")
@@ -125,9 +128,10 @@ def save_table(name: str, frame: pd.DataFrame, *, formats: dict | None = None, h
             raise ArgumentValueError(argument, f"the names {unknown}", f"the columns {list(frame.columns)}")
     path = _report_path("tables", name)
     cells = {column: _cells(frame[column], formats.get(column, "{}")) for column in frame}
-    shown = pd.DataFrame(cells).rename(columns=headers)
-    sides = "".join("r" if pd.api.types.is_numeric_dtype(frame[column]) else "l" for column in frame)
-    style = shown.style.format(escape="latex-math").format_index(escape="latex-math", axis=1)
+    right = [column for column in frame if _of_numbers(frame[column], cells[column])]
+    shown = pd.DataFrame(cells | {column: _level(cells[column]) for column in right}).rename(columns=headers)
+    sides = "".join("r" if column in right else "l" for column in frame)
+    style = shown.style.format(_with_minus, escape="latex-math").format_index(escape="latex-math", axis=1)
     latex = style.hide(axis="index").to_latex(hrules=True, column_format=sides)
     raw = frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     _write(path.with_suffix(".csv"), raw)
@@ -145,3 +149,32 @@ def _cells(column: pd.Series, form: str | Callable) -> list[str]:
     """Return the values of a column as text; missing ones as two hyphens."""
     form = form.format if isinstance(form, str) else form
     return ["--" if pd.isna(value) else str(form(value)) for value in column]
+
+
+def _of_numbers(column: pd.Series, cells: list[str]) -> bool:
+    """Tell whether a column holds numbers: by its type, or because no cell has a letter and one has a digit."""
+    text = "".join(cells)
+    written = any(letter.isdigit() for letter in text) and not any(letter.isalpha() for letter in text)
+    return written or pd.api.types.is_numeric_dtype(column)
+
+
+def _level(cells: list[str]) -> list[str]:
+    r"""Return cells of equally many numbers with a \phantom for each sign and digit that one lacks, but the first."""
+    known = [row[1:] for row in (re.findall(NUMBER, cell) for cell in cells) if row]
+    if "$" in "".join(cells) or len({len(row) for row in known}) != 1:
+        return cells
+    places = list(zip(*known, strict=True))
+    widths = [(any(sign for sign, _ in place), max(len(digits) for _, digits in place)) for place in places]
+
+    def padded(found: re.Match, wanted: Iterator) -> str:
+        signed, digits = next(wanted)
+        blank = "-" * (signed and not found[1]) + "0" * (digits - len(found[2]))
+        return rf"$\phantom{{{blank}}}${found[0]}" if blank else found[0]
+
+    return [re.sub(NUMBER, partial(padded, wanted=iter([(False, 0), *widths])), cell) for cell in cells]
+
+
+def _with_minus(cell: str) -> str:
+    """Return LaTeX in which a hyphen before a number is a minus; what stands between dollar signs is left alone."""
+    minus = r"(?<!\\)\$.*?(?<!\\)\$|(?<![\w.-])-(?=\.?\d)"
+    return re.sub(minus, lambda found: "$-$" if found[0] == "-" else found[0], cell)
