@@ -191,6 +191,8 @@ def test_columns_continue_one_image_on_the_next_line(images, maps):
     places = [axes.get_subplotspec() for axes in figure.axes if axes.images]
     assert [(place.rowspan.start, place.colspan.start) for place in places] == [(0, 0), (0, 1), (1, 0)]
     assert [axes.get_title() for axes in figure.axes if axes.images] == ["input", "small", "large"]
+    assert "Limit of each input:" in caption(figure)  # its maps fill two rows and share one limit
+    assert "Limit of each row:" in caption(plots.plot_attributions(images, maps))
 
 
 # -- signals

@@ -153,7 +153,7 @@ def plot_attributions(
     more = ["Opacity: |value| / limit."] if overlay else []
     more += ["Outline: evidence."] if masks[0] is not None else []
     more += ["Thin lines: the brightness of the input at its quartiles."] if contour else []
-    caption = scales.statement(signed, channels, scale, percentile, *more)
+    caption = scales.statement(signed, channels, scale, percentile, *more, one="row" if high == 1 else "input")
     rows = len(screen) * high
     figure, axes, titles = panels(
         rows, columns, width, shape[1:], ["input", *maps], rows if high > 1 else 1, caption, bar=0.8

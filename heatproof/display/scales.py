@@ -87,8 +87,8 @@ def colours(limit: float, signed: bool) -> dict:
     return {"cmap": name, "norm": Normalize(low, limit)}
 
 
-def statement(signed: bool, channels: str, scale: str, percentile: float, *more: str) -> str:
-    """Return the sentences under a figure that say how its maps were scaled."""
+def statement(signed: bool, channels: str, scale: str, percentile: float, *more: str, one: str = "row") -> str:
+    """Return the sentences under a figure that say how its maps were scaled; `one`: what has a limit of its own."""
     size = "largest |value|" if percentile == 100 else f"{percentile:g}th percentile of |value|"
     clip = "" if percentile == 100 else ", values beyond it clipped"
     lines = ["Red: positive, blue: negative."] if signed else []
@@ -96,7 +96,7 @@ def statement(signed: bool, channels: str, scale: str, percentile: float, *more:
         kind = {"magnitude": "Euclidean norm", "maximum": "largest absolute value"}[channels]
         lines.append(f"Values: {kind} over the channels.")
     if scale == "row":
-        lines.append(f"Limit of each row: its {size}{clip}.")
+        lines.append(f"Limit of each {one}: its {size}{clip}.")
     else:
         lines.append(f"Each map divided by its own {size}{clip}.")
     return " ".join([*lines, *more])
