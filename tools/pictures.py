@@ -6,7 +6,9 @@ import io
 import numpy as np
 from PIL import Image
 
-COLOURS, CLOSE, QUALITY = 256, 4, 85  # of a palette; the largest difference in 255 parts; of a JPEG
+QUALITY = 85  # of a JPEG
+CLOSE, CLOSE_GREY = 8, 6  # how far a palette may move a colour, and a grey, in 255 parts of a channel
+FEW = 0.001  # the share of pixels, at edges of lines, that it may move further
 
 
 def lighten(outputs: list) -> None:
@@ -21,15 +23,20 @@ def lighten(outputs: list) -> None:
 def smallest(png: bytes) -> tuple[str, bytes]:
     """(MIME type, content) of the smallest form of a picture: as it is, with a palette, or as a JPEG.
 
-    The palette is taken only where no channel of a pixel changes by more than CLOSE: a grey stays grey, a zero white.
+    The palette is taken only where nobody sees it: greys stay grey and a zero white, colours move by a little.
     """
     whole = Image.open(io.BytesIO(png)).convert("RGB")
-    palette = whole.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    palette = whole.quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE)
     forms = [("image/png", png), ("image/jpeg", _saved(whole, "JPEG", quality=QUALITY, subsampling=0, optimize=True))]
-    change = np.abs(np.asarray(palette.convert("RGB"), int) - np.asarray(whole, int)).max()
-    if change <= CLOSE:
+    if _unseen(np.asarray(whole, int), np.asarray(palette.convert("RGB"), int)):
         forms.append(("image/png", _saved(palette, "PNG", optimize=True)))
     return min(forms, key=lambda form: len(form[1]))
+
+
+def _unseen(picture, changed):
+    """Whether a change of the colours of a picture, (H, W, 3) each, is too small to be seen."""
+    change, grey = np.abs(changed - picture).max(axis=-1), np.ptp(picture, axis=-1) == 0
+    return (change > CLOSE).mean() <= FEW and (grey & (change > CLOSE_GREY)).mean() <= FEW
 
 
 def _saved(picture: Image.Image, kind: str, **options) -> bytes:
