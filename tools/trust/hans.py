@@ -5,7 +5,7 @@ from tools.trust.removed import explaining, marks
 from tools.trust.runs import Run
 
 ARTEFACTS = {"schematic_faces": ("digit", "border", "blur"), "tissue_phantom": ("ink", "border", "blur", "cast")}
-STRENGTHS = (0.25, 0.5, 1.0)
+STRENGTHS = {"schematic_faces": (0.25, 0.5, 1.0), "tissue_phantom": (1.0,)}
 TRAININGS = {"schematic_faces": 3, "tissue_phantom": 1}
 PICTURES, MAPS, ARMS = {"schematic_faces": 60, "tissue_phantom": 40}, (1, 5, 20), ("known", "unknown", "either side")
 CLUSTERED, HALF = "schematic_faces", 35
@@ -17,12 +17,12 @@ def runs() -> list[Run]:
     for kind, artefacts in ARTEFACTS.items():
         for training in range(1, TRAININGS[kind] + 1):
             for artefact in artefacts:
-                for strength in STRENGTHS:
+                for strength in STRENGTHS[kind]:
                     words = (kind, artefact, strength, training)
                     name = "-".join(map(str, ("hans", *words)))
                     settings = (PICTURES[kind], MAPS, ARMS)
                     found.append(Run(name, f"hans_{kind}", lambda words=words: detected(*words), settings))
-    marked = [(artefact, strength) for artefact in ARTEFACTS[CLUSTERED] for strength in STRENGTHS]
+    marked = [(artefact, strength) for artefact in ARTEFACTS[CLUSTERED] for strength in STRENGTHS[CLUSTERED]]
     return found + [
         Run(f"clusters-{artefact}-{strength}", "clusters", lambda words=(artefact, strength): clusters(*words), (HALF,))
         for artefact, strength in marked
