@@ -52,7 +52,7 @@ UPLOAD = """\
 
 # What every notebook is made from, beside its own cells.
 SOURCES = ("heatproof/**/*.py", "*_utils.py", "data/MNIST1D.pkl", "models/**/*.keras", "models/**/*.json")
-SOURCES += ("requirements.txt", "tools/notebooks.py")
+SOURCES += ("requirements.txt", "tools/notebooks.py", "tools/pictures.py")
 RESULTS = "results/**/*.csv"  # count for the notebooks that read a table from there
 TEXT = {".py", ".txt", ".json", ".csv"}
 

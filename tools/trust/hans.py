@@ -9,6 +9,7 @@ STRENGTHS = {"schematic_faces": (0.25, 0.5, 1.0), "tissue_phantom": (1.0,)}
 TRAININGS = {"schematic_faces": 3, "tissue_phantom": 1}
 PICTURES, MAPS, ARMS = {"schematic_faces": 60, "tissue_phantom": 40}, (1, 5, 20), ("known", "unknown", "either side")
 CLUSTERED, HALF = "schematic_faces", 35
+CLUSTERS = (("digit", 0.25), ("digit", 0.5), ("digit", 1.0), ("border", 1.0), ("blur", 1.0))
 
 
 def runs() -> list[Run]:
@@ -22,10 +23,9 @@ def runs() -> list[Run]:
                     name = "-".join(map(str, ("hans", *words)))
                     settings = (PICTURES[kind], MAPS, ARMS)
                     found.append(Run(name, f"hans_{kind}", lambda words=words: detected(*words), settings))
-    marked = [(artefact, strength) for artefact in ARTEFACTS[CLUSTERED] for strength in STRENGTHS[CLUSTERED]]
     return found + [
         Run(f"clusters-{artefact}-{strength}", "clusters", lambda words=(artefact, strength): clusters(*words), (HALF,))
-        for artefact, strength in marked
+        for artefact, strength in CLUSTERS
     ]
 
 
