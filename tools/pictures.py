@@ -6,7 +6,7 @@ import io
 import numpy as np
 from PIL import Image
 
-QUALITY = 85  # of a JPEG
+QUALITY = 70  # of a JPEG: with it the pages of photographs stay below a megabyte
 CLOSE, CLOSE_GREY = 8, 6  # how far a palette may move a colour, and a grey, in 255 parts of a channel
 FEW = 0.001  # the share of pixels, at edges of lines, that it may move further
 
@@ -27,7 +27,7 @@ def smallest(png: bytes) -> tuple[str, bytes]:
     """
     whole = Image.open(io.BytesIO(png)).convert("RGB")
     palette = whole.quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE)
-    forms = [("image/png", png), ("image/jpeg", _saved(whole, "JPEG", quality=QUALITY, subsampling=0, optimize=True))]
+    forms = [("image/png", png), ("image/jpeg", _saved(whole, "JPEG", quality=QUALITY, optimize=True))]
     if _unseen(np.asarray(whole, int), np.asarray(palette.convert("RGB"), int)):
         forms.append(("image/png", _saved(palette, "PNG", optimize=True)))
     return min(forms, key=lambda form: len(form[1]))
