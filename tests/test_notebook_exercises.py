@@ -657,7 +657,7 @@ def test_tissue_exercise(capsys, tissue, number):
 
 def test_tissue_two_nothings_see_the_glass(tissue):
     both = after("08", tissue, 3, published("08", 3))["answer"]
-    white = after("08", tissue, 3, TISSUE_WRONG[3])["answer"]
+    white = after("08", tissue, 3, TISSUE_WRONG[3][0])["answer"]
     masks = tissues().masks[tissue["first"]]
     mass = [xu.evidence_mass(xu.relevance("integrated_gradients", maps), masks) for maps in (both, white)]
     empty = tissues().class_names.index("empty")
