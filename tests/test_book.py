@@ -38,7 +38,9 @@ WIDE = "() => document.documentElement.scrollWidth - document.documentElement.cl
 WIDEST = """() => [...document.querySelectorAll('body *')].filter(
     one => one.getBoundingClientRect().right > document.documentElement.clientWidth + 1).slice(0, 3).map(
     one => one.tagName + '.' + one.className)"""
-READY = "() => window.MathJax && MathJax.startup ? MathJax.startup.promise.then(() => true) : true"
+READY = """() => Promise.all([
+    window.MathJax && MathJax.startup ? MathJax.startup.promise.then(() => true) : true,
+    ...[...document.images].map(one => { one.loading = 'eager'; return one.decode().catch(() => true); })])"""
 AXE = """() => axe.run().then(found => found.violations.map(
     one => `${one.id}: ${one.help}: ${one.nodes.slice(0, 3).map(node => node.html.slice(0, 150)).join(' | ')}`))"""
 
