@@ -923,6 +923,7 @@ ARGUMENTS = {
             ],
             "false_alarms": number(0, 1, -0.1, allowed="strictly between 0 and 1"),
             "statistic": [(each, TypeError, repr(each), "numpy.mean") for each in (None, "mean", 3)],
+            "two_sided": FLAG,
             "resamples": COUNT,
             "seed": SEED,
         },
