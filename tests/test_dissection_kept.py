@@ -206,3 +206,62 @@ def test_a_model_of_a_class_of_its_own_is_kept_apart_by_its_weights(tmp_path):
     own.set_weights([2 * weight for weight in own.get_weights()])
     with pytest.raises(ValueError, match="differs in its model"):
         ask(tmp_path, model=own)
+
+
+class Bend(layers.Layer):
+    def call(self, inputs):
+        return keras.ops.relu(inputs)
+
+
+def other_bend():
+    """Another class of the same name, whose call does another thing."""
+
+    class Bend(layers.Layer):
+        def call(self, inputs):
+            return keras.ops.tanh(inputs)
+
+    Bend.__qualname__ = "Bend"
+    return Bend
+
+
+def test_a_layer_of_a_class_of_its_own_is_kept_apart_by_its_code(tmp_path):
+    """Equal names, weights and settings; what `call` does is another thing."""
+
+    def built(kind):
+        parts = [layers.Conv2D(5, 3, name="first"), kind(name="bend"), layers.GlobalAveragePooling2D(name="mean")]
+        parts = [keras.Input((16, 16, 3), name="picture"), *parts, layers.Dense(2, name="two")]
+        return models.randomised(keras.Sequential(parts, name="whole"))
+
+    first = ask(tmp_path, model=built(Bend), layer="bend")
+    same(ask(tmp_path, model=built(Bend), layer="bend"), first)
+    with pytest.raises(ValueError, match="differs in its model"):
+        ask(tmp_path, model=built(other_bend()), layer="bend")
+
+
+def test_a_model_that_tells_no_configuration_is_kept_apart_by_the_code_that_it_inherits(tmp_path):
+    def built(sign):
+        class Ancestor(keras.Model):
+            def get_config(self):
+                raise NotImplementedError
+
+        def plus(self, inputs):
+            return keras.ops.mean(self.units(inputs), axis=(1, 2))
+
+        def minus(self, inputs):
+            return -keras.ops.mean(self.units(inputs), axis=(1, 2))
+
+        Ancestor.call = plus if sign > 0 else minus
+
+        class Own(Ancestor):
+            def __init__(self):
+                super().__init__(name="own")
+                self.units = layers.Conv2D(3, 3, name="units")
+
+        own = Own()
+        own(IMAGES[:1])
+        return models.randomised(own)
+
+    first = ask(tmp_path, model=built(1))
+    same(ask(tmp_path, model=built(1)), first)
+    with pytest.raises(ValueError, match="differs in its model"):
+        ask(tmp_path, model=built(-1))

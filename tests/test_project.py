@@ -23,7 +23,7 @@ NOTEBOOK_NAMES = [path.stem for path in NOTEBOOKS]
 # Wing of the package -> the wings below it, and the libraries its rooms may import; the standard library is free.
 # The rooms of GROUND lie below every wing. Within a wing no circle is allowed.
 PACKAGE = ROOT / "heatproof"
-GROUND = {"backend", "batches", "checks", "enlarging", "folders", "hiding"}
+GROUND = {"backend", "batches", "bytecode", "checks", "enlarging", "folders", "hiding"}
 GROUND |= {"problems", "progress", "quiet", "wording", "writing"}
 WINGS = {
     "ground": (set(), {"PIL", "numpy", "platformdirs", "scipy", "tensorflow", "tqdm"}),

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from heatproof.bytecode import of_class
 from heatproof.data.concepts import Concepts
 from heatproof.engine.places import Place
 from heatproof.engine.settings import VERSIONS
@@ -20,6 +21,7 @@ from heatproof.writing import replacing
 
 FILE = "dissection.npz"
 PAUSE = 30.0  # seconds from one checkpoint to the next
+LIBRARIES = {"keras", "tensorflow", "builtins"}  # whose classes VERSIONS tell apart
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -105,11 +107,14 @@ def question(model: keras.Model, layer: str, concepts: Concepts, **settings: obj
 
 
 def _plan(model):
-    """How a network is built, as text; of a subclassed one its name."""
+    """How a network is built, as text: its configuration, else its name, and the code of classes of its own."""
+    kinds = {kind for part in model._flatten_layers() for kind in type(part).__mro__}
+    own = [kind for kind in kinds if kind.__module__.partition(".")[0] not in LIBRARIES]
+    code = sorted(f"{kind.__qualname__} {of_class(kind)}" for kind in own)
     try:
-        return json.dumps(model.get_config(), sort_keys=True, default=lambda part: type(part).__name__)
+        return json.dumps([model.get_config(), code], sort_keys=True, default=lambda part: type(part).__name__)
     except (NotImplementedError, TypeError):
-        return type(model).__name__
+        return json.dumps([type(model).__name__, code])
 
 
 def _digest(*parts: Any):

@@ -17,6 +17,8 @@ from pathlib import Path
 import joblib
 import numpy as np
 
+from heatproof.bytecode import told
+
 ROOT = Path(__file__).resolve().parents[2]
 OURS = {"heatproof", "xai_utils", "mnist1d_utils"}
 INSTALLED = {"site-packages", "dist-packages"}
@@ -126,12 +128,6 @@ def _closure_at(name):
 _WRAPPERS = (staticmethod, classmethod, property, functools.cached_property, type(_text))
 
 
-def _told(code):
-    """A code object as text: what it does, not where it stands."""
-    parts = [_told(each) if isinstance(each, types.CodeType) else _plain(each) for each in code.co_consts]
-    return repr((code.co_code, code.co_names, code.co_varnames, code.co_freevars, parts))
-
-
 def _names(code):
     """The names that a code object and those inside it look up."""
     inner = [_names(each) for each in code.co_consts if isinstance(each, types.CodeType)]
@@ -144,7 +140,7 @@ def _codes(value, module):
         return (
             [word for part in vars(value).values() for word in _codes(part, "")] if value.__module__ == module else []
         )
-    found = [_told(value.__code__)] if isinstance(value, types.FunctionType) else []
+    found = [told(value.__code__)] if isinstance(value, types.FunctionType) else []
     if isinstance(value, (*_WRAPPERS, types.FunctionType)):
         inner = [getattr(value, name, None) for name in ("__wrapped__", "__func__", "fget", "func")]
         found += [word for part in inner for word in _codes(part, module)]
@@ -233,7 +229,7 @@ class Digest:
             self.add(function.__func__, function.__self__)
         elif isinstance(function, types.FunctionType):
             cells = [_content(cell) for cell in function.__closure__ or ()]
-            self.word(_told(function.__code__))
+            self.word(told(function.__code__))
             self.add(function.__defaults__, function.__kwdefaults__, *cells)
             used = {name: function.__globals__.get(name) for name in _names(function.__code__)}
             self.module(function.__module__, used)

@@ -77,6 +77,8 @@ GROUPS = {
         (CHECKPOINTS, "if asked.get(name) != value]", "if False]"),
         (CHECKPOINTS, "_digest(_plan(base), *base.get_weights())", "_digest(_plan(base))"),
         (CHECKPOINTS, "_digest(_plan(base), *base.get_weights())", "_digest(*base.get_weights())"),
+        (CHECKPOINTS, 'f"{kind.__qualname__} {of_class(kind)}"', "kind.__qualname__"),
+        (CHECKPOINTS, "json.dumps([type(model).__name__, code])", "json.dumps(type(model).__name__)"),
         (CHECKPOINTS, "_digest(numbers, *maps)", "_digest(numbers)"),
         (CHECKPOINTS, "_digest(numbers, *maps)", "_digest(*maps)"),
         (CHECKPOINTS, "_digest(VERSIONS, *sources)", "_digest(*sources)"),

@@ -1,6 +1,7 @@
 """Mutants of what judges a map: metrics, faithfulness, evaluation, the catalogue of methods."""
 
 from mutant_groups.modules import (
+    BYTECODE,
     CASES,
     COMMITTED,
     COPIES,
@@ -155,8 +156,8 @@ GROUPS = {
         (DIGEST, "start = package[: len(package) + 1 - node.level]", "start = package[: len(package) - node.level]"),
         (DIGEST, '.replace(b"\\r\\n", b"\\n")', ""),
         (DIGEST, "named |= {other.split", "named & {other.split"),
-        (DIGEST, "return repr((code.co_code, code.co_names,", "return repr((code.co_code,"),
-        (DIGEST, "code.co_names, code.co_varnames, code.co_freevars, parts))", "code.co_names))"),
+        (BYTECODE, "return repr((code.co_code, code.co_names,", "return repr((code.co_code,"),
+        (BYTECODE, "code.co_names, code.co_varnames, code.co_freevars, parts))", "code.co_names))"),
         (DIGEST, "return set(code.co_names).union(*inner)", "return set(code.co_names)"),
         (DIGEST, "*(_loaded(each) for each in sorted(closure)))", ")"),
         (DIGEST, "np.ascontiguousarray(array).tobytes() if array.dtype != object", "b'' if array.dtype != object"),
