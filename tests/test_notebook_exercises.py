@@ -105,7 +105,7 @@ def networks_chapter():
 # Exercise 1: (18 * 18 * 64 + 1) * 48 weights and biases, then (48 + 1) * 8.
 # Exercise 2: wilson_interval(450, 496) ends at 0.9297, wilson_interval(451, 496) at 0.9315.
 NETWORKS_RIGHT = {
-    1: "your count in parts of the number that Keras counts: 1.0000",
+    1: "your count as a fraction of the number that Keras counts: 1.0000",
     2: "451 right answers: the interval ends at 0.9315\n450 right answers: the interval ends at 0.9297",
     3: "largest difference from the recall counted on the signals: 0.00",
 }

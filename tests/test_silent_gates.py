@@ -53,7 +53,7 @@ clipped_swish = lambda x: x * hard_sigmoid(x)  # noqa: E731
 
 
 class TwoPoint(layers.Layer):
-    """A gate that is cut off at 4, in parts of 4."""
+    """A gate that is cut off at 4, as a fraction of 4."""
 
     def call(self, x):
         return tf.minimum(tf.nn.relu(2 * (x + 1)) / 2, 2) / 2

@@ -67,7 +67,7 @@ class _Passes:
 
     @functools.cached_property
     def share(self):
-        """Values (positions x channels) that the steps read for one patch, in parts of those of a whole pass."""
+        """Values (positions x channels) that the steps read for one patch, as a fraction of those of a whole pass."""
         of_trunk = {id(call) for step in self.steps for call in step.calls}
         others = [call for call in self.seen.calls if id(call) not in of_trunk and not hasattr(call.layer, "layers")]
         behind = sum(np.prod(call.shape[1:]) for call in others if call.spatial)
