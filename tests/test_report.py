@@ -137,16 +137,17 @@ def test_numbers_written_as_text_stand_below_one_another_and_have_a_minus(folder
     frame = pd.DataFrame({"a-1": ["b-2", "-1 to 1", "costs \\$5, $x = -3$"], "gap": [-0.5, 2.0, np.nan]})
     frame["tau"] = ["-0.03 [-0.08, 0.01]", None, "0.61 [9.54, 10.67]"]
     frame["power"], frame["odd"] = ["9 (2)", "10 (-13)", "1 (0)"], ["-1 [0]", "$-1$", "2016-11-30"]
+    frame["mixed"] = ["1 [2]", "30", "-4 [5]"]  # not equally many numbers: nothing stands below another
     lines = saving.save_table("t", frame).read_text().split("\n")
-    assert lines[0] == r"\begin{tabular}{lrrrr}"
-    assert lines[2] == r"a-1 & gap & tau & power & odd \\"
+    assert lines[0] == r"\begin{tabular}{lrrrrr}"
+    assert lines[2] == r"a-1 & gap & tau & power & odd & mixed \\"
     rows = [
-        r"b-2 & $-$0.5 & $-$0.03 [$-$0.08, $\phantom{0}$0.01] & 9 ($\phantom{-0}$2) & $-$1 [0] \\",
-        r"$-$1 to 1 & 2.0 & -- & 10 ($-$13) & $-1$ \\",
-        r"costs \$5, $x = -3$ & -- & 0.61 [$\phantom{-}$9.54, 10.67] & 1 ($\phantom{-0}$0) & 2016-11-30 \\",
+        r"b-2 & $-$0.5 & $-$0.03 [$-$0.08, $\phantom{0}$0.01] & 9 ($\phantom{-0}$2) & $-$1 [0] & 1 [2] \\",
+        r"$-$1 to 1 & 2.0 & -- & 10 ($-$13) & $-1$ & 30 \\",
+        r"costs \$5, $x = -3$ & -- & 0.61 [$\phantom{-}$9.54, 10.67] & 1 ($\phantom{-0}$0) & 2016-11-30 & $-$4 [5] \\",
     ]
     assert lines[4:7] == rows
-    assert (folder / "tables/t.csv").read_text().splitlines()[1] == 'b-2,-0.5,"-0.03 [-0.08, 0.01]",9 (2),-1 [0]'
+    assert (folder / "tables/t.csv").read_text().splitlines()[1] == 'b-2,-0.5,"-0.03 [-0.08, 0.01]",9 (2),-1 [0],1 [2]'
 
 
 # -- bad input

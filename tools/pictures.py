@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 QUALITY = 70  # of a JPEG: with it the pages of photographs stay below a megabyte
-CLOSE, CLOSE_GREY = 8, 6  # how far a palette may move a colour, and a grey, in 255 parts of a channel
+CLOSE = 5  # how far a palette may move a colour, in 255 parts of a channel
 FEW = 0.001  # the share of pixels, at edges of lines, that it may move further
 
 
@@ -35,8 +35,7 @@ def smallest(png: bytes) -> tuple[str, bytes]:
 
 def _unseen(picture, changed):
     """Whether a change of the colours of a picture, (H, W, 3) each, is too small to be seen."""
-    change, grey = np.abs(changed - picture).max(axis=-1), np.ptp(picture, axis=-1) == 0
-    return (change > CLOSE).mean() <= FEW and (grey & (change > CLOSE_GREY)).mean() <= FEW
+    return (np.abs(changed - picture).max(axis=-1) > CLOSE).mean() <= FEW
 
 
 def _saved(picture: Image.Image, kind: str, **options) -> bytes:

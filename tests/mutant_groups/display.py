@@ -1,6 +1,6 @@
 """Mutants of what is drawn over a panel, and of what the command line makes of a problem and an option."""
 
-from mutant_groups.modules import COMMAND, COMMAND_WORDS, LINES, PARSING
+from mutant_groups.modules import COMMAND, COMMAND_WORDS, LINES, PARSING, SAVING, SCALES
 from mutant_groups.mutant import group
 
 GROUPS = {
@@ -11,6 +11,25 @@ GROUPS = {
         (LINES, "image.mean(axis=-1)", "image[..., 0]"),
         (LINES, "(levels > smooth.min()) & ", ""),
         (LINES, 'mode="nearest"', 'mode="constant"'),
+    ),
+    "tables": group(
+        "test_report.py", "table or numbers",
+        (SAVING, "any(letter.isalpha() for letter in text)", "False"),
+        (SAVING, "return written or pd.api", "return pd.api"),
+        (SAVING, "row[1:] for row in", "row for row in"),
+        (SAVING, 'if "$" in "".join(cells) or ', "if "),
+        (SAVING, "len({len(row) for row in known}) != 1", "False"),
+        (SAVING, "any(sign for sign, _ in place)", "False"),
+        (SAVING, "max(len(digits) for _, digits in place)", "min(len(digits) for _, digits in place)"),
+        (SAVING, "(signed and not found[1])", "signed"),
+        (SAVING, "digits - len(found[2])", "digits"),
+        (SAVING, "iter([(False, 0), *widths])", "iter([*widths, (False, 0)])"),
+        (SAVING, r"(?<!\\)\$.*?(?<!\\)\$|", ""),
+        (SAVING, 'lambda found: "$-$" if found[0] == "-" else found[0]', 'lambda found: "$-$"'),
+    ),
+    "statement": group(
+        "test_plots.py", "columns_continue or scale",
+        (SCALES, 'f"Limit of each {one}:', 'f"Limit of each row:'),
     ),
     "command": group(
         "test_command.py", "option or cure or line or help or listed",
