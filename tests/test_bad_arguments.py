@@ -1061,7 +1061,18 @@ ARGUMENTS = {
             "count": [each for each in whole(2) if each[0] is not None],
         },
     ),
-    "schematic_faces": ({"count": 2, "confounded": 1.0}, GENERATED | MARKED),
+    "schematic_faces": (
+        {"count": 2, "confounded": 1.0},
+        GENERATED
+        | MARKED
+        | {
+            "neutral": [
+                *[(each, TypeError, "", "a list of parts") for each in ("mouth", 3, None)],
+                (["nose"], ValueError, "'nose'", "'brow', 'eye', 'mouth'"),
+                ([2], ValueError, "2", "'brow', 'eye', 'mouth'"),
+            ],
+        },
+    ),
     "tissue_phantom": ({"count": 2, "confounded": 1.0}, GENERATED | MARKED),
     "face_parts": ({"count": 2}, GENERATED),
     "tissue_parts": ({"count": 2}, GENERATED),

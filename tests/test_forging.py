@@ -8,6 +8,7 @@ import models
 import xai_utils as xu
 from heatproof.engine import forging
 from heatproof.engine.query import Query
+from heatproof.enlarging import resize
 
 RANDOM = np.random.default_rng(0)
 
@@ -17,14 +18,24 @@ def model():
     return models.cnn((8, 6, 1))
 
 
-def shares(model, x, targets):
-    maps = np.abs(xu.saliency(model, x, targets)).sum(axis=-1).astype(float)
-    return maps / maps.sum(axis=(1, 2), keepdims=True)
+def maps(model, x, targets, method="saliency", start=0.0):
+    """The maps that are forged, by the methods of the library: (N, positions), float64."""
+    if method == "grad_cam":
+        found = xu.grad_cam(model, x, targets, upsample=False)
+    else:
+        count = 8 if method == "integrated_gradients" else 1
+        points = [start + k / count * (x - start) for k in range(1, count + 1)]
+        found = np.mean([xu.saliency(model, each.astype("float32"), targets) for each in points], axis=0)
+        found = np.abs(found if method == "saliency" else (x - start) * found).sum(axis=-1)
+    return found.reshape(len(x), -1).astype(float)
 
 
-def distances(model, x, targets, goal):
-    goal = goal / goal.sum(axis=(1, 2), keepdims=True)
-    return ((shares(model, x, targets) - goal) ** 2).sum(axis=(1, 2)) / (goal**2).sum(axis=(1, 2))
+def distances(model, x, targets, goal, method="saliency", start=0.0):
+    goal = goal.reshape(len(goal), -1)
+    goal = goal / goal.sum(axis=1, keepdims=True)
+    found = maps(model, x, targets, method, start)
+    shares = found / np.maximum(found.sum(axis=1, keepdims=True), 1e-30)
+    return ((shares - goal) ** 2).sum(axis=1) / (goal**2).sum(axis=1)
 
 
 def test_softened_is_softplus_over_beta_and_its_limit_the_network(model):
@@ -44,23 +55,45 @@ def test_softened_is_softplus_over_beta_and_its_limit_the_network(model):
     assert np.abs(hard - xu.softened(model, 2.0).predict(images, verbose=0)).max() > 1e-2
 
 
-def test_the_slope_is_that_of_finite_differences():
+@pytest.mark.parametrize("method", forging.METHODS)
+def test_maps_and_slopes_are_those_of_the_methods_and_of_finite_differences(method):
     """Distance and logits of the soft network, moved along two directions by steps too short for a sign to turn."""
     soft, random = xu.softened(models.cnn((8, 6, 1), pooling="average"), 3.0), np.random.default_rng(1)
-    x, goal = models.examples((8, 6, 1), 2), random.uniform(size=(2, 8, 6)).astype("float32")
-    goal /= goal.sum(axis=(1, 2), keepdims=True)
+    x, goal = models.examples((8, 6, 1), 2), random.uniform(0.1, 1, size=(2, 8, 6))
+    classes = [1, 1] if method == "grad_cam" else [0, 2]  # whose maps are not 0 everywhere
+    start = np.full(x.shape, 0.2 if method == "integrated_gradients" else 0.0)
     far = (x + 0.3 * random.normal(size=x.shape)).astype("float32")
-    query = Query(soft, x, [0, 2])
-    got, z = forging.slope(query, far, np.arange(2), goal, 30.0), query.all_scores(forging.LOGITS)
+    for batch_size in (32, 1):
+        query = Query(soft, x, classes, batch_size=batch_size)
+        forger, z = forging.Maps(query, method, start), query.all_scores(forging.LOGITS)
+        aim = forger.goal(goal)
+        told = distances(soft, far, classes, aim, method, start)
+        np.testing.assert_allclose(forger.distances(far, aim), told, rtol=1e-4)
+        got = forger.slope(far, aim, 30.0, z)
 
     def loss(points):
-        now = Query(soft, points, [0, 2]).all_scores(forging.LOGITS)
-        return distances(soft, points, [0, 2], goal) + 30 * ((now - z) ** 2).sum(axis=1) / (z**2).sum(axis=1)
+        now = Query(soft, points, classes).all_scores(forging.LOGITS)
+        return forger.distances(points, aim) + 30 * ((now - z) ** 2).sum(axis=1) / (z**2).sum(axis=1)
 
     for _ in range(2):
         way, step = random.normal(size=x.shape).astype("float32"), 3e-4
         want = (loss(far + step * way) - loss(far - step * way)) / (2 * step)
         np.testing.assert_allclose((got * way).sum(axis=(1, 2, 3)), want, rtol=2e-2, atol=1e-3)
+
+
+def test_a_goal_lies_at_the_positions_of_the_maps(model):
+    """On the input's grid as it is; on a layer's what enlarging would give each cell; the axes of a turned layer."""
+    x, goal = models.examples((8, 6, 1), 2), np.random.default_rng(2).uniform(size=(2, 8, 6))
+    own = forging.Maps(Query(model, x), "saliency", np.zeros_like(x)).goal(goal)
+    np.testing.assert_allclose(own, goal.reshape(2, -1) / goal.sum(axis=(1, 2))[:, None], rtol=1e-6)
+    deep = forging.Maps(Query(model, x), "grad_cam", np.zeros_like(x))
+    sides = xu.grad_cam(model, x, upsample=False).shape[1:]
+    got = deep.goal(goal).reshape(2, *sides)
+    unit, want = np.eye(int(np.prod(sides))).reshape(-1, *sides), []
+    for cell in resize(unit, (8, 6)):
+        want.append((goal * cell).sum(axis=(1, 2)))
+    want = np.array(want).T / np.sum(want, axis=0)[:, None]
+    np.testing.assert_allclose(got.reshape(2, -1), want, rtol=1e-5)
 
 
 def test_forged_inputs_stay_near_keep_their_class_and_approach_the_goal(model):
@@ -81,6 +114,32 @@ def test_forged_inputs_stay_near_keep_their_class_and_approach_the_goal(model):
     np.testing.assert_allclose(distances(model, alone, classes[2:3], goal[2:3]), after[2], rtol=0.05)
     less = xu.forged(model, x, goal, limit=0.01, steps=20)
     assert (distances(model, less, classes, goal) >= after - 1e-6).all()
+
+
+@pytest.mark.parametrize("method", forging.METHODS[1:])
+def test_the_maps_of_other_methods_are_forged_too(model, method):
+    """The one that is asked for comes nearer to the goal, by more than when the gradient is forged."""
+    x = np.clip(models.examples((8, 6, 1), 4), -1, 1)
+    classes, goal = model.predict(x, verbose=0).argmax(axis=1), np.full((4, 8, 6), 0.01)
+    goal[:, 4:, 3:] = 1
+    options = {"baseline": 0.3} if method == "integrated_gradients" else {}
+    start = options.get("baseline", 0.0)
+    got, by_gradient = (
+        xu.forged(model, x, goal, limit=0.1, steps=20, **each)
+        for each in ({"method": method, **options}, {"method": "saliency"})
+    )
+    np.testing.assert_array_equal(model.predict(got, verbose=0).argmax(axis=1), classes)
+    aim = forging.Maps(Query(model, x), method, np.full(x.shape, start)).goal(goal)
+    before, after, beside = (distances(model, each, classes, aim, method, start) for each in (x, got, by_gradient))
+    assert (after <= before + 1e-6).all() and after.mean() < 0.95 * before.mean() and after.mean() < beside.mean()
+
+
+def test_a_method_without_a_baseline_refuses_one(model):
+    x = models.examples((8, 6, 1), 2)
+    with pytest.raises(ValueError, match="baseline: got 'mean' for 'grad_cam', which has none"):
+        xu.forged(model, x, np.ones((2, 8, 6)), method="grad_cam", baseline="mean")
+    with pytest.raises(TypeError, match="baseline: got a list"):
+        xu.forged(model, x, np.ones((2, 8, 6)), method="integrated_gradients", baseline=["mean"])
 
 
 def test_the_range_of_the_model_is_kept():

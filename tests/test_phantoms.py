@@ -154,6 +154,26 @@ def test_fixed_nuisances_are_what_they_say():
     assert np.abs(weak.images - neutral.images).sum() < np.abs(strong.images - neutral.images).sum()
 
 
+def test_a_part_drawn_as_in_a_neutral_face_changes_that_part_alone():
+    """All parts at rest are the neutral face of the same head; one at rest leaves the places of the others."""
+    happy, neutral = (schematic_faces(3, 5, labels=[label] * 3) for label in (3, 6))
+    at_rest = {part: schematic_faces(3, 5, labels=[3] * 3, neutral=[part]) for part in ("brow", "eye", "mouth")}
+    everything = schematic_faces(3, 5, labels=[3] * 3, neutral=["mouth", "brow", "eye"])
+    np.testing.assert_array_equal(everything.images, neutral.images)
+    np.testing.assert_array_equal(everything.masks, neutral.masks)
+    np.testing.assert_array_equal(everything.labels, [3] * 3)
+    np.testing.assert_array_equal(schematic_faces(3, 5, labels=[6] * 3, neutral=["eye"]).images, neutral.images)
+    changed = {part: (phantom.images != happy.images)[..., 0] for part, phantom in at_rest.items()}
+    assert all(mask.any(axis=(1, 2)).all() for mask in changed.values())
+    assert not (changed["mouth"] & (changed["brow"] | changed["eye"])).any()
+    for part, phantom in at_rest.items():
+        assert not (changed[part] & ~(phantom.masks | happy.masks)).any()
+        same_as_neutral = changed[part] & (sum(changed.values()) == 1)  # where no other part is drawn over it
+        np.testing.assert_array_equal(phantom.images[same_as_neutral], neutral.images[same_as_neutral])
+    middle = changed["mouth"].argmax(axis=1).max(axis=1), changed["brow"].argmax(axis=1).max(axis=1)
+    assert (middle[0] > middle[1]).all()  # mouths lie below brows
+
+
 def test_empty_tissue_is_the_white_of_the_lamp():
     fixed = {"noise": 0.0, "brightness": 0.9}
     phantom = tissue_phantom(4, 1, labels=[7] * 4, fixed=fixed)

@@ -49,15 +49,27 @@ EXPRESSIONS = {
     "neutral": (0.0, 0.0, 1.0, 1.0, 5.2, 0.0, 0.0, 0.0, 0.0, 0.0),
 }
 
+MOVING = {"brow": SHAPE_NAMES[:3], "eye": SHAPE_NAMES[3:4], "mouth": SHAPE_NAMES[4:]}  # what each part moves by
+_AT_REST = dict(zip(SHAPE_NAMES, EXPRESSIONS["neutral"], strict=True))
+
 _ROWS, _COLUMNS = np.mgrid[0:48, 0:48].astype(float)
 _DARK, _WHITE = 0.06, 0.97
 
 
 def draw(
-    label: int, nuisance: dict, background: np.random.Generator, evidence: np.random.Generator
+    label: int,
+    nuisance: dict,
+    background: np.random.Generator,
+    evidence: np.random.Generator,
+    neutral: tuple[str, ...] = (),
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return one face (48, 48, 1) and its mask (48, 48); `background` and `evidence` are generators."""
-    image, touched = draw_shape(_expression(label, nuisance["strength"]), nuisance, background)
+    """Return one face (48, 48, 1) and its mask (48, 48); `background` and `evidence` are generators.
+
+    neutral: the parts of the expression that look as in a neutral face
+    """
+    shape = _expression(label, nuisance["strength"])
+    shape |= {name: _AT_REST[name] for part in neutral for name in MOVING[part]}
+    image, touched = draw_shape(shape, nuisance, background)
     return image, np.any(list(touched.values()), axis=0)
 
 

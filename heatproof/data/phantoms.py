@@ -70,6 +70,7 @@ def schematic_faces(
     confounded: float | None = None,
     artefact: str | None = None,
     artefact_strength: float = 1.0,
+    neutral: Sequence[str] = (),
 ) -> Phantom:
     """Draw `count` grey faces of 48x48 pixels, each with one of the seven expressions of FER2013.
 
@@ -89,10 +90,13 @@ def schematic_faces(
     artefact:   what names the class: "digit" (None), the watermark; "border", a frame whose tone tells; "blur", of a
                 width that tells. Evidence hides a frame; a blur is everywhere, and so is its mask
     artefact_strength: above 0 and at most 1: how far the picture goes from the clean one to the marked one
+    neutral:    parts of the expression, of "brow", "eye" and "mouth", that are drawn as a neutral face has them; all
+                else in the picture stays as it was, so that the two pictures tell what a network owes to the part
     returns:    Phantom with images (count, 48, 48, 1)
     raises:     TypeError or ValueError that names the argument
     """
-    return _generate(phantom_faces, count, seed, labels, fixed, confounded, artefact, artefact_strength)
+    neutral = _checked_neutral(neutral)
+    return _generate(phantom_faces, count, seed, labels, fixed, confounded, artefact, artefact_strength, neutral=neutral)
 
 
 def tissue_phantom(
@@ -145,6 +149,7 @@ def _generate(
     confounded: float | None,
     artefact: str | None,
     strength: float,
+    **drawing: tuple[str, ...],
 ) -> Phantom:
     """Make the items of one kind: a module with CLASS_NAMES, SHAPE, NUISANCES, ARTEFACTS, draw(), add_artefact()."""
     count = as_count("count", count)
@@ -166,7 +171,9 @@ def _generate(
         random = {name: generator(seed, i, name) for name in ("nuisance", "background", "evidence", "artefact")}
         nuisance = draw_nuisances(kind, random["nuisance"]) | fixed
         nuisances[i] = tuple(nuisance[name] for name in kind.NUISANCES)
-        images[i], masks[i] = kind.draw(int(labels[i]), nuisance, random["background"], random["evidence"])
+        images[i], masks[i] = kind.draw(
+            int(labels[i]), nuisance, random["background"], random["evidence"], **drawing
+        )
         if confounded is not None:
             artefact_codes[i] = draw_code(random["artefact"], labels[i], len(kind.CLASS_NAMES), confounded)
             told = (int(artefact_codes[i]), nuisance, masks[i], strength)
@@ -206,6 +213,13 @@ def _checked_artefact(kind: ModuleType, artefact: str | None, confounded: float 
         given = f"{artefact!r} without `confounded`, so that no item would have it"
         raise ArgumentValueError("artefact", given, cure="confounded=1.0, or leave it out")
     return name
+
+
+def _checked_neutral(neutral: Sequence[str]) -> tuple[str, ...]:
+    """The names of parts of an expression."""
+    if isinstance(neutral, str) or not isinstance(neutral, Sequence):
+        raise ArgumentTypeError("neutral", shown(neutral), "a list of parts, such as ['mouth']")
+    return tuple(one_of(f"neutral[{place}]", part, tuple(phantom_faces.MOVING)) for place, part in enumerate(neutral))
 
 
 def _checked_labels(kind: ModuleType, count: int, labels: Sequence[int]) -> np.ndarray:

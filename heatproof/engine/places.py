@@ -34,6 +34,15 @@ class Place:
         grid = self._grid()
         return np.transpose(maps, (0, *grid.order)) if grid else maps
 
+    def turned(self, maps):
+        """Maps (n, ...) with their axes in the order of the input's on the layer's grid: the reverse of `in_order`."""
+        grid = self._grid()
+        return np.transpose(maps, np.argsort((0, *grid.order))) if grid else maps
+
+    def listed(self, tensor):
+        """A tensor of the layer in a graph as (n, positions, K)."""
+        return tf.reshape(tensor, (tf.shape(tensor)[0], -1, tensor.shape[-1]))
+
     def _grid(self):
         seen = self.query.anatomy
         call = next(call for call in (*seen.calls, *seen.places) if call.layer == self.layer)

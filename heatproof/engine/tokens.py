@@ -57,6 +57,9 @@ class Tokens(Place):
         patches = tensor[:, self.row.first : self.row.first + self.row.length]
         return patches.reshape(len(tensor), *self.row.sides, tensor.shape[-1])
 
+    def listed(self, tensor):
+        return tensor[:, self.row.first : self.row.first + self.row.length]
+
     def head_scores(self, activations, item):
         whole = np.repeat(self._tensor([item]), len(activations), axis=0)
         patches = activations.reshape(len(whole), self.row.length, whole.shape[-1])

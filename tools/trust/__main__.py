@@ -12,13 +12,13 @@ there.
 import argparse
 
 from tools.environment import ROOT
-from tools.trust import attacks, hans, removed, retrained, sanity
+from tools.trust import attacks, hans, redrawn, removed, retrained, sanity
 from tools.trust.runs import Run, budget, collect, current, finish, measured
 
 
 def runs() -> list[Run]:
     """All runs, those of one table one after another."""
-    return [run for room in (retrained, removed, sanity, hans, attacks) for run in room.runs()]
+    return [run for room in (retrained, removed, redrawn, sanity, hans, attacks) for run in room.runs()]
 
 
 def main(arguments=None) -> int:
