@@ -1,29 +1,35 @@
 """Fragile and forged maps, and a scaffold that notices perturbed inputs: on the drawn faces, told as a defence."""
 
+import functools
+
 from tools.environment import ROOT
+from tools.trust import retrained
 from tools.trust.hans import drawn
 from tools.trust.removed import explaining, marks
 from tools.trust.runs import Run
 
 KIND, ITEMS, LIMIT, STEPS, BETA = "schematic_faces", 21, 0.02, 100, 10.0
-GOALS = ("another's", "elsewhere")
+ATTACKED, GOALS = ("saliency", "gradient_x_input", "integrated_gradients", "grad_cam"), ("another's", "elsewhere")
 PERTURBING = ("occlusion", "lime", "kernel_shap", "rise")
 
 
 def runs() -> list[Run]:
-    """One run for each goal of a forger, one for the scaffold."""
-    found = [
-        Run(f"forged-{goal}", "forged", lambda goal=goal: forged(goal), (ITEMS, LIMIT, STEPS, BETA)) for goal in GOALS
-    ]
+    """One run for each map that a forger moves and each goal, one for the scaffold."""
+    found = []
+    for attacked in ATTACKED:
+        for goal in GOALS:
+            settings = (ITEMS, LIMIT, STEPS, BETA)
+            make = functools.partial(forged, goal, attacked)
+            found.append(Run(f"forged-{attacked}-{goal}", "forged", make, settings))
     return [*found, Run("scaffold", "scaffold", scaffold, (ITEMS,))]
 
 
-def forged(goal: str):
+def forged(goal: str, attacked: str):
     """How far maps move when a picture is changed by at most 2 % of its range, without another class.
 
-    The goal is the gradient map of another face, or of what the face's own map leaves out. correlation: Spearman's, of
-    a map with that of the picture as it was; noise: the same for noise of the same size; towards: with the goal, after,
-    and before. Explained are the network, its copy with soft ReLUs, and for the gradient its mean over noise.
+    The goal is the map of another face by the attacked method, or what the face's own map leaves out. correlation:
+    Spearman's, of a map with that of the picture as it was; noise: the same for noise of the same size; towards: with
+    the goal, after, and before. Explained are the network, and its copy with soft ReLUs.
     """
     import numpy as np
     import pandas as pd
@@ -33,9 +39,10 @@ def forged(goal: str):
     model = xu.load_model(ROOT / "models" / f"{KIND}.keras")
     phantom = drawn(KIND, ITEMS, 3)
     x, y = phantom.images, phantom.labels
-    own = marks(KIND, "saliency", model, x, y)
+    own = np.maximum(marks(KIND, attacked, model, x, y), 0)
     aim = np.roll(own, 1, axis=0) if goal == "another's" else own.max(axis=(1, 2), keepdims=True) - own
-    moved = xu.forged(model, x, aim, y, limit=LIMIT, steps=STEPS, beta=BETA)
+    chosen = {key: value for key, value in retrained.methods(KIND)[attacked].items() if key == "baseline"}
+    moved = xu.forged(model, x, aim, y, method=attacked, limit=LIMIT, steps=STEPS, beta=BETA, **chosen)
     noise = LIMIT * np.random.default_rng(0).choice([-1, 1], x.shape).astype(np.float32)
     noisy = np.clip(x + noise * np.ptp(x, axis=(1, 2, 3), keepdims=True), 0, 1)
     kept = (model.predict(moved, verbose=0).argmax(1) == model.predict(x, verbose=0).argmax(1)).mean()
@@ -47,9 +54,9 @@ def forged(goal: str):
             before, after, beside = (marks(KIND, name, net, each, y) for each in (x, moved, noisy))
             pairs = (before, after), (before, beside), (after, aim), (before, aim)
             numbers = [np.nanmean(xu.rank_correlation(a, b)) for a, b in pairs]
-            rows.append([goal, network, name, kept, np.abs(moved - x).max(), *numbers])
-    columns = ["goal", "network", "method", "kept", "largest_change", "correlation", "noise", "towards", "before"]
-    return pd.DataFrame(rows, columns=columns)
+            rows.append([attacked, goal, network, name, kept, np.abs(moved - x).max(), *numbers])
+    columns = ["attacked", "goal", "network", "method", "kept", "largest_change"]
+    return pd.DataFrame(rows, columns=[*columns, "correlation", "noise", "towards", "before"])
 
 
 def scaffold():
