@@ -972,6 +972,9 @@ ARGUMENTS = {
         {
             **MAPPED,
             "goal": finite(MAP),
+            "method": word("'saliency', 'gradient_x_input', 'integrated_gradients', 'grad_cam'"),
+            "baseline": [("mean", ValueError, "'mean' for 'saliency'", "", "integrated_gradients")],
+            "layer": [("conv", ValueError, "'conv' for 'saliency'", "", "grad_cam")],
             "limit": SHARE,
             "steps": COUNT,
             "beta": POSITIVE,

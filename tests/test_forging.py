@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 import pytest
+import test_axes
+import test_tokens
 
 import models
 import xai_utils as xu
@@ -134,10 +136,29 @@ def test_the_maps_of_other_methods_are_forged_too(model, method):
     assert (after <= before + 1e-6).all() and after.mean() < 0.95 * before.mean() and after.mean() < beside.mean()
 
 
+def test_maps_of_turned_layers_and_of_tokens_are_those_of_their_twins():
+    """The same distances and slopes where a layer has turned its axes, or laid its positions behind a token."""
+    for model, twin, layers, x in (
+        (*test_axes.pair("Permute", False), ("place", "place"), test_axes.IMAGES),
+        (*[test_tokens.network("volume", 2, 1)] * 2, ("tokens", "patches"), test_tokens.inputs_of("volume")),
+    ):
+        goal, start, found = np.random.default_rng(7).uniform(size=x.shape[:-1]), np.zeros_like(x), []
+        for each, layer in zip((model, twin), layers, strict=True):
+            query = Query(each, x, 1)
+            forger = forging.Maps(query, "grad_cam", start, layer)
+            aim = forger.goal(goal)
+            found.append((forger.distances(x, aim), forger.slope(x, aim, 1.0, query.all_scores(forging.LOGITS))))
+        assert (found[0][0] != found[0][0][0]).any() and np.abs(found[0][1]).max() > 0
+        for one, other in zip(*found, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
 def test_a_method_without_a_baseline_refuses_one(model):
     x = models.examples((8, 6, 1), 2)
     with pytest.raises(ValueError, match="baseline: got 'mean' for 'grad_cam', which has none"):
         xu.forged(model, x, np.ones((2, 8, 6)), method="grad_cam", baseline="mean")
+    with pytest.raises(ValueError, match="layer: got 'conv2' for 'saliency', which has none"):
+        xu.forged(model, x, np.ones((2, 8, 6)), layer="conv2")
     with pytest.raises(TypeError, match="baseline: got a list"):
         xu.forged(model, x, np.ones((2, 8, 6)), method="integrated_gradients", baseline=["mean"])
 

@@ -44,10 +44,10 @@ def soft_copy(model, beta):
 class Maps:
     """The maps of a query's inputs by one of `METHODS`, as shares of their sums, and how these move with the input."""
 
-    def __init__(self, query, method, start):
+    def __init__(self, query, method, start, layer=None):
         """`start`: the baselines of integrated gradients, zeros for the others, in the shape of the inputs."""
         self.query, self.method, self.start = query, method, start.astype(np.float32)
-        self.place = query.place() if method == "grad_cam" else None
+        self.place = query.place(layer) if method == "grad_cam" else None
         self.ways = np.arange(1, PATH + 1) / PATH if method == "integrated_gradients" else np.ones(1)
 
     def goal(self, goal):

@@ -37,6 +37,7 @@ def forged(
     *,
     method: str = "saliency",
     baseline: str | npt.ArrayLike = "zero",
+    layer: str | keras.layers.Layer | None = None,
     limit: float = 0.02,
     steps: int = 100,
     beta: float = 10.0,
@@ -49,14 +50,15 @@ def forged(
         "saliency":              m_p = sum_c |G_pc|
         "gradient_x_input":      m_p = sum_c |x_pc G_pc|
         "integrated_gradients":  m_p = sum_c |(x - b)_pc mean_k G_pc(b + k/8 (x - b))|, k = 1 ... 8, b the `baseline`
-        "grad_cam":              m = ReLU(sum_k mean(dS/dA_k) A_k), A the last layer that keeps space, on its grid
+        "grad_cam":              m = ReLU(sum_k mean(dS/dA_k) A_k), A at the `layer`, by default
+                                 the last that keeps space, and on its grid
     x' starts at x and takes `steps` steps -r / 10 sign(d/dx'), of D(s, g) + `keep` |z(x') - z(x)|^2 / |z(x)|^2 with
     D(s, g) = |s - g|^2 / |g|^2, g the goal over its sum, z the logits; each is put back into |x' - x| <= r, r = `limit`
     times the range of x, and into the range of the model or of x. The steps are those of `softened`, because a ReLU has
     no second derivative; they are judged by the network itself: of all x' that it takes for the class of x, the one
     with the smallest D. An input that no step improves comes back as it is. `goal`: (N, H, W) or (N, T), not negative,
     such as another input's map. Returns float32 in the shape of `inputs`. Raises `ValueError` for a goal that does not
-    fit or is 0 everywhere, a baseline for a method that has none, and as `softened` does. Source: Dombrowski et al.
+    fit or is 0 everywhere, a baseline or a layer for a method that has none, and as `softened` does. Source: Dombrowski et al.
     2019, sec. 2; signed steps: Ghorbani, Abid, Zou 2019.
     """
     method = checks.one_of("method", method, METHODS)
@@ -64,8 +66,10 @@ def forged(
     limit = checks.as_number("limit", limit, 0, 1, open_ends="low")
     steps, keep = checks.as_count("steps", steps), checks.as_number("keep", keep, 0)
     goal, start = _goal(goal, query.inputs.shape[:-1]), _start(query, method, baseline)
+    layer = _layer(method, layer)
     soft = Query(softened(model, beta), query.inputs, query.targets, batch_size=batch_size)
-    hard, soft, logits = Maps(query, method, start), Maps(soft, method, start), soft.all_scores(LOGITS)
+    logits = soft.all_scores(LOGITS)
+    hard, soft = (Maps(each, method, start, layer) for each in (query, soft))
     goal, moved = hard.goal(goal), _near(query, limit)
     point, best, items = query.inputs, query.inputs.copy(), np.arange(len(query.inputs))
     classes, nearest = query.predicted(point, items), hard.distances(point, goal).copy()
@@ -94,6 +98,14 @@ def _start(query, method, baseline):
     if isinstance(baseline, list):
         raise ArgumentTypeError("baseline", "a list", "one baseline: a word, a number or an array")
     return starts(baseline, query)[0]
+
+
+def _layer(method, layer):
+    """The name of the layer of Grad-CAM: the soft copy has one of that name; None for the default."""
+    if method != "grad_cam" and layer is not None:
+        given = f"{checks.shown(layer)} for {method!r}, which has none"
+        raise ArgumentValueError("layer", given, cure="leave it out, or method='grad_cam'")
+    return getattr(layer, "name", layer)
 
 
 def _goal(goal, shape):

@@ -17,4 +17,12 @@ GROUPS = {
         (PHANTOM_TISSUE, '149 - 22 if nuisance["patch_y"] < 74.5', '149 - 22 if nuisance["patch_y"] > 74.5'),
         (PHANTOM_TISSUE, "np.array([code / len(CLASS_NAMES), 1.0, 0.9])", "np.array([0.0, 1.0, 0.9])"),
     ),
+    "parts at rest": group(
+        "test_phantoms.py", "as_in_a_neutral",
+        (PHANTOM_FACES, "for part in neutral for name", "for part in MOVING if neutral for name"),
+        (PHANTOM_FACES, "{name: _AT_REST[name] for part", "{name: 0.0 for part"),
+        (PHANTOM_FACES, '"eye": SHAPE_NAMES[3:4]', '"eye": SHAPE_NAMES[2:4]'),
+        (PHANTOM_FACES, '"mouth": SHAPE_NAMES[4:]}', '"mouth": SHAPE_NAMES[5:]}'),
+        (PHANTOMS, 'random["evidence"], **drawing', 'random["evidence"]'),
+    ),
 }  # fmt: skip

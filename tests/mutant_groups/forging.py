@@ -1,6 +1,6 @@
 """Mutants of forged maps."""
 
-from mutant_groups.modules import COPIES, FORGED, FORGING, SCAFFOLD
+from mutant_groups.modules import COPIES, FORGED, FORGING, SCAFFOLD, TOKENS
 from mutant_groups.mutant import group
 
 GROUPS = {
@@ -10,20 +10,38 @@ GROUPS = {
         (FORGING, "keras.ops.softplus(beta * x) / beta", "keras.ops.softplus(x) / beta"),
         (COPIES, "copy.set_weights(model.get_weights())", "pass"),
         (FORGING, "if not found:", "if False:"),
-        (FORGING, "tf.reduce_sum(tf.abs(gradient), axis=-1)", "tf.reduce_sum(gradient, axis=-1)"),
-        (FORGING, "(shares - goal) ** 2, axis=axes)", "(shares + goal) ** 2, axis=axes)"),
-        (FORGING, " / tf.reduce_sum(goal**2, axis=axes)", ""),
-        (FORGING, "(run.logits - logits) ** 2", "(run.logits) ** 2"),
+        (FORGING, "tf.reduce_sum(tf.abs(maps), axis=-1)", "tf.reduce_sum(maps, axis=-1)"),
+        (FORGING, "tf.nn.relu(tf.reduce_sum(A", "tf.abs(tf.reduce_sum(A"),
+        (FORGING, "A * tf.reduce_mean(gradient, axis=1, keepdims=True)", "A * gradient"),
+        (FORGING, 'if self.method != "saliency":', "if False:"),
+        (FORGING, 'if self.method != "saliency":', "if True:"),
+        (FORGING, " - self._by_input(start, 1)[:, 0]", ""),
+        (FORGING, " / self.ways.mean()", ""),
+        (FORGING, "np.arange(1, PATH + 1) / PATH", "np.arange(PATH) / PATH"),
+        (FORGING, "ways * (points - start)[:, None]", "(points - start)[:, None]"),
+        (FORGING, "each.repeat(count, axis=0)", "np.concatenate([each] * count)"),
+        (FORGING, "[:, -1, 0]", "[:, 0, 0]"),
+        (FORGING, "tf.constant(self.ways, slopes.dtype)", "tf.ones(len(self.ways), slopes.dtype)"),
+        (FORGING, "goal = self.place.turned(", "goal = ("),
+        (FORGING, "goal.shape[1:], dtype=np.float64).back(goal))", "goal.shape[1:], dtype=np.float64).back(0 * goal + 1))"),
+        (FORGING, "(flat / flat.sum(axis=1, keepdims=True))", "flat"),
+        (FORGING, "(shares - goal) ** 2, axis=1)", "(shares + goal) ** 2, axis=1)"),
+        (FORGING, " / tf.reduce_sum(goal**2, axis=1)", ""),
+        (FORGING, "(now - logits) ** 2", "now**2"),
         (FORGING, " / tf.reduce_sum(logits**2, axis=1)", ""),
         (FORGING, "keep * moved", "moved"),
+        (FORGING, "max(1, query.batch_size // count)", "query.batch_size // count"),
+        (TOKENS, "return tensor[:, self.row.first : self.row.first + self.row.length]", "return tensor[:, : self.row.length]"),
         (FORGED, "point - radius / 10 * np.sign", "point + radius / 10 * np.sign"),
-        (FORGED, "np.clip(point, x - radius, x + radius)", "point"),
-        (FORGED, "np.minimum(low, x), np.maximum(high, x)", "-np.inf, np.inf"),
+        (FORGED, "np.maximum(x - radius, np.minimum(low, x))", "np.minimum(low, x)"),
+        (FORGED, "np.maximum(x - radius, np.minimum(low, x))", "x - radius"),
+        (FORGED, "np.minimum(x + radius, np.maximum(high, x))", "np.maximum(high, x)"),
+        (FORGED, "np.minimum(x + radius, np.maximum(high, x))", "x + radius"),
         (FORGED, "query.input_range or (x.min", "(x.min"),
         (FORGED, "better = (now < nearest) &", "better ="),
         (FORGED, "nearest[better] = point[better], now[better]", "nearest[better] = point[better], nearest[better]"),
         (FORGED, "limit * np.ptp(x, axis=axes, keepdims=True)", "limit * np.ptp(x)"),
-        (FORGED, "(goal / totals)", "goal"),
+        (FORGED, "(Maps(each, method, start, layer) for", "(Maps(each, 'saliency', start) for"),
     ),
     "scaffold": group(
         "test_scaffold.py", "",
