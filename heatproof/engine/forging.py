@@ -104,9 +104,8 @@ class Maps:
             maps = tf.nn.relu(tf.reduce_sum(A * tf.reduce_mean(gradient, axis=1, keepdims=True), axis=-1))
         else:
             maps = tf.reduce_mean(self._by_input(run.differentiate(score, run.inputs)), axis=1)
-            if self.method != "saliency":  # the mean of the points is start + (x - start) times the mean of the ways
-                middle = tf.reduce_mean(self._by_input(run.inputs), axis=1)
-                maps *= (middle - self._by_input(start, 1)[:, 0]) / self.ways.mean()
+            if self.method != "saliency":  # the way from the start to the mean of the points, as x's; shares see no factor
+                maps *= tf.reduce_mean(self._by_input(run.inputs), axis=1) - self._by_input(start, 1)[:, 0]
             maps = tf.reduce_sum(tf.abs(maps), axis=-1)
         return tf.math.divide_no_nan(maps, tf.reduce_sum(maps, axis=1, keepdims=True))
 

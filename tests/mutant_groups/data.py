@@ -21,8 +21,6 @@ GROUPS = {
         "test_phantoms.py", "as_in_a_neutral",
         (PHANTOM_FACES, "for part in neutral for name", "for part in MOVING if neutral for name"),
         (PHANTOM_FACES, "{name: _AT_REST[name] for part", "{name: 0.0 for part"),
-        (PHANTOM_FACES, '"eye": SHAPE_NAMES[3:4]', '"eye": SHAPE_NAMES[2:4]'),
-        (PHANTOM_FACES, '"mouth": SHAPE_NAMES[4:]}', '"mouth": SHAPE_NAMES[5:]}'),
         (PHANTOMS, 'random["evidence"], **drawing', 'random["evidence"]'),
     ),
 }  # fmt: skip

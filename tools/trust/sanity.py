@@ -7,7 +7,7 @@ from tools.trust.removed import explaining
 from tools.trust.runs import Run
 
 ARMS = (("top_down", "shuffle"), ("bottom_up", "shuffle"), ("independent", "shuffle"), ("top_down", "initialiser"))
-SEEDS = {"mnist1d": 10, "schematic_faces": 5, "tissue_phantom": 1}
+SEEDS = {"mnist1d": 10, "schematic_faces": 10, "tissue_phantom": 1}
 BATCH, ITEMS = 32, {"mnist1d": 16, "schematic_faces": 8, "tissue_phantom": 4}
 SMOOTH, NOISES, NOISE_SEEDS = ("saliency", "gradient_x_input", "integrated_gradients", "guided_backprop"), 50, 1
 SMOOTH += ("deep_lift", "grad_cam", "layer_cam")
