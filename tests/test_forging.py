@@ -28,7 +28,7 @@ def maps(model, x, targets, method="saliency", start=0.0):
         count = 8 if method == "integrated_gradients" else 1
         points = [start + k / count * (x - start) for k in range(1, count + 1)]
         found = np.mean([xu.saliency(model, each.astype("float32"), targets) for each in points], axis=0)
-        found = np.abs(found if method == "saliency" else (x - start) * found).sum(axis=-1)
+        found = xu.relevance(method, found if method == "saliency" else (x - start) * found)
     return found.reshape(len(x), -1).astype(float)
 
 
@@ -37,7 +37,7 @@ def distances(model, x, targets, goal, method="saliency", start=0.0):
     goal = goal / goal.sum(axis=1, keepdims=True)
     found = maps(model, x, targets, method, start)
     shares = found / np.maximum(found.sum(axis=1, keepdims=True), 1e-30)
-    return ((shares - goal) ** 2).sum(axis=1) / (goal**2).sum(axis=1)
+    return np.where(found.any(axis=1), ((shares - goal) ** 2).sum(axis=1) / (goal**2).sum(axis=1), np.inf)
 
 
 def test_softened_is_softplus_over_beta_and_its_limit_the_network(model):
@@ -151,6 +151,29 @@ def test_maps_of_turned_layers_and_of_tokens_are_those_of_their_twins():
         assert (found[0][0] != found[0][0][0]).any() and np.abs(found[0][1]).max() > 0
         for one, other in zip(*found, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
+def test_a_map_of_zeros_is_near_to_no_goal(model):
+    """A goal that is far from every sharp map, D = 11 and more, would be nearer to a map that vanishes, D = 1."""
+    x, goal = 3 * np.random.default_rng(2).normal(size=(6, 8, 6, 1)).astype(np.float32), np.zeros((6, 8, 6))
+    goal[:, 0, 0] = 1
+    zeros = ~xu.grad_cam(model, x, 0, upsample=False).any(axis=(1, 2))
+    forger = forging.Maps(Query(model, x, 0), "grad_cam", np.zeros_like(x))
+    assert zeros.sum() == 3
+    np.testing.assert_array_equal(np.isinf(forger.distances(x, forger.goal(goal))), zeros)
+
+
+@pytest.mark.parametrize("options", [{"max_value": 1.0}, {"negative_slope": 0.3}, {"threshold": 0.1}], ids=str)
+def test_a_relu_that_is_no_plain_one_is_not_made_soft(options):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), keras.layers.ReLU(name="bent", **options)])
+    with pytest.raises(ValueError, match="whose ReLU 'bent' has a limit, a slope or a threshold"):
+        xu.softened(model)
+
+
+def test_an_unknown_layer_is_told_before_any_compute(model, monkeypatch):
+    monkeypatch.setattr("heatproof.metrics.forging.softened", None)
+    with pytest.raises(ValueError, match="layer: got 'nowhere'"):
+        xu.forged(model, models.examples((8, 6, 1), 2), np.ones((2, 8, 6)), method="grad_cam", layer="nowhere")
 
 
 def test_a_method_without_a_baseline_refuses_one(model):

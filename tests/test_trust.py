@@ -326,7 +326,7 @@ def test_clusters_find_the_halves_where_the_maps_do(monkeypatch):
 
 
 @pytest.mark.parametrize("attacked", attacks.ATTACKED)
-def test_a_forged_picture_moves_the_attacked_map_more_than_noise_does(attacked, monkeypatch):
+def test_the_map_of_a_forged_picture_is_nearer_to_the_goal(attacked, monkeypatch):
     monkeypatch.setattr(attacks, "explaining", lambda kind, model, inputs: [attacked, "occlusion"])
     monkeypatch.setattr(attacks, "ITEMS", 4)
     monkeypatch.setattr(attacks, "STEPS", 30)
@@ -336,7 +336,8 @@ def test_a_forged_picture_moves_the_attacked_map_more_than_noise_does(attacked, 
     row = table.loc["as it is", attacked]
     assert row["kept"] == 1 and row["largest_change"] <= 0.02 + 1e-6
     assert row["towards"] > row["before"]
-    assert row["correlation"] < row["noise"] or attacked in ("gradient_x_input", "integrated_gradients")  # near a tie
+    if attacked in ("saliency", "grad_cam"):  # noise moves the others as far, only not towards the goal
+        assert row["correlation"] < row["noise"]
     assert ("soft", "occlusion") not in table.index
 
 
@@ -358,14 +359,16 @@ def test_the_goal_of_a_forger_is_anothers_map_or_what_the_own_one_leaves_out(goa
 
 
 def test_a_part_drawn_anew_costs_what_the_network_owed_to_it(monkeypatch):
-    """A linear network of mouth and eyes loses w . (x - x'); maps that lie on the mouth rank the parts by that alone."""
+    """A linear network of mouth and eyes loses w . (x - x'); maps that lie on the mouth rank it first."""
     faces = xu.schematic_faces(21, 3)
     x, y = (each[faces.labels != 6] for each in (faces.images, faces.labels))
     others = [xu.schematic_faces(21, 3, neutral=[part]).images[faces.labels != 6] for part in redrawn.PARTS]
     regions = [(other != x).any(axis=-1) for other in others]
     network = _reader(regions[1].any(axis=0) | regions[2].any(axis=0))
     weights = network.get_weights()[0].reshape(48, 48, 1, 7)
-    falls = np.stack([[(w * d).sum() for w, d in zip(weights.transpose(3, 0, 1, 2)[y], x - other, strict=True)] for other in others])
+    falls = np.stack(
+        [[(w * d).sum() for w, d in zip(weights.transpose(3, 0, 1, 2)[y], x - other, strict=True)] for other in others]
+    )
     maps = regions[2] + 0.5 * regions[0] + 0.1 * regions[1]
     sums = np.stack([(maps * region).sum(axis=(1, 2)) for region in regions])
     correlations = [scipy.stats.spearmanr(*each).statistic for each in zip(sums.T, falls.T, strict=True)]
@@ -374,12 +377,15 @@ def test_a_part_drawn_anew_costs_what_the_network_owed_to_it(monkeypatch):
     monkeypatch.setattr(redrawn, "IGNORANT", ())
     monkeypatch.setattr(redrawn, "marks", lambda kind, name, *given: maps * (name == "saliency"))
     _trained(monkeypatch, {None: network})
-    row, empty = redrawn.redrawn(4).set_index("method").loc[["saliency", "occlusion"]].to_dict("records")
+    table = redrawn.redrawn(4).set_index("method")
+    row, empty, even = table.loc[["saliency", "occlusion", "even"]].to_dict("records")
     assert row["training"] == 4 and len(x) == 18
     assert [row[part] for part in redrawn.PARTS] == pytest.approx(falls.mean(axis=1), abs=1e-5)
     assert row["correlation"] == pytest.approx(np.mean(correlations))
     assert row["first"] == pytest.approx((sums.argmax(axis=0) == falls.argmax(axis=0)).mean())
     assert np.isnan(empty["correlation"]) and empty["first"] == 0  # a map of zeros ranks nothing
+    sizes = np.stack([region.sum(axis=(1, 2)) for region in regions])
+    assert even["first"] == pytest.approx((sizes.argmax(axis=0) == falls.argmax(axis=0)).mean())
 
 
 def test_a_scaffold_shows_the_decoy_to_methods_that_perturb(monkeypatch):

@@ -91,12 +91,14 @@ def schematic_faces(
                 width that tells. Evidence hides a frame; a blur is everywhere, and so is its mask
     artefact_strength: above 0 and at most 1: how far the picture goes from the clean one to the marked one
     neutral:    parts of the expression, of "brow", "eye" and "mouth", that are drawn as a neutral face has them; all
-                else in the picture stays as it was, so that the two pictures tell what a network owes to the part
+                else in the picture stays as it was, and so does the label; the mask is that of the face as drawn
     returns:    Phantom with images (count, 48, 48, 1)
     raises:     TypeError or ValueError that names the argument
     """
     neutral = _checked_neutral(neutral)
-    return _generate(phantom_faces, count, seed, labels, fixed, confounded, artefact, artefact_strength, neutral=neutral)
+    return _generate(
+        phantom_faces, count, seed, labels, fixed, confounded, artefact, artefact_strength, neutral=neutral
+    )
 
 
 def tissue_phantom(
@@ -171,9 +173,7 @@ def _generate(
         random = {name: generator(seed, i, name) for name in ("nuisance", "background", "evidence", "artefact")}
         nuisance = draw_nuisances(kind, random["nuisance"]) | fixed
         nuisances[i] = tuple(nuisance[name] for name in kind.NUISANCES)
-        images[i], masks[i] = kind.draw(
-            int(labels[i]), nuisance, random["background"], random["evidence"], **drawing
-        )
+        images[i], masks[i] = kind.draw(int(labels[i]), nuisance, random["background"], random["evidence"], **drawing)
         if confounded is not None:
             artefact_codes[i] = draw_code(random["artefact"], labels[i], len(kind.CLASS_NAMES), confounded)
             told = (int(artefact_codes[i]), nuisance, masks[i], strength)

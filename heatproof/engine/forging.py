@@ -20,7 +20,7 @@ PATH = 8  # the points of integrated gradients, the last of them the input
 
 def soft_copy(model, beta):
     """A copy with the same weights whose ReLUs are softplus(beta x) / beta."""
-    found = []
+    found, bent = [], []
 
     def soft(x):
         return keras.ops.softplus(beta * x) / beta
@@ -28,6 +28,7 @@ def soft_copy(model, beta):
     def softer(layer):
         if isinstance(layer, keras.layers.ReLU):
             found.append(layer.name)
+            bent.extend([layer.name] * bool(layer.max_value is not None or layer.negative_slope or layer.threshold))
             return keras.layers.Activation(soft, name=layer.name)
         copy = type(layer).from_config(layer.get_config())
         if getattr(layer, "activation", None) is keras.activations.relu:
@@ -36,6 +37,9 @@ def soft_copy(model, beta):
         return copy
 
     copy = copied(model, clone_function=softer)
+    if bent:
+        given = f"one whose ReLU {bent[0]!r} has a limit, a slope or a threshold"
+        raise ArgumentValueError("model", given, "a network of plain ReLUs")
     if not found:
         raise ArgumentValueError("model", "one without a ReLU to make soft", "a network with layers of ReLUs")
     return copy
@@ -59,12 +63,14 @@ class Maps:
         return (flat / flat.sum(axis=1, keepdims=True)).astype(np.float32)
 
     def distances(self, points, goal):
-        """D = |s - g|^2 / |g|^2 of the shares s at each of `points` and its goal g, (N,)."""
+        """D = |s - g|^2 / |g|^2 of the shares s at each of `points` and its goal g, (N,); infinite for a map of zeros."""
 
         def build(run, classes, start, goal):
-            return _distance(self._shares(run, classes, start), goal)
+            shares = self._shares(run, classes, start)
+            return _distance(shares, goal), tf.reduce_sum(shares, axis=1)
 
-        return self._asked("distances", build, points, goal)
+        found, totals = self._asked("distances", build, points, goal)
+        return np.where(totals > 0, found, np.inf)
 
     def slope(self, points, goal, keep, logits):
         """d/dx of D + keep |z(x) - z|^2 / |z|^2, z the `logits`."""
@@ -104,9 +110,11 @@ class Maps:
             maps = tf.nn.relu(tf.reduce_sum(A * tf.reduce_mean(gradient, axis=1, keepdims=True), axis=-1))
         else:
             maps = tf.reduce_mean(self._by_input(run.differentiate(score, run.inputs)), axis=1)
-            if self.method != "saliency":  # the way from the start to the mean of the points, as x's; shares see no factor
-                maps *= tf.reduce_mean(self._by_input(run.inputs), axis=1) - self._by_input(start, 1)[:, 0]
-            maps = tf.reduce_sum(tf.abs(maps), axis=-1)
+            if self.method == "saliency":
+                maps = tf.reduce_sum(tf.abs(maps), axis=-1)
+            else:  # the mean of the points lies on the way from the start to x; shares do not see how far
+                way = tf.reduce_mean(self._by_input(run.inputs), axis=1) - self._by_input(start, 1)[:, 0]
+                maps = tf.nn.relu(tf.reduce_sum(way * maps, axis=-1))
         return tf.math.divide_no_nan(maps, tf.reduce_sum(maps, axis=1, keepdims=True))
 
     def _by_input(self, tensor, count=None):

@@ -22,7 +22,8 @@ def softened(model: keras.Model, beta: float = 10.0) -> keras.Model:
     The softer (the smaller `beta`), the less its gradient turns from one input to the next, and the less a small change
     of the input can move its maps; for beta -> infinity it is the network itself. Layers of ReLUs and layers with a
     ReLU as their activation are made soft; the model itself is not touched. Raises `TypeError`, `ValueError` for a
-    model that Keras cannot copy or that has no ReLU, or beta <= 0. Source: Dombrowski et al. 2019, sec. 4.
+    model that Keras cannot copy, that has no ReLU, or one with a limit, slope or threshold, and for beta <= 0. Source:
+    Dombrowski et al. 2019, sec. 4.
     """
     beta = checks.as_number("beta", beta, 0, open_ends=True)
     recipe_of(model)
@@ -46,30 +47,32 @@ def forged(
 ) -> np.ndarray:
     """Return inputs that look alike and are classified alike, whose maps are nearer to maps of one's choice.
 
-    The map m of a `method`, s its shares, m over its sum, and G = dS/dx:
+    The map m is that of a `method` as `relevance` reduces it, s its shares, m over its sum; S is the logit of the
+    target, G = dS/dx:
         "saliency":              m_p = sum_c |G_pc|
-        "gradient_x_input":      m_p = sum_c |x_pc G_pc|
-        "integrated_gradients":  m_p = sum_c |(x - b)_pc mean_k G_pc(b + k/8 (x - b))|, k = 1 ... 8, b the `baseline`
+        "gradient_x_input":      m_p = ReLU(sum_c x_pc G_pc)
+        "integrated_gradients":  m_p = ReLU(sum_c (x - b)_pc mean_k G_pc(b + k/8 (x - b))), k = 1 ... 8, b the
+                                 `baseline` of the input as it was
         "grad_cam":              m = ReLU(sum_k mean(dS/dA_k) A_k), A at the `layer`, by default
                                  the last that keeps space, and on its grid
     x' starts at x and takes `steps` steps -r / 10 sign(d/dx'), of D(s, g) + `keep` |z(x') - z(x)|^2 / |z(x)|^2 with
     D(s, g) = |s - g|^2 / |g|^2, g the goal over its sum, z the logits; each is put back into |x' - x| <= r, r = `limit`
     times the range of x, and into the range of the model or of x. The steps are those of `softened`, because a ReLU has
     no second derivative; they are judged by the network itself: of all x' that it takes for the class of x, the one
-    with the smallest D. An input that no step improves comes back as it is. `goal`: (N, H, W) or (N, T), not negative,
-    such as another input's map. Returns float32 in the shape of `inputs`. Raises `ValueError` for a goal that does not
-    fit or is 0 everywhere, a baseline or a layer for a method that has none, and as `softened` does. Source: Dombrowski et al.
-    2019, sec. 2; signed steps: Ghorbani, Abid, Zou 2019.
+    with the smallest D. An input that no step improves comes back as it is; a map of zeros is near to no goal. `goal`:
+    (N, H, W) or (N, T), not negative, such as another input's map. Returns float32 in the shape of `inputs`. Raises
+    `ValueError` for a goal that does not fit or is 0 everywhere, a baseline or a layer for a method that has none, and
+    as `softened` does; `TypeError` for a list of baselines. Source: Dombrowski et al. 2019, sec. 2; signed steps:
+    Ghorbani, Abid, Zou 2019.
     """
     method = checks.one_of("method", method, METHODS)
     query = Query(model, inputs, targets, batch_size=batch_size)
     limit = checks.as_number("limit", limit, 0, 1, open_ends="low")
     steps, keep = checks.as_count("steps", steps), checks.as_number("keep", keep, 0)
     goal, start = _goal(goal, query.inputs.shape[:-1]), _start(query, method, baseline)
-    layer = _layer(method, layer)
+    hard = Maps(query, method, start, _layer(method, layer))
     soft = Query(softened(model, beta), query.inputs, query.targets, batch_size=batch_size)
-    logits = soft.all_scores(LOGITS)
-    hard, soft = (Maps(each, method, start, layer) for each in (query, soft))
+    logits, soft = soft.all_scores(LOGITS), Maps(soft, method, start, hard.place and hard.place.layer.name)
     goal, moved = hard.goal(goal), _near(query, limit)
     point, best, items = query.inputs, query.inputs.copy(), np.arange(len(query.inputs))
     classes, nearest = query.predicted(point, items), hard.distances(point, goal).copy()
@@ -101,11 +104,11 @@ def _start(query, method, baseline):
 
 
 def _layer(method, layer):
-    """The name of the layer of Grad-CAM: the soft copy has one of that name; None for the default."""
+    """The layer of Grad-CAM; the others have none."""
     if method != "grad_cam" and layer is not None:
         given = f"{checks.shown(layer)} for {method!r}, which has none"
         raise ArgumentValueError("layer", given, cure="leave it out, or method='grad_cam'")
-    return getattr(layer, "name", layer)
+    return layer
 
 
 def _goal(goal, shape):
