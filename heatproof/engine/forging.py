@@ -63,7 +63,7 @@ class Maps:
         return (flat / flat.sum(axis=1, keepdims=True)).astype(np.float32)
 
     def distances(self, points, goal):
-        """D = |s - g|^2 / |g|^2 of the shares s at each of `points` and its goal g, (N,); infinite for a map of zeros."""
+        """D = |s - g|^2 / |g|^2 of the shares s at each of `points` and its goal g, (N,); infinity for zeros."""
 
         def build(run, classes, start, goal):
             shares = self._shares(run, classes, start)

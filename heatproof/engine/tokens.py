@@ -54,8 +54,7 @@ class Tokens(Place):
         return centres.Grid(tuple(range(1, len(self.row.sides) + 1)), self.row.centres) if self.row.centres else None
 
     def laid(self, tensor):
-        patches = tensor[:, self.row.first : self.row.first + self.row.length]
-        return patches.reshape(len(tensor), *self.row.sides, tensor.shape[-1])
+        return self.listed(tensor).reshape(len(tensor), *self.row.sides, tensor.shape[-1])
 
     def listed(self, tensor):
         return tensor[:, self.row.first : self.row.first + self.row.length]
