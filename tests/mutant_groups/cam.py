@@ -30,7 +30,7 @@ GUIDED_PRODUCT = "return guided.gradient().astype(np.float32) * coarse[..., None
 GUIDED_QUERY = 'Query(model, inputs, targets, rule="guided", **options)'
 SEEN = "see(item, masks(number), out)"
 PATCHES = "tensor[:, self.row.first : self.row.first + self.row.length]"
-ON_GRID = "patches.reshape(len(tensor), *self.row.sides, tensor.shape[-1])"
+ON_GRID = "self.listed(tensor).reshape(len(tensor), *self.row.sides, tensor.shape[-1])"
 BACK = "whole[:, self.row.first : self.row.first + self.row.length] = patches"
 LEFT = "first >= 0 and first + row.length <= tensor.shape[1]"
 LAYERED = "((1 - share) * heads + share * np.eye(count)) @ rollout"
@@ -236,7 +236,7 @@ GROUPS = {
         (CENTRES, "told = told and known", "told = True"),
         (TOKENS, PATCHES, "tensor[:, : self.row.length]"),
         (TOKENS, PATCHES, "tensor[:, -self.row.length :]"),
-        (TOKENS, ON_GRID, "patches.reshape(len(tensor), *self.row.sides[::-1], tensor.shape[-1]).swapaxes(1, -2)"),
+        (TOKENS, ON_GRID, "self.listed(tensor).reshape(len(tensor), *self.row.sides[::-1], tensor.shape[-1]).swapaxes(1, -2)"),
         (TOKENS, BACK, "whole[:, : self.row.length] = patches"),
         (TOKENS, "np.repeat(self._tensor([item])", "np.repeat(0 * self._tensor([item])"),
         (TOKENS, "np.repeat(self._tensor([item])", "np.repeat(self._tensor([0])"),
