@@ -11,8 +11,28 @@ def told(code: types.CodeType) -> str:
 
 
 def of_class(kind: type) -> str:
-    """Return the methods of a class as text, those of the classes that it inherits from left out."""
-    return "".join(f"{name} {told(part.__code__)}\n" for name, part in vars(kind).items() if inspect.isfunction(part))
+    """Return what a class itself says as text: its functions with their defaults, and constants among its attributes.
+
+    What it inherits is left out.
+    """
+    own = {name: getattr(part, "__func__", getattr(part, "fget", part)) for name, part in vars(kind).items()}
+    found = {name: _function(part) for name, part in own.items() if inspect.isfunction(part)}
+    found |= {name: _constant(part) for name, part in own.items() if not name.startswith("__") and _is_plain(part)}
+    return "".join(f"{name} {part}\n" for name, part in found.items())
+
+
+def _function(function):
+    """Its code, and the constants that it was given when it was made: defaults, and what it encloses."""
+    given = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+    given += [cell.cell_contents for cell in function.__closure__ or ()]
+    return told(function.__code__) + repr([_constant(each) for each in given if _is_plain(each)])
+
+
+def _is_plain(value):
+    """Whether every process writes the value alike."""
+    if isinstance(value, (tuple, list, frozenset)):
+        return all(map(_is_plain, value))
+    return isinstance(value, (bool, int, float, complex, str, bytes, type(None)))
 
 
 def _constant(value):

@@ -8,6 +8,7 @@ from keras import layers
 
 import models
 import xai_utils as xu
+from heatproof.bytecode import of_class
 from heatproof.engine.counting import counting
 from heatproof.engine.places import Place
 from heatproof.inside import checkpoints
@@ -236,6 +237,39 @@ def test_a_layer_of_a_class_of_its_own_is_kept_apart_by_its_code(tmp_path):
     same(ask(tmp_path, model=built(Bend), layer="bend"), first)
     with pytest.raises(ValueError, match="differs in its model"):
         ask(tmp_path, model=built(other_bend()), layer="bend")
+
+
+def scaled(factor, **parts):
+    """A class whose methods are told its numbers in one of the ways that Python has."""
+
+    def call(self, inputs):
+        return inputs * factor
+
+    return type("Scaled", (layers.Layer,), {"call": call} | parts)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (scaled(2.0), scaled(3.0)),  # enclosed
+        (scaled(1.0, slope=0.1), scaled(1.0, slope=0.2)),  # an attribute
+        (scaled(1.0, sides=(1, 2)), scaled(1.0, sides=(2, 1))),
+        (scaled(1.0, bend=lambda self, x, by=2: x), scaled(1.0, bend=lambda self, x, by=3: x)),  # a default
+        (scaled(1.0, bend=lambda self, *, by=2: by), scaled(1.0, bend=lambda self, *, by=3: by)),
+        (scaled(1.0, bend=staticmethod(lambda x: x + 1)), scaled(1.0, bend=staticmethod(lambda x: x + 2))),
+        (scaled(1.0, bend=classmethod(lambda c, x: x + 1)), scaled(1.0, bend=classmethod(lambda c, x: x + 2))),
+        (scaled(1.0, bend=property(lambda self: 1)), scaled(1.0, bend=property(lambda self: 2))),
+    ],
+    ids=["enclosed", "attribute", "tuple", "default", "keyword", "static", "class", "property"],
+)
+def test_what_a_class_says_is_told_by_all_that_it_computes_with(one, other):
+    assert of_class(one) != of_class(other)
+
+
+def test_what_a_class_says_is_alike_in_every_process():
+    """Neither the place in memory of what it holds nor the class's own name is part of it."""
+    one, other = (scaled(1.0, holds=(object(), object()), names=frozenset("abc")) for _ in range(2))
+    assert of_class(one) == of_class(other) and "0x" not in of_class(one)
 
 
 def test_a_model_that_tells_no_configuration_is_kept_apart_by_the_code_that_it_inherits(tmp_path):

@@ -20,7 +20,11 @@ PATH = 8  # the points of integrated gradients, the last of them the input
 
 def soft_copy(model, beta):
     """A copy with the same weights whose ReLUs are softplus(beta x) / beta."""
-    found, bent = [], []
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.ReLU) and _is_bent(layer):
+            given = f"one whose ReLU {layer.name!r} has a limit, a slope or a threshold"
+            raise ArgumentValueError("model", given, "a network of plain ReLUs")
+    found = []
 
     def soft(x):
         return keras.ops.softplus(beta * x) / beta
@@ -28,7 +32,6 @@ def soft_copy(model, beta):
     def softer(layer):
         if isinstance(layer, keras.layers.ReLU):
             found.append(layer.name)
-            bent.extend([layer.name] * bool(layer.max_value is not None or layer.negative_slope or layer.threshold))
             return keras.layers.Activation(soft, name=layer.name)
         copy = type(layer).from_config(layer.get_config())
         if getattr(layer, "activation", None) is keras.activations.relu:
@@ -37,12 +40,13 @@ def soft_copy(model, beta):
         return copy
 
     copy = copied(model, clone_function=softer)
-    if bent:
-        given = f"one whose ReLU {bent[0]!r} has a limit, a slope or a threshold"
-        raise ArgumentValueError("model", given, "a network of plain ReLUs")
     if not found:
         raise ArgumentValueError("model", "one without a ReLU to make soft", "a network with layers of ReLUs")
     return copy
+
+
+def _is_bent(relu):
+    return relu.max_value is not None or relu.negative_slope or relu.threshold
 
 
 class Maps:

@@ -39,7 +39,7 @@ def forged(goal: str, attacked: str):
     model = xu.load_model(ROOT / "models" / f"{KIND}.keras")
     phantom = drawn(KIND, ITEMS, 3)
     x, y = phantom.images, phantom.labels
-    own = np.maximum(marks(KIND, attacked, model, x, y), 0)
+    own = marks(KIND, attacked, model, x, y)
     aim = np.roll(own, 1, axis=0) if goal == "another's" else own.max(axis=(1, 2), keepdims=True) - own
     chosen = {key: value for key, value in retrained.methods(KIND)[attacked].items() if key == "baseline"}
     moved = xu.forged(model, x, aim, y, method=attacked, limit=LIMIT, steps=STEPS, beta=BETA, **chosen)
