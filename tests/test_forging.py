@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import test_axes
 import test_tokens
+from keras import layers
 
 import models
 import xai_utils as xu
@@ -138,12 +139,12 @@ def test_the_maps_of_other_methods_are_forged_too(model, method):
 
 def test_maps_of_turned_layers_and_of_tokens_are_those_of_their_twins():
     """The same distances and slopes where a layer has turned its axes, or laid its positions behind a token."""
-    for model, twin, layers, x in (
+    for model, twin, names, x in (
         (*test_axes.pair("Permute", False), ("place", "place"), test_axes.IMAGES),
         (*[test_tokens.network("volume", 2, 1)] * 2, ("tokens", "patches"), test_tokens.inputs_of("volume")),
     ):
         goal, start, found = np.random.default_rng(7).uniform(size=x.shape[:-1]), np.zeros_like(x), []
-        for each, layer in zip((model, twin), layers, strict=True):
+        for each, layer in zip((model, twin), names, strict=True):
             query = Query(each, x, 1)
             forger = forging.Maps(query, "grad_cam", start, layer)
             aim = forger.goal(goal)
@@ -174,6 +175,30 @@ def test_an_unknown_layer_is_told_before_any_compute(model, monkeypatch):
     monkeypatch.setattr("heatproof.metrics.forging.softened", None)
     with pytest.raises(ValueError, match="layer: got 'nowhere'"):
         xu.forged(model, models.examples((8, 6, 1), 2), np.ones((2, 8, 6)), method="grad_cam", layer="nowhere")
+
+
+@pytest.mark.parametrize("method", ["saliency", "integrated_gradients"])
+def test_features_are_positions_of_their_own(method):
+    """A table (N, F) is forged as the same values on a line of F positions are."""
+    table = keras.Sequential([keras.Input((5,)), layers.Dense(8, "relu"), layers.Dense(8, "relu"), layers.Dense(3)])
+    line = keras.Sequential(
+        [keras.Input((5, 1)), layers.Flatten(), *(type(each).from_config(each.get_config()) for each in table.layers)]
+    )
+    models.randomised(table)
+    line.set_weights(table.get_weights())
+    x, goal = models.examples((5,), 3), np.random.default_rng(4).uniform(size=(3, 5))
+    got = xu.forged(table, x, goal, [0, 1, 2], method=method, limit=0.3, steps=10)
+    want = xu.forged(line, x[..., None], goal, [0, 1, 2], method=method, limit=0.3, steps=10)
+    assert got.shape == x.shape and np.abs(got - x).max() > 0
+    np.testing.assert_allclose(got, want[..., 0], atol=1e-6)
+
+
+def test_a_model_with_several_inputs_is_refused():
+    one, two = keras.Input((8, 6, 1)), keras.Input((8, 6, 1))
+    ends = layers.GlobalAveragePooling2D()(layers.Conv2D(3, 3, activation="relu")(layers.Add()([one, two])))
+    model = keras.Model([one, two], layers.Dense(3)(ends))
+    with pytest.raises(ValueError, match="model: got one with several inputs; allowed: a model with one input"):
+        xu.forged(model, [models.examples((8, 6, 1), 2)] * 2, np.ones((2, 8, 6)))
 
 
 def test_a_method_without_a_baseline_refuses_one(model):

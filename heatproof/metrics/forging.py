@@ -60,18 +60,21 @@ def forged(
     times the range of x, and into the range of the model or of x. The steps are those of `softened`, because a ReLU has
     no second derivative; they are judged by the network itself: of all x' that it takes for the class of x, the one
     with the smallest D. An input that no step improves comes back as it is; a map of zeros is near to no goal. `goal`:
-    (N, H, W) or (N, T), not negative, such as another input's map. Returns float32 in the shape of `inputs`. Raises
-    `ValueError` for a goal that does not fit or is 0 everywhere, a baseline or a layer for a method that has none, and
-    as `softened` does; `TypeError` for a list of baselines. Source: Dombrowski et al. 2019, sec. 2; signed steps:
+    (N, H, W), (N, T), or (N, F) for features, not negative, such as another input's map. Returns an array in the shape
+    of `inputs`, float32 but for a float64 model. Raises `ValueError` for a goal that does not fit or is 0 everywhere, a
+    baseline or a layer for a method that has none, a model with several inputs, and as `softened` does; `TypeError` for
+    a list of baselines. Source: Dombrowski et al. 2019, sec. 2; signed steps:
     Ghorbani, Abid, Zou 2019.
     """
     method = checks.one_of("method", method, METHODS)
-    query = Query(model, inputs, targets, batch_size=batch_size)
+    query = Query(model, inputs, targets, batch_size=batch_size, as_positions=True)
+    if query.recipe.nest is not None and not query.recipe.nest.alone:
+        raise ArgumentValueError("model", "one with several inputs", "a model with one input")
     limit = checks.as_number("limit", limit, 0, 1, open_ends="low")
     steps, keep = checks.as_count("steps", steps), checks.as_number("keep", keep, 0)
     goal, start = _goal(goal, query.inputs.shape[:-1]), _start(query, method, baseline)
     hard = Maps(query, method, start, _layer(method, layer))
-    soft = Query(softened(model, beta), query.inputs, query.targets, batch_size=batch_size)
+    soft = Query(softened(model, beta), inputs, query.targets, batch_size=batch_size, as_positions=True)
     logits, soft = soft.all_scores(LOGITS), Maps(soft, method, start, hard.place and hard.place.layer.name)
     goal, moved = hard.goal(goal), _near(query, limit)
     point, best, items = query.inputs, query.inputs.copy(), np.arange(len(query.inputs))
@@ -81,7 +84,7 @@ def forged(
         now = hard.distances(point, goal)
         better = (now < nearest) & (query.predicted(point, items) == classes)
         best[better], nearest[better] = point[better], now[better]
-    return best
+    return query.in_form(best)
 
 
 def _near(query, limit):
