@@ -43,6 +43,8 @@ GROUPS = {
         (FORGED, "better = (now < nearest) &", "better ="),
         (FORGED, "nearest[better] = point[better], now[better]", "nearest[better] = point[better], nearest[better]"),
         (FORGED, "limit * np.ptp(x, axis=axes, keepdims=True)", "limit * np.ptp(x)"),
+        (FORGED, "if query.recipe.nest is not None and not query.recipe.nest.alone:", "if False:"),
+        (FORGED, "batch_size=batch_size, as_positions=True)\n    if", "batch_size=batch_size)\n    if"),
         (FORGED, "Maps(soft, method, start, hard", "Maps(soft, 'saliency', start, hard"),
     ),
     "scaffold": group(
