@@ -5,10 +5,7 @@ from tools.trust.removed import explaining, marks
 from tools.trust.runs import Run
 
 ARTEFACTS = {"schematic_faces": ("digit", "border", "blur"), "tissue_phantom": ("ink", "border", "blur", "cast")}
-TRAININGS = {  # of each strength
-    "schematic_faces": {0.25: 3, 0.5: 3, 1.0: 3},
-    "tissue_phantom": {0.25: 1, 0.5: 1, 1.0: 3},
-}
+STRENGTHS, TRAININGS = (0.25, 0.5, 1.0), 3
 PICTURES, MAPS, ARMS = {"schematic_faces": 60, "tissue_phantom": 40}, (1, 5, 20), ("known", "unknown", "either side")
 CLUSTERED, HALF = "schematic_faces", 35
 CLUSTERS = (("digit", 0.25), ("digit", 0.5), ("digit", 1.0), ("border", 1.0), ("blur", 1.0))
@@ -18,9 +15,9 @@ def runs() -> list[Run]:
     """A network for each artefact, strength and training; then what clusters of maps tell."""
     found = []
     for kind, artefacts in ARTEFACTS.items():
-        for training in range(1, max(TRAININGS[kind].values()) + 1):
+        for training in range(1, TRAININGS + 1):
             for artefact in artefacts:
-                for strength in [each for each, count in TRAININGS[kind].items() if training <= count]:
+                for strength in STRENGTHS:
                     words = (kind, artefact, strength, training)
                     name = "-".join(map(str, ("hans", *words)))
                     settings = (PICTURES[kind], MAPS, ARMS)

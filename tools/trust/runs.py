@@ -32,7 +32,7 @@ class Run:
 
 
 def measured() -> dict[str, float]:
-    """The mean seconds of a run of each kind: of what was run here, else those that are kept in results/."""
+    """The mean seconds of one core of a run of each kind: of what was run here, else those that are kept in results/."""
     here = {kind: round(sum(each) / len(each), 1) for kind, each in _read(FOLDER / "seconds.json").items()}
     noted = {kind: note["seconds"] for kind, note in _read(RESULTS / "trust.json").items() if note["seconds"]}
     return noted | here
@@ -53,7 +53,7 @@ def _read(path):
 
 
 def budget(left: list[Run], seconds: dict[str, float]) -> str:
-    """Runs times measured seconds, a line for each kind, and the sum."""
+    """Runs times measured seconds of one core, a line for each kind, and the sum."""
     lines, total = [], 0.0
     for kind in dict.fromkeys(run.kind for run in left):
         count = sum(run.kind == kind for run in left)
@@ -62,14 +62,17 @@ def budget(left: list[Run], seconds: dict[str, float]) -> str:
             continue
         total += count * seconds[kind]
         lines.append(f"{kind}: {count} runs x {seconds[kind]:.0f} s = {count * seconds[kind] / 3600:.2f} h")
-    return "\n".join([*lines, f"in all {total / 3600:.2f} h"])
+    return "\n".join([*lines, f"in all {total / 3600:.2f} h of one core, {total / 7200:.2f} h on two"])
 
 
 def finish(run: Run) -> float:
-    """Make a run's table and note its seconds; whatever stops it leaves nothing half-written."""
-    started = time.monotonic()
+    """Make a run's table and note its seconds of one core, which other work does not lengthen.
+
+    Whatever stops it leaves nothing half-written.
+    """
+    started = time.process_time()
     table = run.make()
-    seconds = time.monotonic() - started
+    seconds = time.process_time() - started
     FOLDER.mkdir(parents=True, exist_ok=True)
     write(run.path, table.to_csv(index=False, float_format=DIGITS))
     noted = _read(FOLDER / "seconds.json")

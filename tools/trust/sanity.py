@@ -7,7 +7,7 @@ from tools.trust.removed import explaining
 from tools.trust.runs import Run
 
 ARMS = (("top_down", "shuffle"), ("bottom_up", "shuffle"), ("independent", "shuffle"), ("top_down", "initialiser"))
-SEEDS = {"mnist1d": 10, "schematic_faces": 10, "tissue_phantom": 1}
+KINDS, SEEDS = ("mnist1d", "schematic_faces", "tissue_phantom"), 10
 BATCH, ITEMS = 32, {"mnist1d": 16, "schematic_faces": 8, "tissue_phantom": 4}
 SMOOTH, NOISES, NOISE_SEEDS = ("saliency", "gradient_x_input", "integrated_gradients", "guided_backprop"), 50, 1
 SMOOTH += ("deep_lift", "grad_cam", "layer_cam")
@@ -18,8 +18,8 @@ LEARNED_ON = {"mnist1d": 300, "schematic_faces": 300, "tissue_phantom": 64}  # a
 def runs() -> list[Run]:
     """The seeds of each order, then the smooth test and shuffled labels."""
     found = []
-    for kind, count in SEEDS.items():
-        for seed in range(1, count + 1):
+    for kind in KINDS:
+        for seed in range(1, SEEDS + 1):
             for order, draws in ARMS:
                 found.append(_run(kind, f"{order}-{draws}-{seed}", weights, order, draws, seed))
     for kind in EPOCHS:
