@@ -1,6 +1,7 @@
 """The experiments of chapter 13, on toys: what the command says first, what it keeps, what a run contains."""
 
 import json
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -37,7 +38,8 @@ def toys(tmp_path, monkeypatch):
 def test_the_budget_is_runs_times_seconds():
     runs = [kept.Run(f"{kind}{k}", kind, None) for kind, count in (("a", 8), ("b", 2)) for k in range(count)]
     told = kept.budget(runs, {"a": 450.0}).splitlines()
-    assert told == ["a: 8 runs x 450 s = 1.00 h", "b: 2 runs, not measured yet", "in all 1.00 h"]
+    assert told[:2] == ["a: 8 runs x 450 s = 1.00 h", "b: 2 runs, not measured yet"]
+    assert told[2:] == ["in all 1.00 h of one core, 0.50 h on two"]
 
 
 def test_the_budget_is_printed_first_and_nothing_is_run(toys, capsys):
@@ -46,7 +48,7 @@ def test_the_budget_is_printed_first_and_nothing_is_run(toys, capsys):
         json.dumps({kind: {"seconds": seconds} for kind, seconds in (("a", 1800), ("b", 3600))})
     )
     assert command.main(["--budget"]) == 0 and not made
-    assert capsys.readouterr().out.splitlines()[-1] == "in all 2.00 h"
+    assert capsys.readouterr().out.splitlines()[-1] == "in all 2.00 h of one core, 1.00 h on two"
 
 
 def test_what_is_done_is_not_done_again_and_a_whole_kind_becomes_a_table(toys, capsys):
@@ -72,7 +74,7 @@ def test_a_table_of_these_runs_is_not_made_again_elsewhere(toys, monkeypatch, ca
         path.unlink()
     capsys.readouterr()
     assert command.main([]) == 0 and len(made) == 3
-    assert capsys.readouterr().out == "in all 0.00 h\n"
+    assert capsys.readouterr().out == "in all 0.00 h of one core, 0.00 h on two\n"
     others = [kept.Run(run.name, run.kind, run.make, (7,)) if run.kind == "b" else run for run in command.runs()]
     monkeypatch.setattr(command, "runs", lambda: others)
     command.main([])
@@ -106,14 +108,24 @@ def test_the_seconds_of_a_kind_are_the_mean_of_its_runs(toys):
     assert kept.measured() == {"a": 20.0, "b": 7.0}
 
 
+def test_waiting_is_no_work(toys):
+    """Seconds of one core: other work beside a run does not lengthen it."""
+
+    def waits():
+        time.sleep(0.5)
+        return pd.DataFrame({"method": ["a-1"]})
+
+    assert kept.finish(kept.Run("a-1", "a", waits)) < 0.25 and kept.measured()["a"] < 0.25
+
+
 def test_the_runs_have_names_of_their_own():
     found = command.runs()
     assert len({run.name for run in found}) == len(found)
     kinds = pd.Series([run.kind for run in found]).value_counts().to_dict()
     assert kinds == {
         **{"mnist1d_retrained": 8, "schematic_faces_retrained": 8, "tissue_phantom_retrained": 8, "roar": 3 * 10},
-        **{"sanity_mnist1d": 10 * 4 + 2, "sanity_schematic_faces": 10 * 4 + 2, "sanity_tissue_phantom": 4 + 2},
-        **{"hans_schematic_faces": 3 * 3 * 3, "hans_tissue_phantom": 4 * (1 + 1 + 3), "clusters": 5},
+        **{"sanity_mnist1d": 10 * 4 + 2, "sanity_schematic_faces": 10 * 4 + 2, "sanity_tissue_phantom": 10 * 4 + 2},
+        **{"hans_schematic_faces": 3 * 3 * 3, "hans_tissue_phantom": 4 * 3 * 3, "clusters": 5},
         **{"road": 2, "forged": 4 * 2, "scaffold": 1, "redrawn": 8},
     }
 
@@ -164,6 +176,7 @@ def test_marks_are_those_of_the_committed_choice_or_know_nothing():
     random = removed.marks("mnist1d", "random", model, x)
     assert random.shape == (3, 40) and abs(np.corrcoef(random)[0, 1]) < 0.6
     np.testing.assert_array_equal(removed.marks("mnist1d", "edge", model, x), xu.edge_map(model, x))
+    assert (removed.marks("mnist1d", "even", model, x) == np.ones((3, 40))).all()
 
 
 def test_a_method_that_cannot_explain_a_network_is_left_out():

@@ -40,7 +40,7 @@ def redrawn(training: int):
     falls = logits[0][:, None] - np.stack(logits[1:], axis=-1)
     rows = []
     for name in (*explaining(KIND, model, images), *IGNORANT, "even"):
-        R = np.ones(images.shape[:-1]) if name == "even" else marks(KIND, name, model, images, labels)
+        R = marks(KIND, name, model, images, labels)
         parts = (R[..., None] * regions).sum(axis=(1, 2))
         first = float(((parts.argmax(axis=1) == falls.argmax(axis=1)) & parts.any(axis=1)).mean())
         rows.append([training, name, np.nanmean(xu.rank_correlation(parts, falls)), first, *falls.mean(axis=0)])

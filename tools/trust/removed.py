@@ -54,7 +54,10 @@ def roar(method: str, share: float, trainings: int = ROAR_TRAININGS, epochs: int
 
 
 def marks(kind: str, method: str, model, x, targets=None):
-    """The relevance by a method of the catalogue as the rule sets it, the edges, or random numbers."""
+    """The relevance by a method of the catalogue as the rule sets it, or a map that knows no network.
+
+    Those are random numbers, the edges, and "even", a map that is the same everywhere.
+    """
     import numpy as np
 
     import xai_utils as xu
@@ -63,6 +66,8 @@ def marks(kind: str, method: str, model, x, targets=None):
         return np.random.default_rng(0).random(x.shape[:-1])
     if method == "edge":
         return xu.edge_map(model, x)
+    if method == "even":
+        return np.ones(x.shape[:-1])
     row = xu.METHODS[method]
     return row.reduce(np.asarray(row.function(model, x, targets, **retrained.methods(kind)[method])))
 

@@ -32,7 +32,7 @@ class Run:
 
 
 def measured() -> dict[str, float]:
-    """The mean seconds of one core of a run of each kind: of what was run here, else those that are kept in results/."""
+    """The mean seconds of one core of a run of each kind, of what was run here, else as kept in results/."""
     here = {kind: round(sum(each) / len(each), 1) for kind, each in _read(FOLDER / "seconds.json").items()}
     noted = {kind: note["seconds"] for kind, note in _read(RESULTS / "trust.json").items() if note["seconds"]}
     return noted | here
