@@ -118,6 +118,23 @@ def test_waiting_is_no_work(toys):
     assert kept.finish(kept.Run("a-1", "a", waits)) < 0.25 and kept.measured()["a"] < 0.25
 
 
+def test_a_table_is_compared_with_its_runs_made_again(toys, monkeypatch, capsys):
+    """One stored digit is a rounding; two are another number, and so are a missing row and a value that is gone."""
+    folder, _ = toys
+    table = pd.DataFrame({"method": ["x", "y"] * 2, "strength": [0.25, 0.25, 0.5, 0.5], "auc": [0.1, 0.2, 0.3, np.nan]})
+    table.to_csv(folder / "results" / "a.csv", index=False)
+
+    def told(**changes):
+        one = table[table["strength"] == 0.5].assign(**changes)
+        monkeypatch.setattr(command, "runs", lambda: [kept.Run("a-1", "a", lambda: one)])
+        status = command.main(["--again"])
+        return status, int(capsys.readouterr().out.split()[1])
+
+    assert told() == told(auc=[0.3001, np.nan]) == (0, 0)
+    assert told(auc=[0.3002, np.nan]) == told(auc=[0.3, 0.3]) == told(method=["z", "y"]) == (1, 1)
+    assert told(strength=0.75) == told(power=[1.0, 1.0]) == (1, 2)
+
+
 def test_the_runs_have_names_of_their_own():
     found = command.runs()
     assert len({run.name for run in found}) == len(found)

@@ -4,6 +4,7 @@
     python -m tools.trust --budget               how many runs, and how long they take; nothing is run
     python -m tools.trust --only sanity_mnist1d  one table
     python -m tools.trust --one                  one run of each table that is left, to measure its seconds
+    python -m tools.trust --again                the first run of each table, compared with the rows that are kept
 
 What a run gives lies in build/trust/ as soon as it is done; a table of results/ is written when all of its runs are
 there.
@@ -13,7 +14,7 @@ import argparse
 
 from tools.environment import ROOT
 from tools.trust import attacks, hans, redrawn, removed, retrained, sanity
-from tools.trust.runs import Run, budget, collect, current, finish, measured
+from tools.trust.runs import Run, budget, collect, current, differing, finish, measured
 
 
 def runs() -> list[Run]:
@@ -26,10 +27,13 @@ def main(arguments=None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.trust", description=__doc__.splitlines()[0])
     parser.add_argument("--budget", action="store_true", help="say how long it takes, and run nothing")
     parser.add_argument("--one", action="store_true", help="one run of each table, to measure its seconds")
+    parser.add_argument("--again", action="store_true", help="the first run of each table anew: is it as it is kept?")
     kinds = list(dict.fromkeys(run.kind for run in runs()))
     parser.add_argument("--only", choices=kinds, nargs="+", help="some of the tables")
     options = parser.parse_args(arguments)
     parts = {kind: [run for run in runs() if run.kind == kind] for kind in options.only or kinds}
+    if options.again:
+        return again([part[0] for part in parts.values()])
     chosen = [run for kind, part in parts.items() if not current(kind, part) for run in part]
     left = [run for run in chosen if not run.path.is_file()]
     print(budget(left, measured()), flush=True)
@@ -41,6 +45,18 @@ def main(arguments=None) -> int:
         if path := collect(kind, chosen):
             print(f"written: {path.relative_to(ROOT)}", flush=True)
     return 0
+
+
+def again(chosen: list[Run]) -> int:
+    """Say which rows of these runs, made again, their tables do not have; 1 if there are any."""
+    differ = 0
+    for run in chosen:
+        far = differing(run)
+        print(f"{run.name}: {len(far)} rows are not as results/{run.kind}.csv has them", flush=True)
+        if not far.empty:
+            print(far.to_string(index=False), flush=True)
+        differ += len(far)
+    return int(differ > 0)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Runs that are kept one by one: what a run gives is on disk as soon as it is done, with its seconds."""
 
 import dataclasses
+import io
 import json
 import time
 import zlib
@@ -12,6 +13,8 @@ from tools.environment import ROOT
 
 FOLDER, RESULTS = ROOT / "build" / "trust", ROOT / "results"
 DIGITS = "%.4f"
+PLACES = ("strength", "share")  # broken numbers that say which row it is, as all other columns do that are no measure
+ROUNDING = 1.01e-4  # the last stored digit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,3 +97,21 @@ def collect(kind: str, chosen: list[Run]) -> Path | None:
     known = _read(RESULTS / "trust.json") | {kind: {"seconds": measured().get(kind), "runs": _names(part)}}
     write(RESULTS / "trust.json", json.dumps(dict(sorted(known.items())), indent=1) + "\n")
     return path
+
+
+def differing(run: Run):
+    """The rows of a run, made again, that its table in results/ does not have, or with other numbers."""
+    import pandas as pd
+
+    made = run.make().to_csv(index=False, float_format=DIGITS)
+    stored = pd.read_csv(RESULTS / f"{run.kind}.csv")
+    found = pd.read_csv(io.StringIO(made), dtype=stored.dtypes.to_dict())
+    stored = stored.reindex(columns=found.columns)
+    measures = [name for name in found if found[name].dtype.kind == "f" and name not in PLACES]
+    keys = [name for name in found if name not in measures]
+    both = found.merge(stored, "left", on=keys, suffixes=("", "_stored"), indicator="known")
+    far = both.pop("known") != "both"
+    for name in measures:
+        gone = both[name].isna() != both[f"{name}_stored"].isna()
+        far |= gone | ((both[name] - both[f"{name}_stored"]).abs() > ROUNDING)
+    return both[far]
