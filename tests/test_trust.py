@@ -140,7 +140,7 @@ def test_the_runs_have_names_of_their_own():
     assert len({run.name for run in found}) == len(found)
     kinds = pd.Series([run.kind for run in found]).value_counts().to_dict()
     assert kinds == {
-        **{"mnist1d_retrained": 8, "schematic_faces_retrained": 8, "tissue_phantom_retrained": 8, "roar": 3 * 10},
+        **{"mnist1d_retrained": 8, "schematic_faces_retrained": 8, "tissue_phantom_retrained": 8, "roar": 1 + 3 * 10},
         **{"sanity_mnist1d": 10 * 4 + 2, "sanity_schematic_faces": 10 * 4 + 2, "sanity_tissue_phantom": 10 * 4 + 2},
         **{"hans_schematic_faces": 3 * 3 * 3, "hans_tissue_phantom": 4 * 3 * 3, "clusters": 5},
         **{"road": 2, "forged": 4 * 2, "scaffold": 1, "redrawn": 8},
@@ -183,6 +183,8 @@ def test_roar_trains_on_what_is_left(monkeypatch):
     assert table["training"].tolist() == [1, 2] and table["accuracy"].between(0, 1).all()
     assert set(table["method"]) == {"saliency"} and set(table["share"]) == {0.25}
     assert seen["seed"] == 2 and seen["epochs"] == 1
+    removed.roar(removed.NOTHING, 0.0, 1, epochs=1, data=data)
+    assert all((seen["data"][name] == data[name]).all() for name in ("x", "x_test"))
 
 
 def test_marks_are_those_of_the_committed_choice_or_know_nothing():

@@ -1,28 +1,23 @@
 """What a map marks is taken out: before a new training (ROAR), and without one (ROAD)."""
 
+import functools
+
 from tools.environment import ROOT
 from tools.trust import retrained
 from tools.trust.runs import Run
 
 ROAR_METHODS = ("saliency", "gradient_x_input", "integrated_gradients", "smooth_grad", "var_grad", "grad_cam")
 ROAR_METHODS += ("occlusion", "lrp")
-IGNORANT = ("random", "edge")
+IGNORANT, NOTHING = ("random", "edge"), "nothing"
 SHARES, ROAR_TRAININGS, EPOCHS = (0.1, 0.3, 0.5), 5, 12
 ROAD_ITEMS = {"mnist1d": 200, "schematic_faces": 60}
 
 
 def runs() -> list[Run]:
-    """ROAR of the signals by training, share and method; ROAD of two kinds of data."""
-    found = [
-        Run(
-            f"roar-{method}-{share}",
-            "roar",
-            lambda method=method, share=share: roar(method, share),
-            (ROAR_TRAININGS, EPOCHS),
-        )
-        for method in (*IGNORANT, *ROAR_METHODS)
-        for share in SHARES
-    ]
+    """ROAR of the signals as they are, then by method and share; ROAD of two kinds of data."""
+    arms = [(NOTHING, 0.0), *((method, share) for method in (*IGNORANT, *ROAR_METHODS) for share in SHARES)]
+    numbers = (ROAR_TRAININGS, EPOCHS)
+    found = [Run(f"roar-{arm[0]}-{arm[1]}", "roar", functools.partial(roar, *arm), numbers) for arm in arms]
     return found + [
         Run(f"road-{kind}", "road", lambda kind=kind: road(kind), (count,)) for kind, count in ROAD_ITEMS.items()
     ]
@@ -32,7 +27,7 @@ def roar(method: str, share: float, trainings: int = ROAR_TRAININGS, epochs: int
     """The accuracies of networks that were trained and are tested on signals without what a method marks.
 
     The maps are those of the committed network for the class that it predicts, so that no label leaks into the holes;
-    the mean of the training signals stands in them.
+    the mean of the training signals stands in them. Of a share of 0 nothing is removed.
     """
     import numpy as np
     import pandas as pd
@@ -42,7 +37,7 @@ def roar(method: str, share: float, trainings: int = ROAR_TRAININGS, epochs: int
 
     data, model = m1.make_dataset() if data is None else data, xu.load_model(ROOT / "models" / "mnist1d.keras")
     mean, left, rows = float(m1.split(data, "train")[0].mean()), dict(data), []
-    for name in ("x", "x_test"):
+    for name in ("x", "x_test") if share else ():
         x = np.asarray(data[name], np.float32)[..., None]
         left[name] = xu.remove_top(x, marks("mnist1d", method, model, x), share, fill=mean)[..., 0]
     x, labels = m1.split(left, "test")
