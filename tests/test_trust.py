@@ -407,7 +407,8 @@ def test_a_part_drawn_anew_costs_what_the_network_owed_to_it(monkeypatch):
     monkeypatch.setattr(redrawn, "ITEMS", 21)
     monkeypatch.setattr(redrawn, "explaining", lambda kind, model, inputs: ["saliency", "occlusion"])
     monkeypatch.setattr(redrawn, "IGNORANT", ())
-    monkeypatch.setattr(redrawn, "marks", lambda kind, name, *given: maps * (name == "saliency"))
+    found = {"saliency": maps, "occlusion": 0 * maps, "even": np.ones(maps.shape)}
+    monkeypatch.setattr(redrawn, "marks", lambda kind, name, *given: found[name])
     _trained(monkeypatch, {None: network})
     table = redrawn.redrawn(4).set_index("method")
     row, empty, even = table.loc[["saliency", "occlusion", "even"]].to_dict("records")
