@@ -7,8 +7,7 @@ from tools.trust.removed import explaining
 from tools.trust.runs import Run
 
 ARMS = (("top_down", "shuffle"), ("bottom_up", "shuffle"), ("independent", "shuffle"), ("top_down", "initialiser"))
-KINDS, SEEDS = ("mnist1d", "schematic_faces", "tissue_phantom"), 10
-BATCH, ITEMS = 32, {"mnist1d": 16, "schematic_faces": 8, "tissue_phantom": 4}
+SEEDS, BATCH, ITEMS = 10, 32, {"mnist1d": 16, "schematic_faces": 8, "tissue_phantom": 4}
 SMOOTH, NOISES, NOISE_SEEDS = ("saliency", "gradient_x_input", "integrated_gradients", "guided_backprop"), 50, 5
 SMOOTH += ("deep_lift", "grad_cam", "layer_cam")
 LABELS, EPOCHS = 3, {"mnist1d": 150, "schematic_faces": 150, "tissue_phantom": 300}
@@ -18,7 +17,7 @@ LEARNED_ON = {"mnist1d": 300, "schematic_faces": 300, "tissue_phantom": 64}  # a
 def runs() -> list[Run]:
     """The seeds of each order, then the smooth test and shuffled labels."""
     found = []
-    for kind in KINDS:
+    for kind in EPOCHS:
         for seed in range(1, SEEDS + 1):
             for order, draws in ARMS:
                 found.append(_run(kind, f"{order}-{draws}-{seed}", weights, order, draws, seed))
