@@ -1,6 +1,9 @@
 """The experiments of chapter 13, on toys: what the command says first, what it keeps, what a run contains."""
 
 import json
+import os
+import subprocess
+import sys
 import time
 from types import SimpleNamespace
 
@@ -21,6 +24,8 @@ from tools.trust import runs as kept
 def toys(tmp_path, monkeypatch):
     """Three runs of two kinds that note what was made; their folders lie in a new place."""
     made = []
+    monkeypatch.setenv("XAI_JOBS", "1")  # in this process, where the notes are
+    monkeypatch.setattr(kept, "ONE_THREAD", {})
 
     def make(name):
         made.append(name)
@@ -115,7 +120,43 @@ def test_waiting_is_no_work(toys):
         time.sleep(0.5)
         return pd.DataFrame({"method": ["a-1"]})
 
-    assert kept.finish(kept.Run("a-1", "a", waits)) < 0.25 and kept.measured()["a"] < 0.25
+    run = kept.Run("a-1", "a", waits)
+    for _, seconds in kept.asked(kept.finish, [run]):
+        kept.note(run, seconds)
+    assert seconds < 0.25 and kept.measured()["a"] < 0.25
+
+
+CONVOLUTION = """
+import zlib
+import numpy as np
+import tensorflow as tf
+
+random = np.random.default_rng(0)
+x, kernel = (tf.constant(random.normal(size=size), tf.float32) for size in ((64, 48, 48, 8), (3, 3, 8, 16)))
+with tf.GradientTape() as tape:
+    tape.watch(kernel)
+    loss = tf.reduce_sum(tf.nn.relu(tf.nn.conv2d(x, kernel, 1, "SAME")) ** 2)
+bits = zlib.crc32(tape.gradient(loss, kernel).numpy().tobytes())
+"""
+
+
+def test_runs_are_asked_in_processes_of_one_thread(monkeypatch):
+    """The gradient of a kernel, summed over pictures by two threads, has other bits, and a training other digits."""
+    monkeypatch.setenv("XAI_JOBS", "2")
+    for name in kept.ONE_THREAD:
+        monkeypatch.setenv(name, "2")
+
+    def bits(run):
+        found = {}
+        exec(run.name, found)
+        return found["bits"], os.getpid()
+
+    runs = [kept.Run(CONVOLUTION + f"bits += {k}", "a", None) for k in range(3)]
+    found = {run.name[-1]: answer for run, answer in kept.asked(bits, runs)}
+    one = "import tensorflow as tf\ntf.config.threading.set_intra_op_parallelism_threads(1)\n" + CONVOLUTION
+    told = subprocess.run([sys.executable, "-c", one + "print(bits)"], check=True, capture_output=True, text=True)
+    assert [found[k][0] - int(k) for k in "012"] == [int(told.stdout)] * 3
+    assert os.getpid() not in [process for _, process in found.values()]
 
 
 def test_a_table_is_compared_with_its_runs_made_again(toys, monkeypatch, capsys):
@@ -141,7 +182,7 @@ def test_the_runs_have_names_of_their_own():
     kinds = pd.Series([run.kind for run in found]).value_counts().to_dict()
     assert kinds == {
         **{"mnist1d_retrained": 8, "schematic_faces_retrained": 8, "tissue_phantom_retrained": 8, "roar": 1 + 3 * 10},
-        **dict.fromkeys(("sanity_mnist1d", "sanity_schematic_faces", "sanity_tissue_phantom"), 10 * 4 + 5 + 3),
+        **dict.fromkeys(("sanity_mnist1d", "sanity_schematic_faces", "sanity_tissue_phantom"), 10 * 4 + 10 + 10),
         **{"hans_schematic_faces": 3 * 3 * 3, "hans_tissue_phantom": 4 * 3 * 3, "clusters": 5},
         **{"road": 2, "forged": 4 * 2, "scaffold": 1, "redrawn": 8},
     }

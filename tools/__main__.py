@@ -115,10 +115,9 @@ def toolbox() -> int:
 def evaluation() -> int:
     from tools import evaluation as tables
     from tools import sample, words, words_confounded
-    from tools.trust.__main__ import main as trust
 
     tables.run()
-    trust([])
+    subprocess.run([sys.executable, "-m", "tools.trust"], check=True, cwd=ROOT)  # threads are set when it starts
     words.main()
     words_confounded.main()
     return sample.run(restamp=True)

@@ -8,7 +8,6 @@ or with other settings, the table is made anew: the rows of one method, if only 
 import datetime
 import hashlib
 import json
-import os
 import sys
 import time
 from importlib.metadata import version
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from heatproof.writing import write
 from tools import scoring, stamps, tables
-from tools.environment import ROOT
+from tools.environment import ROOT, processes
 
 RESULTS = ROOT / "results"
 SHARDS = ROOT / "build" / "evaluation"
@@ -131,8 +130,8 @@ def _shards_timed(name, methods):
     before, start = _kept(name), time.monotonic()
     found = scoring.make(name, methods=methods)
     made, seconds = _kept(name) - before, time.monotonic() - start
-    jobs = int(os.environ.get("XAI_JOBS", os.cpu_count() or 1))
-    return found, {"measured": {"shards": made, "seconds": round(seconds), "processes": jobs}} if made > 0 else {}
+    measured = {"shards": made, "seconds": round(seconds), "processes": processes()}
+    return found, {"measured": measured} if made > 0 else {}
 
 
 def _kept(name):

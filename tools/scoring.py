@@ -7,7 +7,7 @@ import os
 from dataclasses import replace
 
 from tools import tables
-from tools.environment import ROOT
+from tools.environment import ROOT, processes
 
 
 def make(name: str, items=None, methods=None):
@@ -91,14 +91,13 @@ def _tuned(name, table, model, inputs, masks, items):
 
 
 def _parallel():
-    """As many processes as cores, each with one thread; XAI_JOBS says how many, 1 for none but this."""
-    jobs = int(os.environ.get("XAI_JOBS", os.cpu_count() or 1))
-    if jobs == 1:
+    """Several processes, each with one thread."""
+    if processes() == 1:
         return contextlib.nullcontext()
     import joblib
 
     os.environ["TF_NUM_INTRAOP_THREADS"] = "1"  # read by the workers when they start
-    return joblib.parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1)
+    return joblib.parallel_config("loky", n_jobs=processes(), inner_max_num_threads=1)
 
 
 _MAKERS = {

@@ -6,6 +6,7 @@
     python -m tools.trust --one                  one run of each table that is left, to measure its seconds
     python -m tools.trust --again                the first run of each table, compared with the rows that are kept
 
+Runs are made by as many processes as there are cores (XAI_JOBS says another number), each with one thread.
 What a run gives lies in build/trust/ as soon as it is done; a table of results/ is written when all of its runs are
 there.
 """
@@ -14,7 +15,7 @@ import argparse
 
 from tools.environment import ROOT
 from tools.trust import attacks, hans, redrawn, removed, retrained, sanity
-from tools.trust.runs import Run, budget, collect, current, differing, finish, measured
+from tools.trust.runs import Run, asked, budget, collect, current, differing, finish, measured, note
 
 
 def runs() -> list[Run]:
@@ -39,8 +40,10 @@ def main(arguments=None) -> int:
     print(budget(left, measured()), flush=True)
     if options.budget:
         return 0
-    for run in list({each.kind: each for each in left[::-1]}.values())[::-1] if options.one else left:
-        print(f"{run.name}: {finish(run):.0f} s", flush=True)
+    first = list({each.kind: each for each in left[::-1]}.values())[::-1]
+    for run, seconds in asked(finish, first if options.one else left):
+        note(run, seconds)
+        print(f"{run.name}: {seconds:.0f} s", flush=True)
     for kind in dict.fromkeys(run.kind for run in chosen):
         if path := collect(kind, chosen):
             print(f"written: {path.relative_to(ROOT)}", flush=True)
@@ -50,8 +53,7 @@ def main(arguments=None) -> int:
 def again(chosen: list[Run]) -> int:
     """Say which rows of these runs, made again, their tables do not have; 1 if there are any."""
     differ = 0
-    for run in chosen:
-        far = differing(run)
+    for run, far in asked(differing, chosen):
         print(f"{run.name}: {len(far)} rows are not as results/{run.kind}.csv has them", flush=True)
         if not far.empty:
             print(far.to_string(index=False), flush=True)

@@ -3,13 +3,14 @@
 import dataclasses
 import io
 import json
+import os
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from heatproof.writing import write
-from tools.environment import ROOT
+from tools.environment import ONE_THREAD, ROOT, processes
 
 FOLDER, RESULTS = ROOT / "build" / "trust", ROOT / "results"
 DIGITS = "%.4f"
@@ -68,8 +69,26 @@ def budget(left: list[Run], seconds: dict[str, float]) -> str:
     return "\n".join([*lines, f"in all {total / 3600:.2f} h of one core, {total / 7200:.2f} h on two"])
 
 
+def asked(question: Callable, chosen: Iterable[Run]) -> Iterator[tuple]:
+    """(run, what the question gives for it), as they come: from several processes at once, each with one thread.
+
+    With more threads TensorFlow adds in another order, and a training ends with other digits.
+    """
+    import joblib
+
+    os.environ |= ONE_THREAD  # read by TensorFlow when it starts
+    chosen = list(chosen)
+    several = joblib.Parallel(processes(), return_as="generator_unordered")
+    for place, answer in several(joblib.delayed(_placed)(question, *each) for each in enumerate(chosen)):
+        yield chosen[place], answer
+
+
+def _placed(question, place, run):
+    return place, question(run)
+
+
 def finish(run: Run) -> float:
-    """Make a run's table and note its seconds of one core, which other work does not lengthen.
+    """Make a run's table; its seconds of one core, which other work does not lengthen.
 
     Whatever stops it leaves nothing half-written.
     """
@@ -78,10 +97,14 @@ def finish(run: Run) -> float:
     seconds = time.process_time() - started
     FOLDER.mkdir(parents=True, exist_ok=True)
     write(run.path, table.to_csv(index=False, float_format=DIGITS))
+    return seconds
+
+
+def note(run: Run, seconds: float) -> None:
+    """Keep what a run took."""
     noted = _read(FOLDER / "seconds.json")
     noted.setdefault(run.kind, []).append(round(seconds, 1))
     write(FOLDER / "seconds.json", json.dumps(noted) + "\n")
-    return seconds
 
 
 def collect(kind: str, chosen: list[Run]) -> Path | None:

@@ -8,9 +8,9 @@ from tools.trust.runs import Run
 
 ARMS = (("top_down", "shuffle"), ("bottom_up", "shuffle"), ("independent", "shuffle"), ("top_down", "initialiser"))
 SEEDS, BATCH, ITEMS = 10, 32, {"mnist1d": 16, "schematic_faces": 8, "tissue_phantom": 4}
-SMOOTH, NOISES, NOISE_SEEDS = ("saliency", "gradient_x_input", "integrated_gradients", "guided_backprop"), 50, 5
+SMOOTH, NOISES, NOISE_SEEDS = ("saliency", "gradient_x_input", "integrated_gradients", "guided_backprop"), 50, 10
 SMOOTH += ("deep_lift", "grad_cam", "layer_cam")
-LABELS, EPOCHS = 3, {"mnist1d": 150, "schematic_faces": 150, "tissue_phantom": 300}
+LABELS, EPOCHS = 10, {"mnist1d": 150, "schematic_faces": 150, "tissue_phantom": 300}
 LEARNED_ON = {"mnist1d": 300, "schematic_faces": 300, "tissue_phantom": 64}  # as many as can be learned by heart
 
 
