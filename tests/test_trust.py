@@ -325,6 +325,25 @@ def test_shuffled_labels_compare_the_network_that_knows_the_true_ones_with_the_o
     assert table["learned_drawn"].iloc[0] == pytest.approx(100 / 300)
 
 
+def test_a_network_is_taught_until_it_knows_every_label_and_no_longer(monkeypatch):
+    x, y = sanity.learned_on("mnist1d")
+    x, y = x[:20], y[:20][::-1]
+    looks, knows = [], sanity._known
+
+    def noted(model, x, y):
+        looks.append(knows(model, x, y))
+        return looks[-1]
+
+    monkeypatch.setattr(sanity, "STEP", 2)
+    monkeypatch.setattr(sanity, "_known", noted)
+    model = sanity._by_heart("mnist1d", x, y, 1)
+    assert knows(model, x, y) == 1 and 1 < len(looks) < sanity.EPOCHS / sanity.STEP
+    assert looks[-1] == 1 and max(looks[:-1]) < 1
+    monkeypatch.setattr(sanity, "EPOCHS", looks.index(1) * sanity.STEP)
+    looks.clear()
+    assert knows(sanity._by_heart("mnist1d", x, y, 1), x, y) < 1 and looks
+
+
 def _reader(area):
     """A network of faces that sees nothing but the pixels of an area, the more of class 0 the brighter they are."""
     import keras

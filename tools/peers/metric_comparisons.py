@@ -105,7 +105,8 @@ METRIC_COMPARISONS = (
         "evidence_mass", "metrics_quantus", "evidence_mass", lambda ours: ours("evidence_mass", ours.given.relevance)
     ),
     Comparison(
-        "pointing_game", "metrics_quantus", "pointing_game", lambda ours: ours("pointing_game", ours.given.relevance)
+        "pointing_game", "metrics_quantus", "pointing_game", lambda ours: ours("pointing_game", ours.given.ranks),
+        step="values all different",
     ),
     Comparison(
         "pointing_game", "metrics_quantus", "pointing_game_ties", lambda ours: ours("pointing_game", ours.given.levels),

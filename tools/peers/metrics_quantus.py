@@ -62,7 +62,7 @@ def _localisation(case, given):
 
     return {
         "evidence_mass": each(lambda maps: score(quantus.RelevanceMassAccuracy, maps), given.relevance),
-        "pointing_game": each(lambda maps: score(quantus.PointingGame, maps), given.relevance),
+        "pointing_game": each(lambda maps: score(quantus.PointingGame, maps), given.ranks),
         "pointing_game_ties": each(lambda maps: score(quantus.PointingGame, maps), given.levels),
         "rank_accuracy": each(lambda maps: score(quantus.RelevanceRankAccuracy, maps), given.ranks),
         "rank_accuracy_ties": each(lambda maps: score(quantus.RelevanceRankAccuracy, maps), given.levels),
