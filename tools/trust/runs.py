@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from heatproof.writing import write
-from tools.environment import ONE_THREAD, ROOT, processes
+from tools.environment import ROOT, processes
+from tools.panel.__main__ import ONE_THREAD
 
 FOLDER, RESULTS = ROOT / "build" / "trust", ROOT / "results"
 DIGITS = "%.4f"
